@@ -1,0 +1,203 @@
+//! `raysweep.yml`: the responder's settings and the fleet's inventory.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::units::Span;
+use crate::domain::{
+    host::{Directory, DirectoryClash, HostName},
+    policy::{Policies, Urgency},
+};
+
+/// Where the responder's configuration lies.
+pub const DEFAULT_PATH: &str = "/etc/raysweep/raysweep.yml";
+
+/// The responder's settings. A missing key takes its default; an unknown one is an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResponderConfig {
+    /// What listens, and who may call.
+    pub web: Web,
+    /// When a host is looked at.
+    pub timing: Timing,
+    /// How much is done at once.
+    pub limits: Limits,
+    /// How hosts are reached.
+    pub ssh: Ssh,
+    /// What each alert name asks for. Default: the four alerts of the shipped rules.
+    pub policies: Vec<PolicyEntry>,
+    /// The inventory. Nothing outside it is ever connected to.
+    pub hosts: Vec<HostEntry>,
+}
+
+impl Default for ResponderConfig {
+    fn default() -> Self {
+        let policies = Policies::default();
+        Self {
+            web: Web::default(),
+            timing: Timing::default(),
+            limits: Limits::default(),
+            ssh: Ssh::default(),
+            policies: policies
+                .iter()
+                .map(|(alert, urgency)| PolicyEntry { alert: alert.to_owned(), urgency })
+                .collect(),
+            hosts: vec![],
+        }
+    }
+}
+
+impl ResponderConfig {
+    /// The policies by alert name.
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.policies.iter().map(|entry| (entry.alert.clone(), entry.urgency)))
+    }
+
+    /// Which label values stand for which host.
+    pub fn directory(&self) -> Result<Directory, DirectoryClash> {
+        Directory::new(
+            self.hosts
+                .iter()
+                .map(|host| (host.name.clone(), host.aliases.iter().cloned().chain([host.address.clone()]))),
+        )
+    }
+}
+
+/// What listens, and who may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// Where the webhook listens, unless `--web.listen-address` says otherwise. Default `127.0.0.1:9095`.
+    pub listen_address: SocketAddr,
+    /// A file with the bearer token that a sender must show. Without one only loopback is listened on.
+    pub bearer_token_file: Option<PathBuf>,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { listen_address: SocketAddr::from(([127, 0, 0, 1], 9095)), bearer_token_file: None }
+    }
+}
+
+/// When a host is looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timing {
+    /// At most one attempt a host in this time. Default `10m`.
+    pub period: Span,
+    /// The same for an incident with a critical alert. Default `2m`.
+    pub critical_period: Span,
+    /// How soon a host is looked at again whose workers were active. Default `5m`.
+    pub recheck: Span,
+    /// How long an alert may take to resolve after space was freed. Default `5m`.
+    pub decay: Span,
+    /// When a person is told whatever the outcomes were. Default `1h`.
+    pub escalate_after: Span,
+    /// When an incident closes whose alerts were not seen again. Default `45m`; the shipped route repeats every 15m.
+    pub expiry: Span,
+    /// How long ended incidents are kept. Default `90d`.
+    pub history: Span,
+    /// How long a stop waits for attempts under way. Default `30s`.
+    pub stop_grace: Span,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            period: Span::mins(10),
+            critical_period: Span::mins(2),
+            recheck: Span::mins(5),
+            decay: Span::mins(5),
+            escalate_after: Span::hours(1),
+            expiry: Span::mins(45),
+            history: Span::hours(90 * 24),
+            stop_grace: Span::secs(30),
+        }
+    }
+}
+
+/// How much is done at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Attempts under way at once over the fleet. Default 16.
+    pub attempts_at_once: u32,
+    /// The longest body that is read, in bytes. Default 32 MiB.
+    pub body_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { attempts_at_once: 16, body_bytes: 32 * 1024 * 1024 }
+    }
+}
+
+/// How hosts are reached; each host may say otherwise for itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ssh {
+    /// The account that `deploy` made. Default `raysweep`.
+    pub user: String,
+    /// The port. Default 22.
+    pub port: u16,
+    /// The responder's private key. Default `/etc/raysweep/id_ed25519`.
+    pub identity_file: PathBuf,
+    /// The hosts' pinned keys; nothing is ever added by connecting. Default `/etc/raysweep/known_hosts`.
+    pub known_hosts_file: PathBuf,
+    /// How long TCP and the handshake may take. Default `10s`.
+    pub connect_timeout: Span,
+    /// How long an attempt may take, a little longer than the host's own deadline. Default `11m`.
+    pub attempt_deadline: Span,
+    /// The longest output of a host that is read, in bytes. Default 8 MiB.
+    pub output_bytes: u64,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            user: "raysweep".to_owned(),
+            port: 22,
+            identity_file: "/etc/raysweep/id_ed25519".into(),
+            known_hosts_file: "/etc/raysweep/known_hosts".into(),
+            connect_timeout: Span::secs(10),
+            attempt_deadline: Span::mins(11),
+            output_bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// What an alert name asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyEntry {
+    /// The alert's name.
+    pub alert: String,
+    /// `warning` or `critical`: when we look and when we escalate, never what may be deleted.
+    pub urgency: Urgency,
+}
+
+/// One host of the inventory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostEntry {
+    /// Its name: the value of the `host` label.
+    pub name: HostName,
+    /// Where its SSH server is: a DNS name or an IP address.
+    pub address: String,
+    /// Other label values that stand for it, such as an exporter's `instance` without the port.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Overrides `ssh.user`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Overrides `ssh.port`.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Overrides `ssh.identity_file`.
+    #[serde(default)]
+    pub identity_file: Option<PathBuf>,
+    /// A host to go through, as `ssh -J` takes it: `[user@]host[:port]`.
+    #[serde(default)]
+    pub jump: Option<String>,
+}

@@ -1,0 +1,196 @@
+//! `/etc/raysweep/sweep.yml`: what root lets a sweep do on this host.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::{Size, Span};
+use crate::domain::attempt::Mode;
+
+/// Where a host's settings lie.
+pub const DEFAULT_PATH: &str = "/etc/raysweep/sweep.yml";
+
+/// Root's settings for this host. A missing key takes its default; an unknown one is an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SweepSettings {
+    /// `observe` (say what would go) or `enforce` (delete). Default `observe`.
+    pub mode: Mode,
+    /// While this file exists nothing is deleted by anyone. Default `/etc/raysweep/hold`.
+    pub hold_file: PathBuf,
+    /// Where the lock and the last results lie; never on a disk that may be full. Default `/run/raysweep`.
+    pub runtime_dir: PathBuf,
+    /// Where each sweep leaves a line, if it can. Default `/var/log/raysweep`.
+    pub log_dir: PathBuf,
+    /// How long a whole sweep may take. Default `10m`.
+    pub deadline: Span,
+    /// Cron and manual sweeps leave a worker alone that holds less. Economy, not safety. Default `5000MB`.
+    pub min_tmp_size: Size,
+    /// What tells work from rest.
+    pub activity: Activity,
+    /// How old a leftover must be.
+    pub ages: Ages,
+    /// Which containers are workers, and how the runtime is reached.
+    pub containers: Containers,
+    /// Ray on the bare host; absent where Ray runs in containers only.
+    pub bare: Option<Bare>,
+    /// What is removed from the container runtime after the workers.
+    pub prune: Prune,
+}
+
+impl Default for SweepSettings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Observe,
+            hold_file: "/etc/raysweep/hold".into(),
+            runtime_dir: "/run/raysweep".into(),
+            log_dir: "/var/log/raysweep".into(),
+            deadline: Span::mins(10),
+            min_tmp_size: Size(5_000_000_000),
+            activity: Activity::default(),
+            ages: Ages::default(),
+            containers: Containers::default(),
+            bare: None,
+            prune: Prune::default(),
+        }
+    }
+}
+
+/// What tells work from rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Activity {
+    /// CPU of what is not Ray's machinery, in percent of one core, at which a worker is at work. Default 5.
+    pub idle_cpu_percent: f64,
+    /// The one window over which CPU is sampled, for all workers together. Default `5s`.
+    pub sampling_window: Span,
+    /// Programs (base names) that are not work, beside Ray's own and the chain that started Ray.
+    /// Default: init wrappers and `sleep`.
+    pub ignore_programs: Vec<String>,
+    /// How long Ray may take to say which jobs are alive. Default `10s`.
+    pub ray_timeout: Span,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            idle_cpu_percent: 5.0,
+            sampling_window: Span::secs(5),
+            ignore_programs: [
+                "tini",
+                "docker-init",
+                "dumb-init",
+                "catatonit",
+                "s6-svscan",
+                "s6-supervise",
+                "sleep",
+                "pause",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            ray_timeout: Span::secs(10),
+        }
+    }
+}
+
+/// How old a leftover must be, by the newest change of anything in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ages {
+    /// Leftovers while no job is alive. Default `10m`.
+    pub no_job: Span,
+    /// Leftovers while a job is alive or may be. Default `24h`.
+    pub in_job: Span,
+    /// By how much a leftover must be older than the start of every live job. Default `10m`: clocks differ.
+    pub job_start_margin: Span,
+    /// Data of a dead session. Default `10m`.
+    pub dead_session: Span,
+    /// Logs of a dead session, and old logs of a live one. Default `24h`.
+    pub logs: Span,
+}
+
+impl Default for Ages {
+    fn default() -> Self {
+        Self {
+            no_job: Span::mins(10),
+            in_job: Span::hours(24),
+            job_start_margin: Span::mins(10),
+            dead_session: Span::mins(10),
+            logs: Span::hours(24),
+        }
+    }
+}
+
+/// Which containers are workers, and how the runtime is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Containers {
+    /// The Docker-compatible API's socket. Default `/var/run/docker.sock`.
+    pub socket: PathBuf,
+    /// Containers whose name matches are workers; so is every container in which a raylet runs. Default `ray-worker*`.
+    pub name_pattern: String,
+    /// How long one call to the API may take. Default `30s`.
+    pub timeout: Span,
+}
+
+impl Default for Containers {
+    fn default() -> Self {
+        Self {
+            socket: "/var/run/docker.sock".into(),
+            name_pattern: "ray-worker*".to_owned(),
+            timeout: Span::secs(30),
+        }
+    }
+}
+
+/// Ray on the bare host. A process may call itself raylet and name any folder: here the temp root
+/// and the user come from root alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bare {
+    /// The folder that holds `ray/session_*`.
+    pub temp_root: PathBuf,
+    /// The user that Ray runs as; only what belongs to it may go.
+    pub user_id: u32,
+}
+
+/// What is removed from the container runtime after the workers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prune {
+    /// `off`, `safe` (dangling images and build cache) or `system` (stopped containers as well). Default `safe`.
+    pub mode: PruneMode,
+    /// How long ago a stopped container must have finished. Default `24h`.
+    pub min_age: Span,
+    /// A container with this label is never removed. Default `raysweep.keep`.
+    pub keep_label: String,
+}
+
+impl Default for Prune {
+    fn default() -> Self {
+        Self { mode: PruneMode::Safe, min_age: Span::hours(24), keep_label: "raysweep.keep".to_owned() }
+    }
+}
+
+/// How far a prune goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PruneMode {
+    /// Nothing is pruned.
+    Off,
+    /// Dangling images and build cache.
+    Safe,
+    /// As `safe`, and containers that finished long ago. Volumes never.
+    System,
+}
+
+impl PruneMode {
+    /// The mode as settings and report write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Safe => "safe",
+            Self::System => "system",
+        }
+    }
+}

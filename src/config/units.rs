@@ -1,0 +1,101 @@
+//! Values that are written with their unit.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A length of time, written with its unit: `90s`, `10m`, `1h 30m`, `90d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// So many seconds.
+    pub const fn secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+
+    /// So many minutes.
+    pub const fn mins(mins: u64) -> Self {
+        Self::secs(mins * 60)
+    }
+
+    /// So many hours.
+    pub const fn hours(hours: u64) -> Self {
+        Self::mins(hours * 60)
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_duration(text).map(Self).map_err(|_| {
+            format!(
+                "{text:?} is no duration: write a number with its unit, such as \"90s\", \"10m\" or \"24h\""
+            )
+        })
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+/// A number of bytes, written with its unit: `5000MB`, `1GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted =
+            || format!("{text:?} is no size: write a number with its unit, such as \"5000MB\" or \"1GiB\"");
+        if text.bytes().all(|b| b.is_ascii_digit()) && text != "0" {
+            return Err(wanted());
+        }
+        text.parse::<ByteSize>().map(|size| Self(size.as_u64())).map_err(|_| wanted())
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ByteSize(self.0).display().si().fmt(f)
+    }
+}
+
+macro_rules! written_with_a_unit {
+    ($name:ident) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    };
+}
+
+written_with_a_unit!(Span);
+written_with_a_unit!(Size);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_number_is_neither_a_duration_nor_a_size() {
+        assert!("10".parse::<Span>().is_err());
+        assert!("5000".parse::<Size>().is_err());
+        assert_eq!("10m".parse::<Span>(), Ok(Span::mins(10)));
+        assert_eq!("5000MB".parse::<Size>(), Ok(Size(5_000_000_000)));
+        assert_eq!("1GiB".parse::<Size>(), Ok(Size(1 << 30)));
+    }
+}

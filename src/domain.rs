@@ -1,0 +1,13 @@
+//! The words of raysweep and the rules over them.
+//!
+//! Everything here is pure: no I/O, no clock, no configuration. The wings speak in these terms and
+//! share nothing else.
+
+pub mod alert;
+pub mod attempt;
+pub mod decision;
+pub mod evidence;
+pub mod host;
+pub mod incident;
+pub mod policy;
+pub mod report;

@@ -1,0 +1,8 @@
+#![doc = include_str!("../ARCHITECTURE.md")]
+
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod fleet;
+pub mod responder;
+pub mod sweeper;

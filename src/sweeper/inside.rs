@@ -1,0 +1,198 @@
+//! The hands: a child of our own inside a worker's mount namespace.
+//!
+//! From the host's side a delete silently unmounts the container's bind mounts; from inside the same
+//! call answers EBUSY. So everything that looks at or changes a temp root runs here. The child is the
+//! same binary, re-executed before it enters (afterwards `/proc/self/exe` is gone) and before any
+//! runtime or thread starts. It decides nothing: the parent does every look into /proc and says
+//! `delete` or `restore`; end of input means restore.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{FileId, discover::Worker};
+use crate::domain::attempt::AttemptId;
+
+/// The hidden first argument under which the binary is this child.
+pub const ARGUMENT: &str = "inside";
+
+/// A name directly in a folder, as the child lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Relative to the temp root. Bytes that are not UTF-8 survive the wire.
+    pub(crate) path: PathBuf,
+    pub(crate) id: FileId,
+    pub(crate) kind: Kind,
+    pub(crate) owner: u32,
+    /// Whether something is mounted on it.
+    pub(crate) mounted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Folder,
+    File,
+    Symlink,
+    Other,
+}
+
+/// The size of a temp root and of the file system under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    /// Bytes on disk under the root: st_blocks, hard links once, no mount crossed.
+    pub(crate) used_bytes: u64,
+    pub(crate) files: u64,
+    /// The root itself, and the device of its file system.
+    pub(crate) root: FileId,
+    pub(crate) disk: DiskSpace,
+}
+
+/// What statvfs says of the file system under a temp root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DiskSpace {
+    pub(crate) size_bytes: u64,
+    pub(crate) avail_bytes: u64,
+}
+
+/// What a tree holds: everything that the parent needs to judge it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tree {
+    pub(crate) id: FileId,
+    pub(crate) kind: Kind,
+    /// Bytes that removing it would free: hard links once, and only where all links lie in the tree.
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+    /// The newest change of anything in it: mtime and btime of folders; mtime, ctime and btime of the rest.
+    pub(crate) newest: Timestamp,
+    /// Files of the tree that are in the set of files in use, a bounded number of them.
+    pub(crate) in_use: Vec<FileId>,
+    /// The names (last components) of the sockets in it; `None` if there are too many to list.
+    pub(crate) sockets: Option<Vec<PathBuf>>,
+    /// Something is mounted in it, relative to the temp root.
+    pub(crate) mount: Option<PathBuf>,
+    /// Some of it lies in an image layer: removing it frees nothing.
+    pub(crate) image_layer: bool,
+    /// Owners found in it that are not the owner of its top.
+    pub(crate) other_owner: Option<u32>,
+}
+
+/// How a detached tree came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Restored {
+    /// Under its own name.
+    InPlace,
+    /// Something had taken its name: both stay.
+    NameTaken,
+}
+
+/// What a delete did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deleted {
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+    /// Whether nothing of the tree is left.
+    pub(crate) complete: bool,
+    /// What could not be removed and why, a bounded number of them.
+    pub(crate) errors: Vec<String>,
+}
+
+/// Why the child could not do what it was asked. What it was asked about is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "error", content = "detail")]
+pub(crate) enum InsideError {
+    /// The child ended or does not speak our protocol.
+    #[error("the child in the worker's namespace ended: {0}")]
+    Gone(String),
+    /// No answer in time; the child was killed.
+    #[error("no answer from the worker's namespace within {0}")]
+    Timeout(String),
+    /// The namespace is not the one that was meant: the container stopped, restarted, or the pid was reused.
+    #[error("the worker is not the one that was looked at: {0}")]
+    NotTheWorker(String),
+    /// The temp root cannot be used: a network file system, a rootless container, a symlink.
+    #[error("the temp root is refused: {0}")]
+    RootRefused(String),
+    /// It is not there any more.
+    #[error("it is gone")]
+    NotFound,
+    /// It is not the file that was looked at.
+    #[error("it is not the file that was looked at")]
+    Changed,
+    /// Its name leaves no room for the prefix.
+    #[error("its name leaves no room for the prefix")]
+    NameTooLong,
+    /// The system said no.
+    #[error("{0}")]
+    System(String),
+}
+
+/// The parent's hold on a child inside a worker. Dropping it ends the child, which restores whatever
+/// is detached.
+#[derive(Debug)]
+pub(crate) struct Inside {}
+
+impl Inside {
+    /// Starts a child and enters the worker's mount namespace at one of its temp roots. Every later
+    /// call is bounded by `deadline` from now.
+    pub(crate) fn enter(
+        _worker: &Worker,
+        _temp_root: &Path,
+        _deadline: Duration,
+    ) -> Result<Self, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
+    /// How much lies under the temp root.
+    pub(crate) fn usage(&mut self) -> Result<Usage, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
+    /// What statvfs says now.
+    pub(crate) fn disk(&mut self) -> Result<DiskSpace, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
+    /// The names in a folder under the temp root; `""` is the root itself. No symlink is followed.
+    pub(crate) fn list(&mut self, _folder: &Path) -> Result<Vec<Entry>, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
+    /// What a tree holds, and which of its files are among those in use.
+    pub(crate) fn look(&mut self, _path: &Path, _in_use: &BTreeSet<FileId>) -> Result<Tree, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
+    /// Renames an entry in place to `.raysweep-<attempt>-<name>` and says its new path. The entry must
+    /// still be `id`.
+    pub(crate) fn detach(
+        &mut self,
+        _path: &Path,
+        _id: FileId,
+        _attempt: AttemptId,
+    ) -> Result<PathBuf, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
+    /// Gives a detached entry its name back, never over something that has appeared meanwhile.
+    pub(crate) fn restore(&mut self, _detached: &Path) -> Result<Restored, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
+    /// Deletes a detached entry, which must still be `id`.
+    pub(crate) fn delete(&mut self, _detached: &Path, _id: FileId) -> Result<Deleted, InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+}
+
+/// The child's own main. Called before anything else when the first argument is [`ARGUMENT`].
+pub fn main() -> ExitCode {
+    ExitCode::FAILURE
+}
