@@ -1,0 +1,50 @@
+#!/bin/sh
+# Checks the shipped configuration, who hears of which alert, and the example
+# payloads. Takes no arguments; needs amtool and jq.
+set -eu
+cd "$(dirname "$0")"
+
+config=raysweep.yml
+amtool check-config "$config"
+
+# goes_to RECEIVERS LABEL...: an alert with these labels reaches exactly these
+# receivers, in this order. amtool's output is shown only where it disagrees: it
+# warns at every call that a file beats the address of a server.
+goes_to() {
+    receivers=$1
+    shift
+    if ! said=$(amtool config routes test --config.file="$config" --verify.receivers="$receivers" "$@" 2>&1); then
+        printf 'FAILED: %s should go to %s\n%s\n' "$*" "$receivers" "$said" >&2
+        exit 1
+    fi
+    echo "$* -> $receivers"
+}
+
+# The names come from the shipped rules too, so that a new alert cannot be
+# forgotten here; the four stand by name, so that none can go missing there.
+shipped=$(sed -n 's/^ *- alert: *//p' ../rules/ray-worker.rules.yml)
+for name in RayWorkerLargeTmpDirectory RayWorkerCriticalTmpDirectory \
+    RayWorkerDiskUsageHigh RayWorkerDiskCritical $shipped; do
+    goes_to raysweep,people alertname="$name" host=ray-80 severity=critical
+done
+# An alert that has lost its host still reaches people, and raysweep records it.
+goes_to raysweep,people alertname=RayWorkerDiskCritical severity=critical
+
+own=$(sed -n 's/^ *- alert: *//p' ../rules/raysweep.rules.yml)
+for name in RaySweepDown RaySweepMetricsStale RaySweepMetricsMissing $own; do
+    goes_to people alertname="$name" host=ray-80 severity=warning
+done
+
+goes_to default alertname=HostOutOfMemory host=ray-80 severity=critical
+# The whole name has to match.
+goes_to default alertname=RayWorkerDiskCriticalToo host=ray-80
+goes_to default alertname=NotRaySweepDown
+
+# Inhibition among the four would orphan incidents.
+if grep -Eq '^[[:space:]]*(inhibit_rules|active_time_intervals|mute_time_intervals):' "$config"; then
+    echo "FAILED: $config inhibits or mutes" >&2
+    exit 1
+fi
+
+payloads/check.sh
+echo "alertmanager: all routes as expected"
