@@ -17,11 +17,13 @@ daemon_pid() {
     cat "$WORLD_DIR/pid/$1"
 }
 
-# A zombie answers kill -0 too; its command line is empty.
+# A zombie answers kill -0 too, so its state is read: the word after the name, which is
+# in brackets and may hold anything.
 daemon_alive() {
-    local pid
+    local pid stat
     pid=$(daemon_pid "$1" 2>/dev/null) &&
-        [[ -n $(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline") ]]
+        stat=$(cat "/proc/$pid/stat" 2>/dev/null) &&
+        [[ ${stat##*) } != [ZX]* ]]
 }
 
 # daemon_ready NAME SECONDS CMD…: until CMD succeeds; a daemon that has died is not

@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# Hosts: each has a name, an /etc, /run, /usr/local, users and an sshd of its own, and
+# sees the world's Docker, network and processes.
+
+# host_up NAME PORT [SETTINGS]: with an sshd on 127.0.0.1:PORT; SETTINGS becomes
+# /etc/raysweep/sweep.yml. raysweep itself is put there by whoever installs it.
+host_up() {
+    local name=$1 port=$2 settings=${3:-}
+    mkdir -p "$(host_folder "$name")/state"
+    daemon_start "host-$name" \
+        unshare --mount --uts -- "$DEMO_DIR/lib/host-init.sh" "$name" "$(host_folder "$name")"
+    daemon_ready "host-$name" 20 test -e "$(host_folder "$name")/ready"
+    if [[ -n $settings ]]; then
+        on_host "$name" install -D -m 644 /dev/stdin /etc/raysweep/sweep.yml <"$settings"
+    fi
+    sshd_up "$name" 127.0.0.1 "$port"
+}
+
+host_folder() {
+    echo "$WORLD_DIR/host/$1"
+}
+
+# on_host NAME CMD…: as root, in the host's /.
+on_host() {
+    local name=$1 enter
+    shift
+    mapfile -t enter < <(host_entry "$name")
+    "${enter[@]}" "$@"
+}
+
+# host_entry NAME: the words that put a command into a host, a word a line; for an empty
+# name, words that change nothing.
+host_entry() {
+    if [[ -z ${1:-} ]]; then
+        echo env
+        return
+    fi
+    printf '%s\n' nsenter --target "$(daemon_pid "host-$1")" --mount --uts --
+}
+
+# sshd_up NAME ADDR PORT: the host NAME's own, or, where there is no such host, one in the
+# world itself. Accounts take keys from ~/.ssh/authorized_keys or /etc/ssh/authorized_keys.d/.
+sshd_up() {
+    local name=$1 address=$2 port=$3 folder enter host=''
+    folder=$(sshd_folder "$name")
+    mkdir -p "$folder"
+    echo "$address $port" >"$folder/listen"
+    [[ -e $folder/host_key ]] || ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$folder/host_key"
+    sshd_settings "$folder" "$address" "$port" >"$folder/sshd_config"
+    [[ ! -e $WORLD_DIR/pid/host-$name ]] || host=$name
+    mapfile -t enter < <(host_entry "$host")
+    # sshd re-executes itself for each connection and wants an absolute path for that.
+    daemon_start "sshd-$name" "${enter[@]}" "$(command -v sshd)" -D -e -f "$folder/sshd_config"
+    daemon_ready "sshd-$name" 20 ssh-keyscan -T 2 -p "$port" -t ed25519 "$address"
+}
+
+sshd_folder() {
+    echo "$WORLD_DIR/sshd/$1"
+}
+
+# As Debian's package has it, but for keys alone. VERBOSE logs the fingerprint of each
+# key that was let in.
+sshd_settings() {
+    local folder=$1 address=$2 port=$3
+    cat <<CONFIG
+ListenAddress $address
+Port $port
+HostKey $folder/host_key
+PidFile $folder/pid
+AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
+UsePAM yes
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+PrintMotd no
+AcceptEnv LANG LC_*
+MaxStartups 100
+LogLevel VERBOSE
+CONFIG
+}
+
+# host_key NAME: its line for a known_hosts file.
+host_key() {
+    local folder address port
+    folder=$(sshd_folder "$1")
+    read -r address port <"$folder/listen"
+    ((port == 22)) || address="[$address]:$port"
+    echo "$address $(cut -d' ' -f1,2 "$folder/host_key.pub")"
+}
+
+# host_key_change NAME: the same host answers with another key from now on.
+host_key_change() {
+    local name=$1 folder address port
+    folder=$(sshd_folder "$name")
+    read -r address port <"$folder/listen"
+    daemon_stop "sshd-$name"
+    rm "$folder"/host_key "$folder"/host_key.pub
+    sshd_up "$name" "$address" "$port"
+}
+
+# cron_up NAME: runs what lies in the host's /etc/cron.d, and nothing of the machine's.
+cron_up() {
+    local name=$1 enter
+    mapfile -t enter < <(host_entry "$name")
+    daemon_start "cron-$name" "${enter[@]}" cron -f
+    daemon_ready "cron-$name" 20 on_host "$name" test -s /run/crond.pid
+}

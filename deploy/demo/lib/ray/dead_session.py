@@ -25,14 +25,17 @@ def sessions() -> set[pathlib.Path]:
 
 def start_ray() -> pathlib.Path:
     before = sessions()
-    subprocess.run(
+    started = subprocess.run(
         ["ray", "start", "--head", "--port=6390", "--num-cpus=0",
          "--include-dashboard=false", "--disable-usage-stats",
          "--object-store-memory=80000000",
          "--dashboard-agent-listen-port=52390", "--dashboard-agent-grpc-port=52391",
          "--node-name=short-lived"],
-        check=True, timeout=90, stdout=sys.stderr, stdin=subprocess.DEVNULL,
+        timeout=90, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
+    if started.returncode:
+        sys.exit(f"the second Ray did not start:\n{started.stdout}")
     (session,) = sessions() - before
     return session
 
