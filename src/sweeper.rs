@@ -3,11 +3,14 @@
 //! `sweep` is the order of things; each stage has a file of its own. Only `inside` and `remove`,
 //! which run as a child in a worker's mount namespace, change anything under a temp root.
 
+pub(crate) mod candidates;
 pub(crate) mod discover;
 pub(crate) mod evidence;
 pub mod gate;
+pub(crate) mod hold;
 pub mod inside;
 pub(crate) mod jobs;
+pub(crate) mod lock;
 pub mod measure;
 pub(crate) mod processes;
 pub(crate) mod signs;

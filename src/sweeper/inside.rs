@@ -66,6 +66,7 @@ pub(crate) struct DiskSpace {
 pub(crate) struct Tree {
     pub(crate) id: FileId,
     pub(crate) kind: Kind,
+    pub(crate) owner: u32,
     /// Bytes that removing it would free: hard links once, and only where all links lie in the tree.
     pub(crate) bytes: u64,
     pub(crate) files: u64,

@@ -1,0 +1,269 @@
+//! What may go: classes, states and ages. Pure, so that every rule can be shown to hold.
+//!
+//! | class | goes in state | age |
+//! |---|---|---|
+//! | leftovers (`ray_tmp_*`, `pip-*`, `tmp*`, `checkpoint_tmp_*`) | no job / in job | `ages.no_job` / older than every live job, or `ages.in_job` |
+//! | dead session: data | any | `ages.dead_session` |
+//! | dead session: logs; live session: old logs | any | `ages.logs` |
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{FileId, inside::Tree, jobs::Jobs, signs::Signs};
+use crate::{
+    config::{sweep::Ages, units::Span},
+    domain::{
+        evidence::WorkerState,
+        report::{Class, KeptBecause},
+    },
+};
+
+/// Leftovers directly under a temp root, by the prefix of their name; the first that fits counts.
+const LEFTOVERS: [(&[u8], Class); 4] = [
+    (b"ray_tmp_", Class::RayTmp),
+    (b"pip-", Class::Pip),
+    (b"checkpoint_tmp_", Class::CheckpointTmp),
+    (b"tmp", Class::Tmp),
+];
+
+/// Names that fit a class and never go: the source of a bind mount that Ray itself makes.
+const NEVER: [&[u8]; 1] = [b"ray_tmp_mount"];
+
+/// The prefix of what a sweep has detached: `.raysweep-<attempt>-<name>`.
+pub(crate) const DETACHED_PREFIX: &[u8] = b".raysweep-";
+
+/// What a checkpoint's name is followed by in the name of a lock on it, before the pid.
+const CHECKPOINT_LOCK: &[u8] = b".del_lock_";
+
+/// The class of a name directly under a temp root.
+pub(crate) fn leftover_class(name: &OsStr) -> Option<Class> {
+    let name = name.as_bytes();
+    if NEVER.contains(&name) {
+        return None;
+    }
+    LEFTOVERS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, class)| *class)
+}
+
+/// Whether a name in the sessions' folder is a session's.
+pub(crate) fn is_session(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"session_") && name != "session_latest"
+}
+
+/// Whether a name is one that an earlier sweep detached.
+pub(crate) fn is_detached(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(DETACHED_PREFIX)
+}
+
+/// Whether a log's name ends in a pid (`worker-…-123.out`, `python-core-worker-…_123.log`): logs of
+/// one process, which nobody writes once it has ended. Daemons' logs have no pid and stay.
+pub(crate) fn is_process_log(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let Some(stem) = [".out", ".err", ".log"].iter().find_map(|end| name.strip_suffix(end.as_bytes())) else {
+        return false;
+    };
+    let digits = stem.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let before = stem.len().checked_sub(digits + 1).and_then(|at| stem.get(at));
+    digits > 0 && matches!(before, Some(b'-' | b'_'))
+}
+
+/// Checkpoints that a live process has locked, among the names under a temp root.
+///
+/// Ray writes `<checkpoint>.del_lock_<pid>` beside a checkpoint while a process uses it. A lock whose
+/// pid cannot be read counts as live.
+pub(crate) fn locked_checkpoints<'n>(
+    names: impl IntoIterator<Item = &'n OsStr>,
+    live_pids: &BTreeSet<i32>,
+) -> BTreeSet<Vec<u8>> {
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let name = name.as_bytes();
+            let at = name.windows(CHECKPOINT_LOCK.len()).position(|window| window == CHECKPOINT_LOCK)?;
+            let pid = std::str::from_utf8(&name[at + CHECKPOINT_LOCK.len()..]).ok()?.parse::<i32>();
+            let live = pid.map_or(true, |pid| live_pids.contains(&pid));
+            live.then(|| [name[..at].to_vec(), name.to_vec()])
+        })
+        .flatten()
+        .collect()
+}
+
+/// Something that may go, if its tree and the signs of use allow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    /// Relative to the temp root.
+    pub(crate) path: PathBuf,
+    pub(crate) id: FileId,
+    pub(crate) class: Class,
+}
+
+impl Candidate {
+    /// Its own name.
+    pub(crate) fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+}
+
+/// What a worker (or all workers that share a temp root) is doing, and the rules that apply.
+#[derive(Debug, Clone)]
+pub(crate) struct Situation<'a> {
+    pub(crate) state: WorkerState,
+    pub(crate) jobs: &'a Jobs,
+    pub(crate) now: Timestamp,
+    pub(crate) ages: &'a Ages,
+    /// On a bare host only what belongs to this user may go.
+    pub(crate) owner: Option<u32>,
+}
+
+/// Why a candidate stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Keep {
+    pub(crate) why: KeptBecause,
+    pub(crate) detail: String,
+    pub(crate) pid: Option<i32>,
+}
+
+impl Keep {
+    pub(crate) fn new(why: KeptBecause, detail: impl Into<String>) -> Self {
+        Self { why, detail: detail.into(), pid: None }
+    }
+}
+
+impl Situation<'_> {
+    /// The first rule that keeps a candidate, `None` if it may go: what it holds, who uses it, what
+    /// the worker is doing, how old it is.
+    pub(crate) fn keeps(&self, candidate: &Candidate, tree: &Tree, signs: &Signs) -> Option<Keep> {
+        kept_by_contents(tree, self.owner)
+            .or_else(|| kept_by_use(candidate.name(), tree, signs))
+            .or_else(|| self.kept_by_age(candidate.class, tree.newest))
+    }
+
+    /// State and age, by class.
+    pub(crate) fn kept_by_age(&self, class: Class, newest: Timestamp) -> Option<Keep> {
+        match class {
+            Class::RayTmp | Class::Pip | Class::Tmp | Class::CheckpointTmp => self.leftover_kept(newest),
+            Class::DeadSession | Class::Detached => self.younger_than(self.ages.dead_session, newest),
+            Class::DeadSessionLogs | Class::SessionLogs => self.younger_than(self.ages.logs, newest),
+        }
+    }
+
+    fn leftover_kept(&self, newest: Timestamp) -> Option<Keep> {
+        match self.state {
+            WorkerState::Active => Some(Keep::new(
+                KeptBecause::WorkerActive,
+                "the worker is at work; what it holds by name alone cannot be told from a leftover",
+            )),
+            WorkerState::NoJob => self.younger_than(self.ages.no_job, newest),
+            WorkerState::InJob => self.kept_for_a_job(newest),
+        }
+    }
+
+    /// A job's next step may read what its last step wrote, by a name that only a driver elsewhere
+    /// remembers. What is older than every live job cannot be theirs; what is older than
+    /// `ages.in_job` is taken as forgotten.
+    fn kept_for_a_job(&self, newest: Timestamp) -> Option<Keep> {
+        let age = age(self.now, newest);
+        if age >= self.ages.in_job.0 {
+            return None;
+        }
+        if self.older_than_every_job(newest) {
+            return self.younger_than(self.ages.no_job, newest);
+        }
+        let job = match self.jobs {
+            Jobs::Known(jobs) if jobs.is_empty() => "a pooled worker waits for a job".to_owned(),
+            Jobs::Known(jobs) => format!(
+                "job {} may still read it",
+                jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+            Jobs::Unknown(reason) => format!("Ray did not say which jobs are alive ({reason})"),
+        };
+        Some(Keep::new(
+            KeptBecause::JobAlive,
+            format!("{job}; changed {} ago, kept until {} have passed", rounded(age), self.ages.in_job),
+        ))
+    }
+
+    fn older_than_every_job(&self, newest: Timestamp) -> bool {
+        let Jobs::Known(jobs) = self.jobs else { return false };
+        let margin = self.ages.job_start_margin.0;
+        !jobs.is_empty()
+            && jobs.iter().all(|job| newest.checked_add(margin).is_ok_and(|latest| latest <= job.started_at))
+    }
+
+    fn younger_than(&self, least: Span, newest: Timestamp) -> Option<Keep> {
+        let age = age(self.now, newest);
+        (age < least.0).then(|| {
+            let detail = format!("changed {} ago, kept until {least} have passed", rounded(age));
+            Keep::new(KeptBecause::TooYoung, detail)
+        })
+    }
+}
+
+/// What is in the tree keeps it: mounts, an image layer, somebody else's files.
+fn kept_by_contents(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
+    if let Some(mount) = &tree.mount {
+        return Some(Keep::new(KeptBecause::Mount, format!("{} is a mount", shown(mount))));
+    }
+    if tree.image_layer {
+        return Some(Keep::new(
+            KeptBecause::ImageLayer,
+            "it lies in an image layer; removing it would free nothing",
+        ));
+    }
+    let owner = owner?;
+    let other = if tree.owner == owner { tree.other_owner? } else { tree.owner };
+    Some(Keep::new(KeptBecause::Error, format!("it belongs to user {other}, not to Ray's user {owner}")))
+}
+
+/// Whoever uses anything of the tree keeps it.
+pub(crate) fn kept_by_use(name: &OsStr, tree: &Tree, signs: &Signs) -> Option<Keep> {
+    let in_use = |pid: Option<i32>, detail: String| Some(Keep { why: KeptBecause::InUse, detail, pid });
+    if let Some(file) = tree.in_use.first() {
+        let pid = signs.files.get(file).copied();
+        return in_use(pid, "a process has something of it open, mapped, locked or as its folder".to_owned());
+    }
+    match &tree.sockets {
+        None => return in_use(None, "it holds more sockets than can be checked".to_owned()),
+        Some(sockets) => {
+            let bound =
+                sockets.iter().find_map(|socket| signs.socket_names.get(socket.as_os_str().as_bytes()));
+            if let Some(pid) = bound {
+                return in_use(Some(*pid), "a process has a socket in it bound".to_owned());
+            }
+        }
+    }
+    // What is not UTF-8 cannot be looked for in arguments; the lossy form finds its readable part.
+    let pid = signs.mentioned_by(&name.to_string_lossy())?;
+    in_use(Some(pid), "a process names it in its arguments or open paths".to_owned())
+}
+
+/// Negative ages (a clock that was set back) are no age at all.
+fn age(now: Timestamp, newest: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(newest)).unwrap_or_default()
+}
+
+fn rounded(age: Duration) -> Span {
+    Span(Duration::from_secs(age.as_secs()))
+}
+
+/// A path as a report shows it: what is not UTF-8, and what would break a line, is escaped.
+pub(crate) fn shown(path: &Path) -> String {
+    path.as_os_str().as_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
+        for c in chunk.valid().chars() {
+            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+use super::*;
+use crate::sweeper::{inside::Kind, jobs::LiveJob};
+
+const ID: FileId = FileId { dev: 1, ino: 2 };
+
+fn at(minutes_ago: i64) -> Timestamp {
+    now() - jiff::SignedDuration::from_mins(minutes_ago)
+}
+
+fn now() -> Timestamp {
+    "2026-01-05T12:00:00Z".parse().unwrap()
+}
+
+fn tree(newest: Timestamp) -> Tree {
+    Tree {
+        id: ID,
+        kind: Kind::Folder,
+        owner: 0,
+        bytes: 1,
+        files: 1,
+        newest,
+        in_use: vec![],
+        sockets: Some(vec![]),
+        mount: None,
+        image_layer: false,
+        other_owner: None,
+    }
+}
+
+fn candidate(class: Class) -> Candidate {
+    Candidate { path: "tmpabc".into(), id: ID, class }
+}
+
+fn job(minutes_ago: i64) -> LiveJob {
+    LiveJob { id: "01000000".to_owned(), started_at: at(minutes_ago), driver: "10.0.0.1".to_owned() }
+}
+
+fn kept(state: WorkerState, jobs: &Jobs, class: Class, minutes_old: i64) -> Option<KeptBecause> {
+    let ages = Ages::default();
+    let situation = Situation { state, jobs, now: now(), ages: &ages, owner: None };
+    situation.keeps(&candidate(class), &tree(at(minutes_old)), &Signs::default()).map(|keep| keep.why)
+}
+
+const LEFTOVER_CLASSES: [Class; 4] = [Class::RayTmp, Class::Pip, Class::Tmp, Class::CheckpointTmp];
+const DAY: i64 = 24 * 60;
+
+#[test]
+fn nothing_held_by_name_alone_goes_from_a_worker_at_work() {
+    let jobs = Jobs::Known(vec![]);
+    for class in LEFTOVER_CLASSES {
+        assert_eq!(kept(WorkerState::Active, &jobs, class, 100 * DAY), Some(KeptBecause::WorkerActive));
+    }
+}
+
+#[test]
+fn without_a_job_a_leftover_goes_once_it_is_ten_minutes_old() {
+    let jobs = Jobs::Known(vec![]);
+    for class in LEFTOVER_CLASSES {
+        assert_eq!(kept(WorkerState::NoJob, &jobs, class, 9), Some(KeptBecause::TooYoung));
+        assert_eq!(kept(WorkerState::NoJob, &jobs, class, 10), None);
+    }
+}
+
+#[test]
+fn in_a_job_only_what_is_older_than_every_live_job_or_than_a_day_goes() {
+    let one = Jobs::Known(vec![job(60)]);
+    let two = Jobs::Known(vec![job(60), job(300)]);
+    for class in LEFTOVER_CLASSES {
+        assert_eq!(
+            kept(WorkerState::InJob, &one, class, 69),
+            Some(KeptBecause::JobAlive),
+            "within the margin"
+        );
+        assert_eq!(kept(WorkerState::InJob, &one, class, 70), None);
+        assert_eq!(
+            kept(WorkerState::InJob, &two, class, 70),
+            Some(KeptBecause::JobAlive),
+            "younger than the older job"
+        );
+        assert_eq!(kept(WorkerState::InJob, &two, class, DAY), None);
+    }
+}
+
+#[test]
+fn when_ray_names_no_job_or_does_not_answer_only_a_day_frees_a_leftover() {
+    for jobs in [Jobs::Known(vec![]), Jobs::Unknown("no answer".to_owned())] {
+        assert_eq!(kept(WorkerState::InJob, &jobs, Class::Tmp, DAY - 1), Some(KeptBecause::JobAlive));
+        assert_eq!(kept(WorkerState::InJob, &jobs, Class::Tmp, DAY), None);
+    }
+}
+
+#[test]
+fn a_job_that_starts_now_does_not_make_a_young_leftover_old() {
+    let ages = Ages { job_start_margin: Span::secs(0), ..Ages::default() };
+    let jobs = Jobs::Known(vec![job(0)]);
+    let situation =
+        Situation { state: WorkerState::InJob, jobs: &jobs, now: now(), ages: &ages, owner: None };
+    assert_eq!(situation.kept_by_age(Class::Tmp, at(1)).map(|keep| keep.why), Some(KeptBecause::TooYoung));
+}
+
+#[test]
+fn what_is_dead_goes_in_any_state_by_its_own_age() {
+    let jobs = Jobs::Unknown(String::new());
+    for state in [WorkerState::NoJob, WorkerState::InJob, WorkerState::Active] {
+        assert_eq!(kept(state, &jobs, Class::DeadSession, 9), Some(KeptBecause::TooYoung));
+        assert_eq!(kept(state, &jobs, Class::DeadSession, 10), None);
+        for class in [Class::DeadSessionLogs, Class::SessionLogs] {
+            assert_eq!(kept(state, &jobs, class, DAY - 1), Some(KeptBecause::TooYoung));
+            assert_eq!(kept(state, &jobs, class, DAY), None);
+        }
+    }
+}
+
+#[test]
+fn a_change_in_the_future_is_no_age() {
+    assert_eq!(kept(WorkerState::NoJob, &Jobs::Known(vec![]), Class::Tmp, -60), Some(KeptBecause::TooYoung));
+}
+
+fn why(tree: &Tree, signs: &Signs, owner: Option<u32>) -> Option<KeptBecause> {
+    let (ages, jobs) = (Ages::default(), Jobs::Known(vec![]));
+    let situation = Situation { state: WorkerState::NoJob, jobs: &jobs, now: now(), ages: &ages, owner };
+    situation.keeps(&candidate(Class::Tmp), tree, signs).map(|keep| keep.why)
+}
+
+#[test]
+fn each_sign_of_use_keeps_a_tree() {
+    let old = tree(at(DAY));
+    assert_eq!(why(&old, &Signs::default(), None), None);
+    let open = Signs { files: [(ID, 7)].into(), ..Signs::default() };
+    assert_eq!(why(&Tree { in_use: vec![ID], ..old.clone() }, &open, None), Some(KeptBecause::InUse));
+    let bound = Signs { socket_names: [(b"s.sock".to_vec(), 7)].into(), ..Signs::default() };
+    assert_eq!(
+        why(&Tree { sockets: Some(vec!["s.sock".into()]), ..old.clone() }, &bound, None),
+        Some(KeptBecause::InUse)
+    );
+    assert_eq!(
+        why(&Tree { sockets: None, ..old.clone() }, &Signs::default(), None),
+        Some(KeptBecause::InUse)
+    );
+    let named =
+        Signs { arguments: vec![(7, "python x.py --dir /tmp/tmpabc/y".to_owned())], ..Signs::default() };
+    assert_eq!(why(&old, &named, None), Some(KeptBecause::InUse));
+}
+
+#[test]
+fn mounts_image_layers_and_other_peoples_files_stay() {
+    let old = tree(at(DAY));
+    let signs = Signs::default();
+    assert_eq!(
+        why(&Tree { mount: Some("tmpabc/m".into()), ..old.clone() }, &signs, None),
+        Some(KeptBecause::Mount)
+    );
+    assert_eq!(why(&Tree { image_layer: true, ..old.clone() }, &signs, None), Some(KeptBecause::ImageLayer));
+    assert_eq!(why(&old, &signs, Some(1000)), Some(KeptBecause::Error));
+    let mixed = Tree { owner: 1000, other_owner: Some(0), ..old.clone() };
+    assert_eq!(why(&mixed, &signs, Some(1000)), Some(KeptBecause::Error));
+    assert_eq!(why(&Tree { owner: 1000, ..old }, &signs, Some(1000)), None);
+}
+
+#[test]
+fn names_fall_into_their_classes() {
+    for (name, class) in [
+        ("ray_tmp_x", Some(Class::RayTmp)),
+        ("ray_tmp_mount", None),
+        ("pip-build-1", Some(Class::Pip)),
+        ("tmpabc", Some(Class::Tmp)),
+        ("tmp", Some(Class::Tmp)),
+        ("checkpoint_tmp_1", Some(Class::CheckpointTmp)),
+        ("ray", None),
+        ("torchinductor_root", None),
+        ("pymp-1", None),
+        ("mytmp", None),
+        (".raysweep-x-tmpabc", None),
+    ] {
+        assert_eq!(leftover_class(OsStr::new(name)), class, "{name}");
+    }
+    assert!(is_session(OsStr::new("session_2026-01-05_12-00-00_000000_1")));
+    assert!(!is_session(OsStr::new("session_latest")));
+}
+
+#[test]
+fn only_logs_of_one_process_are_process_logs() {
+    for (name, expected) in [
+        ("worker-abc-01000000-123.out", true),
+        ("python-core-worker-abc_123.log", true),
+        ("raylet.out", false),
+        ("gcs_server.out", false),
+        ("dashboard_agent.log", false),
+        ("monitor.log.1", false),
+        ("123.log", false),
+        (".log", false),
+    ] {
+        assert_eq!(is_process_log(OsStr::new(name)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_checkpoint_is_locked_while_its_locker_lives() {
+    let names = [
+        "checkpoint_tmp_a",
+        "checkpoint_tmp_a.del_lock_7",
+        "checkpoint_tmp_b.del_lock_8",
+        "checkpoint_tmp_c.del_lock_x",
+    ];
+    let locked = locked_checkpoints(names.iter().map(OsStr::new), &BTreeSet::from([7]));
+    assert!(locked.contains(b"checkpoint_tmp_a".as_slice()));
+    assert!(locked.contains(b"checkpoint_tmp_a.del_lock_7".as_slice()), "the lock itself stays as well");
+    assert!(!locked.contains(b"checkpoint_tmp_b".as_slice()));
+    assert!(locked.contains(b"checkpoint_tmp_c".as_slice()), "a lock that cannot be read counts as live");
+}
+
+#[test]
+fn a_path_cannot_break_a_line_of_the_report() {
+    let path = Path::new(OsStr::from_bytes(b"a\nb\xffc\x1b[31m"));
+    assert_eq!(shown(path), "a\\nb\\xffc\\u{1b}[31m");
+}
