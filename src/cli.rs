@@ -1,8 +1,67 @@
-//! The command line: one thin file a subcommand.
+//! The command line: one enum, one match, one thin file a subcommand.
+//!
+//! A file here reads its flags, loads the configuration, calls one wing and turns the result into
+//! output and an exit code. Nothing is decided here.
+
+mod check_config;
+mod exit;
+mod gate;
+mod log;
+mod measure;
+mod sweep;
+mod table;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+use exit::{Exit, exit_codes};
+use log::LogOptions;
+
+/// Frees the disk of Ray hosts when Prometheus says so, and never touches what work in progress
+/// still needs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "raysweep",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = concat!("Exit codes:\n", exit_codes!(), "\n\nExample:\n  raysweep sweep --dry-run")
+)]
+struct Cli {
+    #[command(flatten)]
+    log: LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Sweep(sweep::Sweep),
+    Measure(measure::Measure),
+    Gate(gate::Gate),
+    CheckConfig(check_config::CheckConfig),
+}
+
 /// Parses the command line and runs the subcommand.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    // clap itself ends the process for --help (0) and for a usage error (Exit::Usage).
+    let Cli { log, command } = Cli::parse();
+    log.start();
+    let exit = match command {
+        Command::Sweep(sweep) => sweep.run(),
+        Command::Measure(measure) => measure.run(),
+        Command::Gate(gate) => gate.run(),
+        Command::CheckConfig(check_config) => check_config.run(),
+    };
+    exit.into()
 }
+
+/// Prints why a subcommand could not do its work, in one line, and passes the exit code on.
+fn failed(exit: Exit, error: &dyn std::fmt::Display) -> Exit {
+    eprintln!("raysweep: {error}");
+    exit
+}
+
+#[cfg(test)]
+mod tests;

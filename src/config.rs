@@ -3,9 +3,30 @@
 //! Two files, two owners: `raysweep.yml` belongs to the operator and configures the responder and
 //! the fleet commands; `sweep.yml` belongs to a host's root and alone decides what a sweep may do.
 
+pub mod check;
 pub mod load;
 pub mod responder;
 pub mod sweep;
 pub mod units;
 
-pub use load::{ConfigError, load};
+pub use load::{ConfigError, Problem};
+
+use std::{collections::HashMap, path::Path};
+
+/// Variables that override a key of `raysweep.yml` start with this: `RAYSWEEP__SSH__PORT=2222`.
+pub const ENVIRONMENT_PREFIX: &str = "RAYSWEEP";
+
+/// Reads and checks `raysweep.yml`; variables of the environment override its keys.
+pub fn load_responder(path: &Path) -> Result<responder::ResponderConfig, ConfigError> {
+    let config = load::load(path, load::Overrides::OfProcess(ENVIRONMENT_PREFIX))?;
+    check::responder(path, &config)?;
+    Ok(config)
+}
+
+/// Reads and checks `sweep.yml`. The file alone decides what a sweep may do: no variable of whoever
+/// called overrides it, and nobody but its owner may be able to write it.
+pub fn load_sweep(path: &Path) -> Result<sweep::SweepSettings, ConfigError> {
+    let settings = load::load(path, load::Overrides::Given(HashMap::new()))?;
+    check::sweep(path, &settings)?;
+    Ok(settings)
+}

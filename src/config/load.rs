@@ -1,16 +1,26 @@
 //! From a file and the environment to a value, or to an error that names the file, the key and what
 //! would be right.
+//!
+//! config-rs finds and merges; it would also convert (5.7 to 6, `true` to 1, "007" to 7). So what it
+//! merged is read by serde_json's deserializer, which takes each value for what it is.
 
-use std::path::{Path, PathBuf};
+mod message;
 
-use config::{Config, Environment, File, FileFormat};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: cannot be read: {source}; create it, or name another with --config.file", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -18,41 +28,128 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not YAML.
-    #[error("{path}: {message}", path = path.display())]
+    #[error("{path}: is not YAML: {message}", path = path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
         /// What is wrong, and where.
         message: String,
     },
-    /// A key has no such name or no such value.
-    #[error("{path}: {key}: {message}", path = path.display())]
-    Value {
+    /// Keys have no such name or no such value.
+    #[error("{}", lines(path, problems))]
+    Invalid {
         /// The file.
         path: PathBuf,
-        /// The key, as `ssh.port` or `hosts[2].name`.
-        key: String,
-        /// What is wrong, and what would be right.
-        message: String,
+        /// Everything that is wrong, a line each.
+        problems: Vec<Problem>,
     },
 }
 
-/// Reads a YAML file, lets `<PREFIX>__SECTION__KEY` variables override it, and checks its shape.
-pub fn load<T: DeserializeOwned>(path: &Path, env_prefix: &str) -> Result<T, ConfigError> {
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, as `ssh.port` or `hosts[2].name`; empty where it is about the whole file.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, message } = self;
+        if key.is_empty() { f.write_str(message) } else { write!(f, "{key}: {message}") }
+    }
+}
+
+fn lines(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
+    lines.join("\n")
+}
+
+/// What may override a file's keys.
+#[derive(Debug, Clone)]
+pub enum Overrides {
+    /// Variables of this process, `<PREFIX>__SECTION__KEY`.
+    OfProcess(&'static str),
+    /// These variables and no others, already without a prefix: `SECTION__KEY`.
+    Given(HashMap<String, String>),
+}
+
+impl Overrides {
+    fn source(self) -> Environment {
+        let environment = Environment::default().separator("__");
+        match self {
+            Self::OfProcess(prefix) => environment.prefix(prefix).prefix_separator("__"),
+            Self::Given(variables) => environment.source(Some(variables)),
+        }
+    }
+}
+
+/// Reads a YAML file, lets variables override it, and checks its shape.
+pub fn load<T: DeserializeOwned>(path: &Path, overrides: Overrides) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let syntax = |error: config::ConfigError| ConfigError::Syntax {
-        path: path.to_owned(),
-        message: error.to_string(),
-    };
-    let raw = Config::builder()
+    let invalid = |problem| ConfigError::Invalid { path: path.to_owned(), problems: vec![problem] };
+    let merged = Config::builder()
         .add_source(File::from_str(&text, FileFormat::Yaml))
-        .add_source(Environment::with_prefix(env_prefix).prefix_separator("__").separator("__"))
+        .add_source(overrides.source())
         .build()
-        .map_err(syntax)?;
-    serde_path_to_error::deserialize(raw).map_err(|error| ConfigError::Value {
-        path: path.to_owned(),
-        key: error.path().to_string(),
-        message: error.into_inner().to_string(),
+        .and_then(|config| config.collect())
+        .map_err(|error| ConfigError::Syntax { path: path.to_owned(), message: message::syntax(&error) })?;
+    let merged = plain(merged.into_iter(), "").map_err(invalid)?;
+    serde_path_to_error::deserialize(merged)
+        .map_err(|error| invalid(message::shape(&error.path().to_string(), &error.into_inner())))
+}
+
+/// What config-rs says a variable's value comes from.
+const FROM_ENVIRONMENT: &str = "the environment";
+
+/// The same values without config-rs' readiness to convert. A variable is read as YAML, as if it
+/// stood in the file: `2222` is a number there, `10m` a text.
+fn plain(table: impl Iterator<Item = (String, Value)>, parent: &str) -> Result<Json, Problem> {
+    let entries = table.map(|(key, value)| {
+        let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
+        Ok((key, plain_value(value, &path)?))
+    });
+    entries.collect::<Result<_, _>>().map(Json::Object)
+}
+
+fn plain_value(value: Value, path: &str) -> Result<Json, Problem> {
+    let from_environment = value.origin() == Some(FROM_ENVIRONMENT);
+    Ok(match value.kind {
+        ValueKind::Nil => Json::Null,
+        ValueKind::Boolean(value) => value.into(),
+        ValueKind::I64(value) => value.into(),
+        ValueKind::U64(value) => value.into(),
+        ValueKind::Float(value) => value.into(),
+        // YAML gives no wider numbers than these; as texts they fit nowhere and are named.
+        ValueKind::I128(value) => value.to_string().into(),
+        ValueKind::U128(value) => value.to_string().into(),
+        ValueKind::String(text) if from_environment => as_in_the_file(text, path)?,
+        ValueKind::String(text) => text.into(),
+        ValueKind::Array(values) => {
+            let values = values.into_iter().enumerate();
+            let values = values.map(|(at, value)| plain_value(value, &format!("{path}[{at}]")));
+            Json::Array(values.collect::<Result<_, _>>()?)
+        }
+        ValueKind::Table(table) => plain(table.into_iter(), path)?,
     })
 }
+
+fn as_in_the_file(text: String, path: &str) -> Result<Json, Problem> {
+    const KEY: &str = "value";
+    let wrapped = File::from_str(&format!("{KEY}: {text}"), FileFormat::Yaml);
+    let wrong = || Problem {
+        key: path.to_owned(),
+        message: format!("the variable's value {text:?} is not YAML: quote it as in a file"),
+    };
+    let mut table =
+        Config::builder().add_source(wrapped).build().and_then(|c| c.collect()).map_err(|_| wrong())?;
+    match table.remove(KEY) {
+        Some(value) if table.is_empty() => plain_value(value, path),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

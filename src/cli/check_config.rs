@@ -1,0 +1,59 @@
+//! `raysweep check-config`: says what is wrong with configuration files, as `serve` and `sweep` would.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{exit::Exit, failed};
+use crate::config::{self, ConfigError, responder};
+
+/// Check configuration files: the same messages and exit code as `serve` and `sweep`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  raysweep check-config raysweep.yml --sweep sweep.yml")]
+pub(crate) struct CheckConfig {
+    /// The responder's configuration [default: /etc/raysweep/raysweep.yml, unless --sweep is given]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A host's settings (sweep.yml); may be given several times
+    #[arg(long, value_name = "FILE")]
+    sweep: Vec<PathBuf>,
+}
+
+impl CheckConfig {
+    pub(crate) fn run(self) -> Exit {
+        let Self { mut files, sweep } = self;
+        if files.is_empty() && sweep.is_empty() {
+            files.push(responder::DEFAULT_PATH.into());
+        }
+        let mut checked = Checked { exit: Exit::Success };
+        let configs: Vec<_> = files
+            .iter()
+            .filter_map(|file| Some((file, checked.take(file, config::load_responder(file))?)))
+            .collect();
+        let settings: Vec<_> =
+            sweep.iter().filter_map(|file| checked.take(file, config::load_sweep(file))).collect();
+        for (file, config) in &configs {
+            for settings in &settings {
+                checked.judge(config::check::together(file, config, settings));
+            }
+        }
+        checked.exit
+    }
+}
+
+/// The exit code so far; everything that is wrong is printed as it is found.
+struct Checked {
+    exit: Exit,
+}
+
+impl Checked {
+    fn take<T>(&mut self, file: &Path, result: Result<T, ConfigError>) -> Option<T> {
+        let value = self.judge(result)?;
+        println!("{}: ok", file.display());
+        Some(value)
+    }
+
+    fn judge<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
+        result.map_err(|error| self.exit = failed(Exit::Config, &error)).ok()
+    }
+}

@@ -1,0 +1,53 @@
+//! Where the log goes: standard error, as text for people or as JSON for a collector.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::{EnvFilter, fmt::SubscriberBuilder};
+
+/// The flags of the Prometheus family; every subcommand takes them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub(crate) struct LogOptions {
+    /// Only log messages of this severity or above; the log goes to standard error
+    #[arg(long = "log.level", value_name = "LEVEL", value_enum, default_value_t = Level::Info, global = true)]
+    level: Level,
+    /// How a log line is written
+    #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value_t = Format::Text, global = true)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl LogOptions {
+    /// Starts logging. Only raysweep's own modules speak below `warn`: a library's debug lines may
+    /// carry what must not be logged.
+    pub(crate) fn start(self) {
+        let Self { level, format } = self;
+        let level = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        let others = if level == "error" { "error" } else { "warn" };
+        let filter = EnvFilter::new(format!("{others},raysweep={level}"));
+        let builder: SubscriberBuilder<_, _, _, fn() -> std::io::Stderr> =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // A second subscriber in one process is a test's; the first one stays.
+        let _ = match format {
+            Format::Text => builder.with_ansi(false).try_init(),
+            Format::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
+        };
+    }
+}

@@ -1,0 +1,128 @@
+//! `raysweep sweep`: what cron calls, what the responder calls over SSH, what a person calls.
+
+use std::{
+    io::{self, IsTerminal, Read, Write},
+    path::PathBuf,
+};
+
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+
+use super::{exit::Exit, failed, table};
+use crate::{
+    config::{self, sweep::DEFAULT_PATH},
+    domain::{
+        attempt::{AttemptId, SweepRequest, Trigger},
+        report::Report,
+    },
+    sweeper,
+};
+
+/// On a host: free what Ray left behind, and say why the rest stays
+#[derive(Debug, Args)]
+#[command(after_help = "Nothing switches the evidence off: there is no force.\n\n\
+    Example:\n  raysweep sweep --dry-run --worker ray-worker-1")]
+pub(crate) struct Sweep {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the report as one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Only the worker of this name
+    #[arg(long, value_name = "NAME")]
+    worker: Option<String>,
+    /// Who asks; a sweep for an alert looks at workers below min_tmp_size too
+    #[arg(long, value_name = "TRIGGER", default_value = Trigger::Manual.as_str(), value_parser = trigger())]
+    trigger: Trigger,
+    /// Read the request as JSON from standard input (the one command that `raysweep gate` may run); implies --json
+    #[arg(long, value_name = "-", value_parser = ["-"], conflicts_with_all = ["dry_run", "json", "worker", "trigger"])]
+    request: Option<String>,
+    /// This host's settings
+    #[arg(long = "config.file", value_name = "FILE", default_value = DEFAULT_PATH)]
+    config_file: PathBuf,
+}
+
+fn trigger() -> impl TypedValueParser<Value = Trigger> {
+    const ALL: [Trigger; 3] = [Trigger::Alert, Trigger::Cron, Trigger::Manual];
+    PossibleValuesParser::new(ALL.map(Trigger::as_str)).map(|text| {
+        // The parser before this one lets nothing else through.
+        ALL.into_iter().find(|trigger| trigger.as_str() == text).unwrap_or(Trigger::Manual)
+    })
+}
+
+impl Sweep {
+    pub(crate) fn run(self) -> Exit {
+        let Self { dry_run, json, worker, trigger, request, config_file } = self;
+        if !rustix::process::geteuid().is_root() {
+            return failed(Exit::NeedsRoot, &"a sweep reads every process of the host: run it as root");
+        }
+        let settings = match config::load_sweep(&config_file) {
+            Ok(settings) => settings,
+            Err(error) => return failed(Exit::Config, &error),
+        };
+        let json = json || request.is_some();
+        let request = match request {
+            None => SweepRequest::new(AttemptId::now(), trigger, dry_run),
+            Some(_) => match read_request(io::stdin().lock()) {
+                Ok(request) => request,
+                Err(error) => return failed(Exit::Refused, &error),
+            },
+        };
+        let report = sweeper::sweep::run(&request, worker.as_deref(), &settings);
+        let exit = Exit::from(report.outcome);
+        match print(&report, json) {
+            Ok(()) => exit,
+            // What was done is done, and the host's log has it; whoever listened has gone.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+            Err(error) => failed(Exit::Failure, &format!("the report cannot be printed: {error}")),
+        }
+    }
+}
+
+/// Reads one request; what is longer than a request can be is refused, not cut.
+fn read_request(input: impl Read) -> Result<SweepRequest, String> {
+    let mut text = vec![];
+    input
+        .take(SweepRequest::MAX_BYTES + 1)
+        .read_to_end(&mut text)
+        .map_err(|error| format!("the request cannot be read: {error}"))?;
+    if text.len() as u64 > SweepRequest::MAX_BYTES {
+        return Err(format!("the request is longer than {} bytes", SweepRequest::MAX_BYTES));
+    }
+    SweepRequest::parse(&text).map_err(|error| error.to_string())
+}
+
+/// One line of JSON for programs, a table for a person at a terminal, plain lines for a file.
+fn print(report: &Report, json: bool) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if json {
+        let mut line = serde_json::to_vec(report)?;
+        line.push(b'\n');
+        stdout.write_all(&line)?;
+    } else if stdout.is_terminal() {
+        let width = terminal_size::terminal_size().map(|(width, _)| width.0);
+        stdout.write_all(table::for_terminal(report, width).as_bytes())?;
+    } else {
+        stdout.write_all(table::for_file(report).as_bytes())?;
+    }
+    stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_too_long_is_refused_and_not_cut() {
+        let request = SweepRequest::new(AttemptId::now(), Trigger::Alert, false);
+        let mut text = serde_json::to_vec(&request).unwrap();
+        assert_eq!(read_request(text.as_slice()).unwrap(), request);
+        text.resize(usize::try_from(SweepRequest::MAX_BYTES).unwrap(), b' ');
+        assert_eq!(read_request(text.as_slice()).unwrap(), request);
+        text.push(b' ');
+        assert_eq!(read_request(text.as_slice()).unwrap_err(), "the request is longer than 4096 bytes");
+    }
+}

@@ -1,0 +1,190 @@
+//! The checks of `raysweep.yml`.
+
+use std::{collections::BTreeSet, fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
+
+use super::Problems;
+use crate::config::responder::{HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web};
+
+pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
+    let ResponderConfig { web, timing, limits, ssh, policies, hosts } = config;
+    check_web(web, problems);
+    check_timing(timing, problems);
+    check_limits(limits, problems);
+    check_ssh(ssh, problems);
+    check_policies(policies, problems);
+    for (at, host) in hosts.iter().enumerate() {
+        check_host(&format!("hosts[{at}]"), host, problems);
+    }
+    if let Err(clash) = config.directory() {
+        problems.add("hosts", clash.to_string());
+    }
+    let mut names = BTreeSet::new();
+    for (at, host) in hosts.iter().enumerate() {
+        if !names.insert(&host.name) {
+            problems
+                .add(format!("hosts[{at}].name"), format!("{} is there twice: keep one entry", host.name));
+        }
+    }
+}
+
+fn check_web(web: &Web, problems: &mut Problems) {
+    let Web { listen_address, bearer_token_file } = web;
+    match bearer_token_file {
+        Some(file) => check_token_file("web.bearer_token_file", file, problems),
+        None => problems.unless(
+            listen_address.ip().is_loopback(),
+            "web.listen_address",
+            &format!(
+                "{listen_address} is not loopback: set web.bearer_token_file, or listen on 127.0.0.1 only"
+            ),
+        ),
+    }
+}
+
+/// A token that everybody can read is no secret; one that cannot be read keeps every sender out.
+fn check_token_file(key: &str, file: &Path, problems: &mut Problems) {
+    problems.absolute(key, file);
+    let shown = file.display();
+    let metadata = match std::fs::metadata(file) {
+        Ok(metadata) => metadata,
+        Err(error) => return problems.add(key, format!("{shown} cannot be read: {error}")),
+    };
+    if metadata.mode() & 0o007 != 0 {
+        problems.add(key, format!("{shown} is open to everybody: chmod o= {shown}"));
+    }
+    let mut text = String::new();
+    match File::open(file).and_then(|file| file.take(64 * 1024).read_to_string(&mut text)) {
+        Err(error) => problems.add(key, format!("{shown} cannot be read: {error}")),
+        Ok(_) if text.trim().is_empty() => {
+            problems.add(key, format!("{shown} is empty: put a token into it"))
+        }
+        Ok(_) => (),
+    }
+}
+
+fn check_timing(timing: &Timing, problems: &mut Problems) {
+    let Timing { period, critical_period, recheck, decay, escalate_after, expiry, history, stop_grace } =
+        timing;
+    for (key, span) in [
+        ("timing.period", period),
+        ("timing.critical_period", critical_period),
+        ("timing.recheck", recheck),
+        ("timing.decay", decay),
+        ("timing.escalate_after", escalate_after),
+        ("timing.expiry", expiry),
+        ("timing.history", history),
+        ("timing.stop_grace", stop_grace),
+    ] {
+        problems.positive(key, *span);
+    }
+    problems.unless(
+        critical_period <= period,
+        "timing.critical_period",
+        &format!("must not be longer than timing.period ({period})"),
+    );
+    problems.unless(history >= expiry, "timing.history", "must not be shorter than timing.expiry");
+}
+
+fn check_limits(limits: &Limits, problems: &mut Problems) {
+    let Limits { attempts_at_once, body_bytes } = limits;
+    problems.unless(*attempts_at_once > 0, "limits.attempts_at_once", "must be 1 or more");
+    problems.unless(
+        *body_bytes >= 1024,
+        "limits.body_bytes",
+        "must be 1024 or more: no notification is shorter",
+    );
+}
+
+fn check_ssh(ssh: &Ssh, problems: &mut Problems) {
+    let Ssh { user, port, identity_file, known_hosts_file, connect_timeout, attempt_deadline, output_bytes } =
+        ssh;
+    check_user("ssh.user", user, problems);
+    problems.unless(*port != 0, "ssh.port", PORT);
+    problems.absolute("ssh.identity_file", identity_file);
+    problems.absolute("ssh.known_hosts_file", known_hosts_file);
+    problems.positive("ssh.connect_timeout", *connect_timeout);
+    problems.unless(
+        connect_timeout < attempt_deadline,
+        "ssh.connect_timeout",
+        &format!("must be shorter than ssh.attempt_deadline ({attempt_deadline})"),
+    );
+    problems.positive("ssh.attempt_deadline", *attempt_deadline);
+    problems.unless(
+        *output_bytes >= 64 * 1024,
+        "ssh.output_bytes",
+        "must be 65536 or more: a report must fit in",
+    );
+}
+
+const PORT: &str = "must be from 1 to 65535";
+
+fn check_policies(policies: &[PolicyEntry], problems: &mut Problems) {
+    let mut names = BTreeSet::new();
+    for (at, PolicyEntry { alert, urgency: _ }) in policies.iter().enumerate() {
+        let key = format!("policies[{at}].alert");
+        problems.unless(!alert.is_empty(), &key, "must name an alert");
+        problems.unless(names.insert(alert), &key, &format!("{alert} is there twice: keep one entry"));
+    }
+}
+
+fn check_host(key: &str, host: &HostEntry, problems: &mut Problems) {
+    let HostEntry { name: _, address, aliases, user, port, identity_file, jump } = host;
+    if let Err(wrong) = destination(address) {
+        problems.add(format!("{key}.address"), wrong);
+    }
+    for (at, alias) in aliases.iter().enumerate() {
+        problems.unless(!alias.is_empty(), &format!("{key}.aliases[{at}]"), "must not be empty");
+    }
+    if let Some(user) = user {
+        check_user(&format!("{key}.user"), user, problems);
+    }
+    problems.unless(*port != Some(0), &format!("{key}.port"), PORT);
+    if let Some(identity_file) = identity_file {
+        problems.absolute(&format!("{key}.identity_file"), identity_file);
+    }
+    if let Some(jump) = jump {
+        check_jump(&format!("{key}.jump"), jump, problems);
+    }
+}
+
+/// What ssh takes for a host and not for an option, a user or a URL.
+fn destination(address: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+    let starts_well = address.starts_with(|c: char| c.is_ascii_alphanumeric() || c == ':');
+    if starts_well && address.chars().all(fits) && address.len() <= 253 {
+        Ok(())
+    } else {
+        Err(format!("{address:?} is no host: write a DNS name or an IP address, without user and port"))
+    }
+}
+
+/// A name that useradd would take; it stands in an ssh command line.
+fn check_user(key: &str, user: &str, problems: &mut Problems) {
+    let starts_well = user.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let fits = user.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    problems.unless(
+        starts_well && fits && user.len() <= 32,
+        key,
+        &format!(
+            "{user:?} is no user name: use 1 to 32 letters, digits, '_', '-' or '.', not starting with '-' or '.'"
+        ),
+    );
+}
+
+/// `[user@]host[:port]`, hosts of IPv6 in brackets, as `ssh -J` takes it; one jump, no list.
+fn check_jump(key: &str, jump: &str, problems: &mut Problems) {
+    let (user, rest) = jump.rsplit_once('@').map_or((None, jump), |(user, rest)| (Some(user), rest));
+    if let Some(user) = user {
+        check_user(key, user, problems);
+    }
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':').or((!port.is_empty()).then_some("x"))),
+        None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
+    };
+    let port_fits = port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0)
+    });
+    if destination(host).is_err() || !port_fits {
+        problems.add(key, format!("{jump:?} is no jump host: write [user@]host[:port]"));
+    }
+}
