@@ -106,6 +106,9 @@ pub struct WorkerReport {
     pub state: Option<WorkerState>,
     /// What was decided.
     pub verdict: Verdict,
+    /// What else a person should know, such as with whom it shares its temp root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Bytes under its temp root before.
     pub tmp_before_bytes: u64,
     /// Bytes under its temp root after.

@@ -61,6 +61,14 @@ pub(crate) fn is_detached(name: &OsStr) -> bool {
     name.as_bytes().starts_with(DETACHED_PREFIX)
 }
 
+/// The name that something had before it was detached: `.raysweep-<attempt>-<name>` → `<name>`, where
+/// an attempt's identity has 36 characters. Any other name is its own.
+pub(crate) fn own_name(name: &OsStr) -> &OsStr {
+    let own =
+        name.as_bytes().strip_prefix(DETACHED_PREFIX).and_then(|rest| rest.get(36..)?.strip_prefix(b"-"));
+    own.filter(|own| !own.is_empty()).map_or(name, OsStr::from_bytes)
+}
+
 /// Whether a log's name ends in a pid (`worker-…-123.out`, `python-core-worker-…_123.log`): logs of
 /// one process, which nobody writes once it has ended. Daemons' logs have no pid and stay.
 pub(crate) fn is_process_log(name: &OsStr) -> bool {
@@ -104,9 +112,9 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Its own name.
+    /// Its own name, also while it is detached.
     pub(crate) fn name(&self) -> &OsStr {
-        self.path.file_name().unwrap_or_default()
+        own_name(self.path.file_name().unwrap_or_default())
     }
 }
 

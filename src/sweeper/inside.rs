@@ -166,8 +166,13 @@ impl Inside {
         Err(InsideError::Gone("not built".to_owned()))
     }
 
+    /// Tells the child which files are in use now; every later look compares with them.
+    pub(crate) fn remember(&mut self, _in_use: &BTreeSet<FileId>) -> Result<(), InsideError> {
+        Err(InsideError::Gone("not built".to_owned()))
+    }
+
     /// What a tree holds, and which of its files are among those in use.
-    pub(crate) fn look(&mut self, _path: &Path, _in_use: &BTreeSet<FileId>) -> Result<Tree, InsideError> {
+    pub(crate) fn look(&mut self, _path: &Path) -> Result<Tree, InsideError> {
         Err(InsideError::Gone("not built".to_owned()))
     }
 

@@ -214,3 +214,12 @@ fn a_path_cannot_break_a_line_of_the_report() {
     let path = Path::new(OsStr::from_bytes(b"a\nb\xffc\x1b[31m"));
     assert_eq!(shown(path), "a\\nb\\xffc\\u{1b}[31m");
 }
+
+#[test]
+fn what_is_detached_remembers_its_own_name() {
+    let detached = format!(".raysweep-{}-tmpabc", crate::domain::attempt::AttemptId::now());
+    assert_eq!(own_name(OsStr::new(&detached)), "tmpabc");
+    for name in ["tmpabc", ".raysweep-", ".raysweep-short-x"] {
+        assert_eq!(own_name(OsStr::new(name)), name);
+    }
+}

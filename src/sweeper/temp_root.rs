@@ -1,0 +1,265 @@
+//! The sweep of one temp root: collect, judge, detach, judge again, delete.
+
+mod collect;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    candidates::{Candidate, Keep, Situation, kept_by_use, shown},
+    inside::{Deleted, Inside, InsideError, Kind, Restored, Tree},
+    signs::Signs,
+};
+use crate::domain::{
+    attempt::AttemptId,
+    report::{Class, Kept, KeptBecause, Removed},
+};
+
+/// So many candidates are detached before all of them are judged again by one reading of /proc: a
+/// reading takes from 60 ms to 1 s, and 20,000 small leftovers must not take 20,000 of them. While it
+/// lasts, what is detached has no name; fewer make that time shorter.
+const DETACHED_AT_ONCE: usize = 64;
+
+/// What may be done, and how the world is looked at again.
+pub(crate) struct Orders<'a> {
+    pub(crate) attempt: AttemptId,
+    /// Whether anything is deleted; otherwise it is only said what would have been.
+    pub(crate) delete: bool,
+    /// Whether leftovers are candidates; on a bare host `/tmp` is everybody's.
+    pub(crate) leftovers: bool,
+    /// Pids that are alive, as the worker numbers them.
+    pub(crate) live_pids: &'a BTreeSet<i32>,
+    /// Where `session_*` lie, relative to the temp root.
+    pub(crate) sessions: &'a Path,
+    /// Reads all signs of use now.
+    pub(crate) signs: &'a dyn Fn() -> io::Result<Signs>,
+    /// What is at work now that was not when the worker was judged; `None` if nothing is.
+    pub(crate) awake: &'a dyn Fn() -> Option<String>,
+}
+
+/// What was done under one temp root.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) removed: Vec<Removed>,
+    pub(crate) kept: Vec<Kept>,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Findings {
+    fn keep(&mut self, candidate: &Candidate, bytes: u64, keep: Keep) {
+        self.kept.push(Kept {
+            class: candidate.class,
+            path: shown(&candidate.path),
+            bytes,
+            why: keep.why,
+            detail: keep.detail,
+            pid: keep.pid,
+        });
+    }
+
+    fn remove(&mut self, candidate: &Candidate, bytes: u64, files: u64) {
+        self.removed.push(Removed { class: candidate.class, path: shown(&candidate.path), bytes, files });
+    }
+}
+
+/// Sweeps what lies under the temp root that `inside` has entered.
+pub(crate) fn sweep(inside: &mut Inside, situation: &Situation<'_>, orders: &Orders<'_>) -> Findings {
+    let mut run = Run { inside, situation, orders, findings: Findings::default() };
+    if let Err(error) = run.everything() {
+        run.findings.errors.push(error.to_string());
+    }
+    run.findings
+}
+
+/// Why a temp root's sweep ended before its end. What was detached is restored by the child.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("{0}")]
+    Inside(#[from] InsideError),
+    #[error("signs of use cannot be read, so nothing may go: {0}")]
+    Signs(io::Error),
+}
+
+struct Run<'a> {
+    inside: &'a mut Inside,
+    situation: &'a Situation<'a>,
+    orders: &'a Orders<'a>,
+    findings: Findings,
+}
+
+/// A candidate off its name, waiting for the second look.
+struct Detached {
+    candidate: Candidate,
+    path: PathBuf,
+    tree: Tree,
+}
+
+impl Run<'_> {
+    fn everything(&mut self) -> Result<(), Broken> {
+        let signs = (self.orders.signs)().map_err(Broken::Signs)?;
+        self.inside.remember(&signs.files.keys().copied().collect())?;
+        let candidates = self.collect(&signs)?;
+        let eligible = self.first_look(candidates, &signs)?;
+        if !self.orders.delete {
+            for (candidate, tree) in eligible {
+                self.findings.remove(&candidate, tree.bytes, tree.files);
+            }
+            return Ok(());
+        }
+        for batch in batches(eligible) {
+            self.remove(batch)?;
+        }
+        Ok(())
+    }
+
+    /// All signs are read before anything is touched.
+    fn first_look(
+        &mut self,
+        candidates: Vec<Candidate>,
+        signs: &Signs,
+    ) -> Result<Vec<(Candidate, Tree)>, Broken> {
+        let mut eligible = vec![];
+        for candidate in candidates {
+            let tree = match self.inside.look(&candidate.path) {
+                Ok(tree) => tree,
+                Err(error) => {
+                    self.left(&candidate, 0, error)?;
+                    continue;
+                }
+            };
+            match self.situation.keeps(&candidate, &tree, signs) {
+                Some(keep) => self.findings.keep(&candidate, tree.bytes, keep),
+                None => eligible.push((candidate, tree)),
+            }
+        }
+        // Largest first: if the deadline comes, most of the space is free.
+        eligible.sort_by_key(|(_, tree)| std::cmp::Reverse(tree.bytes));
+        Ok(eligible)
+    }
+
+    /// Detaches a batch, looks at everything again, and deletes what nobody uses.
+    fn remove(&mut self, batch: Vec<(Candidate, Tree)>) -> Result<(), Broken> {
+        let mut detached = vec![];
+        for (candidate, tree) in batch {
+            match self.inside.detach(&candidate.path, tree.id, self.orders.attempt) {
+                Ok(path) => detached.push(Detached { candidate, path, tree }),
+                Err(error) => self.left(&candidate, tree.bytes, error)?,
+            }
+        }
+        if detached.is_empty() {
+            return Ok(());
+        }
+        let signs = (self.orders.signs)().map_err(Broken::Signs)?;
+        let awake = (self.orders.awake)();
+        self.inside.remember(&signs.files.keys().copied().collect())?;
+        for each in detached {
+            match self.second_look(&each, &signs, awake.as_deref())? {
+                Some(keep) => self.restore(&each, keep)?,
+                None => self.delete(&each)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What has come into use between the first look and the detaching keeps the candidate.
+    fn second_look(
+        &mut self,
+        each: &Detached,
+        signs: &Signs,
+        awake: Option<&str>,
+    ) -> Result<Option<Keep>, Broken> {
+        if let (Some(at_work), true) = (awake, is_leftover(each.candidate.class)) {
+            let detail = format!("work began during the sweep: {at_work}");
+            return Ok(Some(Keep::new(KeptBecause::WorkerActive, detail)));
+        }
+        let tree = match self.inside.look(&each.path) {
+            Ok(tree) => tree,
+            Err(error) => return Ok(Some(Keep::new(because(&error), passing(error)?.to_string()))),
+        };
+        if changed(&each.tree, &tree) {
+            return Ok(Some(Keep::new(KeptBecause::InUse, "it changed during the sweep")));
+        }
+        Ok(kept_by_use(each.candidate.name(), &tree, signs))
+    }
+
+    fn restore(&mut self, each: &Detached, keep: Keep) -> Result<(), Broken> {
+        match self.inside.restore(&each.path) {
+            Ok(Restored::InPlace) => self.findings.keep(&each.candidate, each.tree.bytes, keep),
+            Ok(Restored::NameTaken) => {
+                let detail = format!("something took its name meanwhile; it stays as {}", shown(&each.path));
+                self.findings.keep(
+                    &each.candidate,
+                    each.tree.bytes,
+                    Keep::new(KeptBecause::NameTaken, detail),
+                );
+            }
+            Err(error) => self.left(&each.candidate, each.tree.bytes, error)?,
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, each: &Detached) -> Result<(), Broken> {
+        match self.inside.delete(&each.path, each.tree.id) {
+            Ok(Deleted { bytes, files, complete, errors }) => {
+                self.findings.remove(&each.candidate, bytes, files);
+                if !complete {
+                    let detail = errors.first().map_or("part of it is left", String::as_str);
+                    let rest = each.tree.bytes.saturating_sub(bytes);
+                    self.findings.keep(&each.candidate, rest, Keep::new(KeptBecause::Error, detail));
+                }
+            }
+            Err(error) => self.left(&each.candidate, each.tree.bytes, error)?,
+        }
+        Ok(())
+    }
+
+    /// A candidate that could not be handled stays; only a child that is gone ends the run.
+    fn left(&mut self, candidate: &Candidate, bytes: u64, error: InsideError) -> Result<(), Broken> {
+        if matches!(error, InsideError::NotFound) {
+            return Ok(());
+        }
+        let keep = Keep::new(because(&error), error.to_string());
+        self.findings.keep(candidate, bytes, keep);
+        passing(error).map(|_| ())
+    }
+}
+
+fn batches(mut eligible: Vec<(Candidate, Tree)>) -> impl Iterator<Item = Vec<(Candidate, Tree)>> {
+    std::iter::from_fn(move || {
+        let rest = eligible.split_off(eligible.len().min(DETACHED_AT_ONCE));
+        let batch = std::mem::replace(&mut eligible, rest);
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+/// Whether somebody has written to it between two looks. Detaching changes the ctime of what is
+/// detached, which counts for a file and not for a folder.
+fn changed(before: &Tree, after: &Tree) -> bool {
+    let later = after.kind == Kind::Folder && after.newest > before.newest;
+    later || after.files > before.files || after.bytes > before.bytes
+}
+
+/// Whether the class is one that only rest lets go.
+fn is_leftover(class: Class) -> bool {
+    matches!(class, Class::RayTmp | Class::Pip | Class::Tmp | Class::CheckpointTmp)
+}
+
+fn because(error: &InsideError) -> KeptBecause {
+    match error {
+        InsideError::NameTooLong => KeptBecause::NameTooLong,
+        InsideError::Timeout(_) => KeptBecause::Deadline,
+        InsideError::Changed => KeptBecause::InUse,
+        _ => KeptBecause::Error,
+    }
+}
+
+/// An error about one candidate passes; one about the child ends the run.
+fn passing(error: InsideError) -> Result<InsideError, Broken> {
+    match error {
+        InsideError::Gone(_) | InsideError::Timeout(_) | InsideError::NotTheWorker(_) => Err(error.into()),
+        _ => Ok(error),
+    }
+}

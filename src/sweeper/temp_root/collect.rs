@@ -1,0 +1,191 @@
+//! Which entries under a temp root are candidates, before anyone looks into them.
+
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+
+use super::{Broken, Run, passing};
+use crate::{
+    domain::report::{Class, KeptBecause},
+    sweeper::{
+        candidates::{
+            Candidate, Keep, is_detached, is_process_log, is_session, kept_by_use, leftover_class,
+            locked_checkpoints, own_name, shown,
+        },
+        inside::{Entry, InsideError, Kind, Restored},
+        signs::Signs,
+    },
+};
+
+impl Run<'_> {
+    pub(super) fn collect(&mut self, signs: &Signs) -> Result<Vec<Candidate>, Broken> {
+        let mut candidates = vec![];
+        if self.orders.leftovers {
+            self.leftovers(&mut candidates)?;
+        }
+        self.sessions(signs, &mut candidates)?;
+        Ok(candidates)
+    }
+
+    /// `ray_tmp_*`, `pip-*`, `tmp*` and `checkpoint_tmp_*` directly under the root.
+    fn leftovers(&mut self, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
+        let entries = self.entries(Path::new(""))?;
+        let names = entries.iter().filter_map(|entry| entry.path.file_name());
+        let locked = locked_checkpoints(names, self.orders.live_pids);
+        for entry in entries {
+            let name = own_name(entry.path.file_name().unwrap_or_default());
+            let Some(class) = leftover_class(name) else { continue };
+            let is_locked = locked.contains(name.as_bytes());
+            let candidate = Candidate { class, id: entry.id, path: entry.path };
+            if is_locked {
+                let keep = Keep::new(KeptBecause::InUse, "a live process holds its .del_lock");
+                self.findings.keep(&candidate, 0, keep);
+            } else {
+                candidates.push(candidate);
+            }
+        }
+        Ok(())
+    }
+
+    /// Dead sessions, and old logs of live ones.
+    fn sessions(&mut self, signs: &Signs, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
+        let folder = self.orders.sessions.to_owned();
+        let mut sessions: Vec<Entry> = self
+            .entries(&folder)?
+            .into_iter()
+            .filter(|entry| entry.kind == Kind::Folder && session_name(entry).is_some())
+            .collect();
+        // Their names begin with the time at which they started.
+        sessions.sort_by(|a, b| session_name(b).cmp(&session_name(a)));
+        let mut newest_dead = true;
+        for session in sessions {
+            let name = session_name(&session).unwrap_or_default().to_string_lossy().into_owned();
+            if self.is_live(&session, &name, signs)? {
+                self.logs_of_the_living(&session.path, candidates)?;
+            } else {
+                self.dead_session(&session, newest_dead, candidates)?;
+                newest_dead = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// A session is live while any process of any namespace names it or has anything of it in use.
+    fn is_live(&mut self, session: &Entry, name: &str, signs: &Signs) -> Result<bool, Broken> {
+        if session.mounted || signs.mentioned_by(name).is_some() {
+            return Ok(true);
+        }
+        match self.inside.look(&session.path) {
+            Ok(tree) => Ok(kept_by_use(OsStr::new(name), &tree, signs).is_some()),
+            // What cannot be looked into may be alive.
+            Err(error) => passing(error).map(|_| true),
+        }
+    }
+
+    /// All of it if even its logs may go; otherwise everything in it but its logs.
+    fn dead_session(
+        &mut self,
+        session: &Entry,
+        newest_dead: bool,
+        candidates: &mut Vec<Candidate>,
+    ) -> Result<(), Broken> {
+        let logs = session.path.join("logs");
+        let whole = Candidate { class: Class::DeadSessionLogs, id: session.id, path: session.path.clone() };
+        if !newest_dead && self.is_old_enough(&whole)? {
+            candidates.push(Candidate { class: Class::DeadSession, ..whole });
+            return Ok(());
+        }
+        for entry in self.entries(&session.path)? {
+            if entry.path != logs {
+                candidates.push(Candidate { class: Class::DeadSession, id: entry.id, path: entry.path });
+            } else if newest_dead {
+                self.keep_for_post_mortem(entry)?;
+            } else {
+                candidates.push(Candidate { class: Class::DeadSessionLogs, id: entry.id, path: entry.path });
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_for_post_mortem(&mut self, logs: Entry) -> Result<(), Broken> {
+        let candidate = Candidate { class: Class::DeadSessionLogs, id: logs.id, path: logs.path };
+        let bytes = match self.inside.look(&candidate.path) {
+            Ok(tree) => tree.bytes,
+            Err(error) => passing(error).map(|_| 0)?,
+        };
+        let keep = Keep::new(
+            KeptBecause::NewestDeadSession,
+            "the newest dead session's logs stay for the post-mortem",
+        );
+        self.findings.keep(&candidate, bytes, keep);
+        Ok(())
+    }
+
+    fn is_old_enough(&mut self, candidate: &Candidate) -> Result<bool, Broken> {
+        match self.inside.look(&candidate.path) {
+            Ok(tree) => Ok(self.situation.kept_by_age(candidate.class, tree.newest).is_none()),
+            Err(error) => passing(error).map(|_| false),
+        }
+    }
+
+    /// `logs/old/*`, and logs of processes that have ended: their names end in a pid, and nobody has
+    /// them open.
+    fn logs_of_the_living(&mut self, session: &Path, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
+        let logs = session.join("logs");
+        for entry in self.entries(&logs.join("old"))? {
+            candidates.push(Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path });
+        }
+        for entry in self.entries(&logs)? {
+            let named_so = entry.path.file_name().is_some_and(is_process_log);
+            if entry.kind == Kind::File && named_so {
+                candidates.push(Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path });
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a folder, with what an earlier sweep had detached given its name back. A folder
+    /// that is not there has none.
+    fn entries(&mut self, folder: &Path) -> Result<Vec<Entry>, Broken> {
+        let entries = match self.inside.list(folder) {
+            Ok(entries) => entries,
+            Err(InsideError::NotFound) => return Ok(vec![]),
+            Err(error) => {
+                let error = passing(error)?;
+                self.findings.errors.push(format!("{}: {error}", shown(folder)));
+                return Ok(vec![]);
+            }
+        };
+        if !entries.iter().any(|entry| entry.path.file_name().is_some_and(is_detached)) {
+            return Ok(entries);
+        }
+        self.heal(entries)
+    }
+
+    /// A sweep that was killed left these off their names: they get them back and are judged anew. In
+    /// a dry run, and where something has taken the name, they are judged as they lie.
+    fn heal(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, Broken> {
+        let mut healed = vec![];
+        for entry in entries {
+            let name = entry.path.file_name().unwrap_or_default();
+            if !is_detached(name) || !self.orders.delete {
+                healed.push(entry);
+                continue;
+            }
+            match self.inside.restore(&entry.path) {
+                Ok(Restored::InPlace) => {
+                    healed.push(Entry { path: entry.path.with_file_name(own_name(name)), ..entry });
+                }
+                Ok(Restored::NameTaken) => healed.push(entry),
+                Err(error) => {
+                    let detached = Candidate { class: Class::Detached, id: entry.id, path: entry.path };
+                    self.left(&detached, 0, error)?;
+                }
+            }
+        }
+        Ok(healed)
+    }
+}
+
+/// A session under its own name, even while an earlier sweep's detaching hides it.
+fn session_name(entry: &Entry) -> Option<&OsStr> {
+    entry.path.file_name().map(own_name).filter(|name| is_session(name))
+}
