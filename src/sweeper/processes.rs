@@ -1,42 +1,199 @@
 //! What /proc says of every process on the host, read once into values.
 
-use std::{io, path::PathBuf};
+pub(crate) mod proc;
 
-use super::{FileId, ProcessId};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use self::proc::{Unread, living_folder};
+use super::{FileId, ProcessId, inside};
 
 /// One process, as one reading of /proc shows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) id: ProcessId,
     pub(crate) parent: i32,
-    /// The arguments; empty for a kernel thread. A title set by setproctitle shows as one argument.
+    /// The arguments. A title set by setproctitle shows as one argument.
     pub(crate) arguments: Vec<String>,
-    /// What `/proc/PID/exe` names, in the process's own namespace; `None` for a kernel thread.
+    /// What `/proc/PID/exe` names, in the process's own namespace.
     pub(crate) exe: Option<PathBuf>,
+    /// Its real user and group, as the host numbers them.
+    pub(crate) user_id: u32,
+    pub(crate) group_id: u32,
     /// CPU used so far by itself and by children that it waited for, in clock ticks.
     pub(crate) cpu_ticks: u64,
     pub(crate) children_cpu_ticks: u64,
-    /// Its mount namespace.
-    pub(crate) mount_namespace: FileId,
-    /// Its pid namespace.
-    pub(crate) pid_namespace: FileId,
+    pub(crate) namespaces: Namespaces,
     /// The lines of `/proc/PID/cgroup`.
     pub(crate) cgroup: String,
     /// What its file descriptors name (`/proc/PID/fd/*`).
     pub(crate) open: Vec<PathBuf>,
+    /// What its standard input is.
+    pub(crate) stdin: Option<PathBuf>,
 }
 
-/// Every process of the host at one moment.
+impl Process {
+    /// The base name of the program that it runs, whatever its title says.
+    pub(crate) fn program(&self) -> &str {
+        let name = self.exe.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("");
+        // A program that was replaced on disk while it runs.
+        name.strip_suffix(" (deleted)").unwrap_or(name)
+    }
+
+    /// The value of an argument written `--name=value`.
+    pub(crate) fn flag(&self, name: &str) -> Option<&str> {
+        self.arguments.iter().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+/// Every process of the host at one moment. Kernel threads, zombies and our own children inside
+/// workers are not in it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
     pub(crate) processes: Vec<Process>,
     /// Processes that are there and could not be read: each might be anything.
     pub(crate) unreadable: Vec<(i32, String)>,
+    /// Our own namespaces, which are the host's.
+    pub(crate) own: Option<Namespaces>,
+}
+
+/// The namespaces that tell a container from its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Namespaces {
+    pub(crate) mount: FileId,
+    pub(crate) pid: FileId,
+    pub(crate) user: FileId,
+}
+
+impl Namespaces {
+    fn read(folder: &Path) -> Result<Self, Unread> {
+        let id = |name| proc::file_id(&folder.join("ns").join(name));
+        Ok(Self { mount: id("mnt")?, pid: id("pid")?, user: id("user")? })
+    }
 }
 
 impl Snapshot {
     /// Reads every process of the host. A process that ends while it is read is not in it.
     pub(crate) fn read() -> io::Result<Self> {
-        Ok(Self::default())
+        Self::read_from(Path::new("/proc"))
+    }
+
+    fn read_from(proc_root: &Path) -> io::Result<Self> {
+        let ourselves = Ourselves::read(proc_root);
+        let pids = match proc::numbers(proc_root) {
+            Ok(pids) => pids,
+            Err(Unread::Failed(error)) => return Err(error),
+            Err(Unread::Vanished) => return Err(io::ErrorKind::NotFound.into()),
+        };
+        let own = Namespaces::read(&proc_root.join("self")).ok();
+        let mut snapshot = Self { own, ..Self::default() };
+        for pid in pids {
+            match read_process(proc_root, pid, ourselves.as_ref()) {
+                Ok(Some(process)) => snapshot.processes.push(process),
+                Ok(None) | Err(Unread::Vanished) => {}
+                Err(Unread::Failed(error)) => snapshot.unreadable.push((pid, error.to_string())),
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// The process of this number.
+    pub(crate) fn find(&self, pid: i32) -> Option<&Process> {
+        self.processes.iter().find(|process| process.id.pid == pid)
+    }
+
+    /// Whether these are the namespaces of the host: ours or those of its first process.
+    pub(crate) fn is_host(&self, matches: impl Fn(&Namespaces) -> bool) -> bool {
+        let first = self.find(1).map(|process| process.namespaces);
+        self.own.iter().chain(&first).any(matches)
     }
 }
+
+/// By what a child of our own is known: its program is our file, and it stayed in our pid namespace,
+/// which nothing in a container can do.
+#[derive(Debug)]
+pub(crate) struct Ourselves {
+    program: FileId,
+    pid_namespace: FileId,
+}
+
+impl Ourselves {
+    pub(crate) fn read(proc_root: &Path) -> Option<Self> {
+        let folder = proc_root.join("self");
+        Some(Self {
+            program: proc::file_id(&folder.join("exe")).ok()?,
+            pid_namespace: proc::file_id(&folder.join("ns/pid")).ok()?,
+        })
+    }
+
+    /// Whether this is a child inside a worker, of this sweep or of another. It looks at what it
+    /// judges and deletes; it is no sign that anybody else needs it.
+    pub(crate) fn is_child_inside(&self, folder: &Path, arguments: &[String]) -> bool {
+        arguments.get(1).is_some_and(|argument| argument == inside::ARGUMENT)
+            && proc::file_id(&folder.join("exe")).is_ok_and(|id| id == self.program)
+            && proc::file_id(&folder.join("ns/pid")).is_ok_and(|id| id == self.pid_namespace)
+    }
+}
+
+fn read_process(
+    proc_root: &Path,
+    pid: i32,
+    ourselves: Option<&Ourselves>,
+) -> Result<Option<Process>, Unread> {
+    let Some((folder, stat)) = living_folder(proc_root, pid)? else { return Ok(None) };
+    let arguments = proc::arguments(&proc::bytes(&folder.join("cmdline"))?);
+    if ourselves.is_some_and(|ourselves| ourselves.is_child_inside(&folder, &arguments)) {
+        return Ok(None);
+    }
+    let (open, stdin) = open_files(&folder.join("fd"))?;
+    let (user_id, group_id) = owner(&folder.join("status"))?;
+    Ok(Some(Process {
+        id: ProcessId { pid, start_ticks: stat.start_ticks },
+        parent: stat.parent,
+        arguments,
+        exe: Some(proc::link(&folder.join("exe"))?),
+        user_id,
+        group_id,
+        cpu_ticks: stat.cpu_ticks,
+        children_cpu_ticks: stat.children_cpu_ticks,
+        namespaces: Namespaces::read(&folder)?,
+        cgroup: proc::text(&folder.join("cgroup"))?,
+        open,
+        stdin,
+    }))
+}
+
+/// What the descriptors name, and what the first of them does. A descriptor that is closed meanwhile
+/// is not in it.
+fn open_files(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), Unread> {
+    let mut open = vec![];
+    let mut stdin = None;
+    for descriptor in proc::numbers(folder)? {
+        match proc::link(&folder.join(descriptor.to_string())) {
+            Ok(path) => {
+                if descriptor == 0 {
+                    stdin = Some(path.clone());
+                }
+                open.push(path);
+            }
+            Err(Unread::Vanished) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((open, stdin))
+}
+
+/// The real user and group: a program that runs as another user than the one who started it still
+/// speaks for the one who did.
+fn owner(status: &Path) -> Result<(u32, u32), Unread> {
+    let text = proc::text(status)?;
+    let real = |key: &str| {
+        text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
+    };
+    real("Uid:").zip(real("Gid:")).ok_or_else(|| Unread::odd(status, "no user and group"))
+}
+
+#[cfg(test)]
+mod tests;

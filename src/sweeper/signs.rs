@@ -1,9 +1,21 @@
 //! Signs of use: every file that any process on the host has open, mapped, locked, bound, or as its
 //! folder, root or program.
 
-use std::{collections::BTreeMap, io};
+mod parse;
 
-use super::FileId;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
+
+use super::{
+    FileId,
+    processes::{
+        Ourselves,
+        proc::{self, Unread, unless_vanished},
+    },
+};
 
 /// Everything in use on the host at one moment, by file and by name.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +33,25 @@ pub(crate) struct Signs {
 impl Signs {
     /// Reads all signs. An error means that something could be in use unseen: then nothing may go.
     pub(crate) fn read() -> io::Result<Self> {
-        Ok(Self::default())
+        Self::read_from(Path::new("/proc"))
+    }
+
+    fn read_from(proc_root: &Path) -> io::Result<Self> {
+        let pids = unless_vanished(proc::numbers(proc_root))?.ok_or(io::ErrorKind::NotFound)?;
+        Self::read_of(proc_root, pids)
+    }
+
+    fn read_of(proc_root: &Path, pids: impl IntoIterator<Item = i32>) -> io::Result<Self> {
+        let ourselves = Ourselves::read(proc_root);
+        let mut reading = Reading::default();
+        for pid in pids {
+            unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?;
+        }
+        let locks = unless_vanished(proc::text(&proc_root.join("locks")))?.ok_or(io::ErrorKind::NotFound)?;
+        for (pid, id) in locks.lines().filter_map(parse::lock) {
+            reading.signs.files.entry(id).or_insert(pid);
+        }
+        Ok(reading.signs)
     }
 
     /// A process whose arguments or open paths contain this name, such as `session_2026-…_123`.
@@ -29,3 +59,116 @@ impl Signs {
         self.arguments.iter().chain(&self.names).find(|(_, text)| text.contains(name)).map(|(pid, _)| *pid)
     }
 }
+
+/// A reading under way: what many processes share is read once.
+#[derive(Debug, Default)]
+struct Reading {
+    signs: Signs,
+    /// Network namespaces whose sockets are read.
+    networks: BTreeSet<FileId>,
+    /// Mapped files, as maps name them, whose identity through the file system is read.
+    mapped: BTreeSet<FileId>,
+}
+
+impl Reading {
+    fn process(&mut self, proc_root: &Path, pid: i32, ourselves: Option<&Ourselves>) -> Result<(), Unread> {
+        let Some((folder, _)) = proc::living_folder(proc_root, pid)? else { return Ok(()) };
+        let arguments = proc::arguments(&proc::bytes(&folder.join("cmdline"))?);
+        if ourselves.is_some_and(|ourselves| ourselves.is_child_inside(&folder, &arguments)) {
+            return Ok(());
+        }
+        // Each kind of sign stands for itself: a process that ends after the first still had it.
+        let mut names = BTreeSet::new();
+        self.signs.arguments.push((pid, arguments.join(" ")));
+        let read = self.files(&folder, pid, &mut names);
+        self.signs.names.extend(names.into_iter().map(|name| (pid, name)));
+        read
+    }
+
+    fn files(&mut self, folder: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+        for link in ["cwd", "root", "exe"] {
+            self.link(&folder.join(link), pid, names)?;
+        }
+        self.descriptors(&folder.join("fd"), pid, names)?;
+        self.maps(folder, pid, names)?;
+        self.sockets(folder, pid)
+    }
+
+    /// What a link of /proc leads to, by file and by name.
+    fn link(&mut self, path: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+        let name = proc::link(path)?;
+        let name = name.to_string_lossy();
+        // The three that lie in no file system and make up most descriptors.
+        if ["socket:[", "pipe:[", "anon_inode:"].iter().any(|kind| name.starts_with(kind)) {
+            return Ok(());
+        }
+        let id = proc::file_id(path)?;
+        self.signs.files.entry(id).or_insert(pid);
+        if name != "/" {
+            names.insert(name.into_owned());
+        }
+        Ok(())
+    }
+
+    fn descriptors(&mut self, folder: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+        for descriptor in proc::numbers(folder)? {
+            match self.link(&folder.join(descriptor.to_string()), pid, names) {
+                // This one was closed meanwhile; the others are still to be read.
+                Ok(()) | Err(Unread::Vanished) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Mapped files, with their descriptors closed or not. Maps show the device of the file's super
+    /// block, which is not what stat shows on btrfs nor, on older kernels, through overlayfs: so each
+    /// is looked up through map_files as well, once for all processes that share it.
+    fn maps(&mut self, folder: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+        // A thread's own folder has no map_files; the whole process shares its maps.
+        let map_files = match folder.parent() {
+            Some(tasks) if tasks.ends_with("task") => tasks.with_file_name("map_files"),
+            _ => folder.join("map_files"),
+        };
+        let path = folder.join("maps");
+        for line in proc::text(&path)?.lines() {
+            let Some(map) = parse::map(line).ok_or_else(|| Unread::odd(&path, "not a line of maps"))? else {
+                continue;
+            };
+            self.signs.files.entry(map.id).or_insert(pid);
+            if !map.name.is_empty() {
+                names.insert(map.name.to_owned());
+            }
+            if self.mapped.contains(&map.id) {
+                continue;
+            }
+            match proc::file_id(&map_files.join(&map.range)) {
+                Ok(id) => {
+                    self.signs.files.entry(id).or_insert(pid);
+                    self.mapped.insert(map.id);
+                }
+                Err(Unread::Vanished) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn sockets(&mut self, folder: &Path, pid: i32) -> Result<(), Unread> {
+        let network = proc::file_id(&folder.join("ns/net"))?;
+        if self.networks.contains(&network) {
+            return Ok(());
+        }
+        let listing = proc::bytes(&folder.join("net/unix"))?;
+        for line in listing.split(|byte| *byte == b'\n').skip(1) {
+            if let Some(name) = parse::socket_name(line) {
+                self.signs.socket_names.entry(name.to_vec()).or_insert(pid);
+            }
+        }
+        self.networks.insert(network);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! One file or folder of /proc at a time, and what its failures mean.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::sweeper::FileId;
+
+/// More than any argument list, cgroup list or map list is; what is longer is not read in part.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Why something in /proc was not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The process, the file descriptor or the mapping ended meanwhile: there is nothing to judge.
+    Vanished,
+    /// It is there and could not be read: it might be anything.
+    Failed(io::Error),
+}
+
+impl Unread {
+    pub(crate) fn of(path: &Path, error: io::Error) -> Self {
+        let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        if matches!(code, Some(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH)) {
+            return Self::Vanished;
+        }
+        Self::Failed(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    }
+
+    /// Something that can be read and makes no sense.
+    pub(crate) fn odd(path: &Path, what: &str) -> Self {
+        Self::Failed(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{}: {what}", path.display()),
+        ))
+    }
+}
+
+/// What has vanished is nothing; what failed is an error.
+pub(crate) fn unless_vanished<T>(result: Result<T, Unread>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Unread::Vanished) => Ok(None),
+        Err(Unread::Failed(error)) => Err(error),
+    }
+}
+
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
+    use io::Read;
+    let mut content = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut content))
+        .map_err(|error| Unread::of(path, error))?;
+    if content.len() as u64 > MOST_BYTES {
+        return Err(Unread::odd(path, "too long to be read"));
+    }
+    Ok(content)
+}
+
+/// Titles, paths and names are whatever a process says: what is not UTF-8 is replaced.
+pub(crate) fn text(path: &Path) -> Result<String, Unread> {
+    bytes(path).map(|content| String::from_utf8_lossy(&content).into_owned())
+}
+
+/// What a link of /proc names, in the process's own namespace.
+pub(crate) fn link(path: &Path) -> Result<PathBuf, Unread> {
+    fs::read_link(path).map_err(|error| Unread::of(path, error))
+}
+
+/// The file behind a link of /proc.
+pub(crate) fn file_id(path: &Path) -> Result<FileId, Unread> {
+    fs::metadata(path)
+        .map(|metadata| FileId { dev: metadata.dev(), ino: metadata.ino() })
+        .map_err(|error| Unread::of(path, error))
+}
+
+/// The names in a folder of /proc. One that cannot be read to its end is not read in part.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>, Unread> {
+    fs::read_dir(path)
+        .map_err(|error| Unread::of(path, error))?
+        .map(|entry| match entry {
+            Ok(entry) => Ok(entry.file_name().to_string_lossy().into_owned()),
+            Err(error) => Err(Unread::of(path, error)),
+        })
+        .collect()
+}
+
+/// The names in a folder of /proc that are numbers.
+pub(crate) fn numbers(path: &Path) -> Result<Vec<i32>, Unread> {
+    Ok(names(path)?.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Where to read a process: its own folder or, when its first thread has ended and others run on,
+/// that of a thread that runs. `None` where nothing of it runs: a zombie is not work.
+pub(crate) fn living_folder(proc_root: &Path, pid: i32) -> Result<Option<(PathBuf, Stat)>, Unread> {
+    let folder = proc_root.join(pid.to_string());
+    let stat = Stat::read(&folder)?;
+    if stat.kernel_thread {
+        return Ok(None);
+    }
+    if !stat.ended {
+        return Ok(Some((folder, stat)));
+    }
+    let tasks = folder.join("task");
+    for task in numbers(&tasks)? {
+        let thread = tasks.join(task.to_string());
+        match Stat::read(&thread) {
+            Ok(found) if !found.ended => return Ok(Some((thread, stat))),
+            Ok(_) | Err(Unread::Vanished) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// The fields of `/proc/PID/stat` that are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) parent: i32,
+    /// Whether it is a zombie or already dead.
+    pub(crate) ended: bool,
+    pub(crate) kernel_thread: bool,
+    pub(crate) cpu_ticks: u64,
+    pub(crate) children_cpu_ticks: u64,
+    pub(crate) start_ticks: u64,
+}
+
+impl Stat {
+    pub(crate) fn read(folder: &Path) -> Result<Self, Unread> {
+        let path = folder.join("stat");
+        Self::parse(&text(&path)?).ok_or_else(|| Unread::odd(&path, "not the fields of a process"))
+    }
+
+    /// A program's name may hold spaces, brackets and line breaks: the fields begin after the last ')'.
+    fn parse(text: &str) -> Option<Self> {
+        const PF_KTHREAD: u64 = 0x0020_0000;
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        // `man 5 proc` counts from 1 and the state, the first field here, is its third.
+        let field = |number: usize| fields.get(number - 3).copied();
+        let ticks = |number| field(number)?.parse::<u64>().ok();
+        // Signed in the kernel's own format; negative where a clock went wrong.
+        let children = |number| field(number)?.parse::<i64>().ok().map(|n| u64::try_from(n).unwrap_or(0));
+        Some(Self {
+            parent: field(4)?.parse().ok()?,
+            ended: matches!(field(3)?, "Z" | "X" | "x"),
+            kernel_thread: ticks(9)? & PF_KTHREAD != 0,
+            cpu_ticks: ticks(14)?.saturating_add(ticks(15)?),
+            children_cpu_ticks: children(16)?.saturating_add(children(17)?),
+            start_ticks: ticks(22)?,
+        })
+    }
+}
+
+/// The arguments of a process. A title that was set over them ends in NULs or spaces.
+pub(crate) fn arguments(cmdline: &[u8]) -> Vec<String> {
+    let end = cmdline.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if end == 0 {
+        return vec![];
+    }
+    let mut arguments: Vec<String> = cmdline[..end]
+        .split(|byte| *byte == 0)
+        .map(|argument| String::from_utf8_lossy(argument).into_owned())
+        .collect();
+    if let [title] = arguments.as_mut_slice() {
+        title.truncate(title.trim_end().len());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_may_be_named_like_the_fields_that_follow_it() {
+        let line = "42 (a) R 1 (\n) b) S 7 1 1 0 -1 4194560 9 0 0 0 150 50 20 10 20 0 1 0 9876 1 1";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(
+            stat,
+            Stat {
+                parent: 7,
+                ended: false,
+                kernel_thread: false,
+                cpu_ticks: 200,
+                children_cpu_ticks: 30,
+                start_ticks: 9876
+            }
+        );
+    }
+
+    #[test]
+    fn zombies_and_kernel_threads_are_told_apart() {
+        let of = |state: &str, flags: &str| {
+            Stat::parse(&format!("2 (x) {state} 0 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 5 0")).unwrap()
+        };
+        assert!(of("Z", "4194560").ended);
+        assert!(!of("D", "4194560").ended);
+        assert!(of("S", "2129984").kernel_thread);
+        assert!(!of("S", "4194560").kernel_thread);
+    }
+
+    #[test]
+    fn a_stat_that_is_cut_is_no_stat() {
+        assert_eq!(Stat::parse("42 (a) S 7 1 1"), None);
+        assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn a_title_is_one_argument_without_what_was_left_behind_it() {
+        assert_eq!(arguments(b"ray::IDLE\0\0\0\0"), ["ray::IDLE"]);
+        assert_eq!(arguments(b"ray::train   \0"), ["ray::train"]);
+        assert_eq!(arguments(b"sh\0-c\0 a b \0"), ["sh", "-c", " a b "]);
+        assert_eq!(arguments(b"sh\0\0x\0"), ["sh", "", "x"]);
+        assert!(arguments(b"").is_empty());
+        assert!(arguments(b"\0\0").is_empty());
+    }
+}

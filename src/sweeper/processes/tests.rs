@@ -1,0 +1,127 @@
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+use super::*;
+
+const STAT: &str = "S 1 1 1 0 -1 4194560 9 0 0 0 150 50 20 10 20 0 1 0 9876 1 1";
+
+/// A /proc in a folder: the same names, with files where the kernel has links to namespaces.
+struct FakeProc(tempfile::TempDir);
+
+impl FakeProc {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn process(&self, pid: i32, comm: &str, fields: &str) -> PathBuf {
+        let folder = self.0.path().join(pid.to_string());
+        fs::create_dir_all(folder.join("ns")).unwrap();
+        fs::create_dir_all(folder.join("fd")).unwrap();
+        fs::create_dir_all(folder.join("task")).unwrap();
+        for (name, content) in [
+            ("stat", format!("{pid} ({comm}) {fields}").as_str()),
+            ("cmdline", "python\0train.py\0"),
+            ("status", "Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t100\t0\t0\t0\n"),
+            ("cgroup", "0::/docker/abc\n"),
+            ("ns/mnt", ""),
+            ("ns/pid", ""),
+            ("ns/user", ""),
+        ] {
+            fs::write(folder.join(name), content).unwrap();
+        }
+        symlink("/usr/bin/python3.11", folder.join("exe")).unwrap();
+        symlink("/dev/null", folder.join("fd/0")).unwrap();
+        symlink("/tmp/tmpabc/file", folder.join("fd/7")).unwrap();
+        folder
+    }
+
+    fn read(&self) -> Snapshot {
+        Snapshot::read_from(self.0.path()).unwrap()
+    }
+}
+
+#[test]
+fn a_process_is_read_whole() {
+    let fake = FakeProc::new();
+    fake.process(42, "a) S 1 (b", STAT);
+    let snapshot = fake.read();
+    let [process] = snapshot.processes.as_slice() else { panic!("{snapshot:?}") };
+    assert_eq!(process.id, ProcessId { pid: 42, start_ticks: 9876 });
+    assert_eq!(process.arguments, ["python", "train.py"]);
+    assert_eq!(process.program(), "python3.11");
+    assert_eq!((process.user_id, process.group_id), (1000, 100));
+    assert_eq!((process.cpu_ticks, process.children_cpu_ticks), (200, 30));
+    assert_eq!(process.stdin.as_deref(), Some(Path::new("/dev/null")));
+    assert!(process.open.contains(&PathBuf::from("/tmp/tmpabc/file")));
+}
+
+#[test]
+fn a_process_that_vanishes_in_mid_read_is_not_there() {
+    let fake = FakeProc::new();
+    for missing in ["stat", "cmdline", "exe", "ns/mnt", "cgroup", "status"] {
+        let folder = fake.process(42, "x", STAT);
+        fs::rename(folder.join(missing), fake.0.path().join("gone")).unwrap();
+        let snapshot = fake.read();
+        assert!(snapshot.processes.is_empty() && snapshot.unreadable.is_empty(), "{missing}: {snapshot:?}");
+        fs::rename(&folder, fake.0.path().join(format!("was-{}", missing.replace('/', "-")))).unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_makes_no_sense_is_unreadable() {
+    let fake = FakeProc::new();
+    let folder = fake.process(42, "x", STAT);
+    fs::write(folder.join("status"), "nothing").unwrap();
+    // A folder where a file should be: an error that is neither ENOENT nor ESRCH.
+    let other = fake.process(43, "x", STAT);
+    fs::rename(other.join("cgroup"), fake.0.path().join("gone")).unwrap();
+    fs::create_dir(other.join("cgroup")).unwrap();
+    let mut pids: Vec<i32> = fake.read().unreadable.iter().map(|(pid, _)| *pid).collect();
+    pids.sort_unstable();
+    assert_eq!(pids, [42, 43]);
+    assert!(fake.read().processes.is_empty());
+}
+
+#[test]
+fn what_may_not_be_read_is_unreadable_for_those_whom_permissions_bind() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let fake = FakeProc::new();
+    let folder = fake.process(42, "x", STAT);
+    fs::set_permissions(folder.join("fd"), fs::Permissions::from_mode(0o000)).unwrap();
+    assert_eq!(fake.read().unreadable.len(), 1);
+}
+
+#[test]
+fn zombies_and_kernel_threads_are_left_out() {
+    let fake = FakeProc::new();
+    fake.process(42, "x", &STAT.replacen('S', "Z", 1));
+    fake.process(43, "kworker/0:1", &STAT.replacen("4194560", "2129984", 1));
+    let snapshot = fake.read();
+    assert!(snapshot.processes.is_empty() && snapshot.unreadable.is_empty(), "{snapshot:?}");
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_runs_on_in_another() {
+    let fake = FakeProc::new();
+    let folder = fake.process(42, "x", &STAT.replacen('S', "Z", 1));
+    let thread = fake.process(4242, "x", STAT);
+    fs::rename(thread, folder.join("task/43")).unwrap();
+    let snapshot = fake.read();
+    assert_eq!(snapshot.processes.len(), 1);
+    assert_eq!(snapshot.processes[0].id.pid, 42);
+    assert_eq!(snapshot.processes[0].arguments, ["python", "train.py"]);
+}
+
+#[test]
+fn this_very_process_is_found_on_this_machine() {
+    let snapshot = Snapshot::read().unwrap();
+    let pid = i32::try_from(std::process::id()).unwrap();
+    let process = snapshot.find(pid).expect("the test's own process");
+    assert_eq!(process.exe, Some(std::env::current_exe().unwrap()));
+    assert_eq!(process.arguments.len(), std::env::args().count());
+    assert!(process.id.start_ticks > 0);
+}

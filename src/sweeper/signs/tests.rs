@@ -1,0 +1,119 @@
+use std::{
+    fs::{self, File},
+    os::unix::{fs::MetadataExt, net::UnixListener},
+};
+
+use super::*;
+
+fn id_of(path: &Path) -> FileId {
+    let metadata = fs::metadata(path).unwrap();
+    FileId { dev: metadata.dev(), ino: metadata.ino() }
+}
+
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap()
+}
+
+/// Of this process alone: a test may run where the machine's first process hides from it.
+fn own_signs() -> Signs {
+    Signs::read_of(Path::new("/proc"), [own_pid()]).unwrap()
+}
+
+#[test]
+fn an_open_file_a_bound_socket_and_a_lock_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session_of_this_test");
+    let file = File::create(&path).unwrap();
+    file.lock().unwrap();
+    let _listener = UnixListener::bind(folder.path().join("bound-here")).unwrap();
+    let signs = own_signs();
+    assert!(signs.files.contains_key(&id_of(&path)));
+    assert!(signs.socket_names.contains_key(&b"bound-here"[..]));
+    assert_eq!(signs.mentioned_by("session_of_this_test"), Some(own_pid()));
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    assert!(locks.lines().filter_map(parse::lock).any(|(_, id)| id == id_of(&path)), "{locks}");
+}
+
+#[test]
+fn a_closed_file_is_no_longer_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("closed");
+    drop(File::create(&path).unwrap());
+    let signs = own_signs();
+    assert!(!signs.files.contains_key(&id_of(&path)));
+    assert_eq!(signs.mentioned_by(folder.path().to_str().unwrap()), None);
+}
+
+#[test]
+fn program_folder_and_root_are_seen() {
+    let signs = own_signs();
+    for path in [std::env::current_exe().unwrap(), std::env::current_dir().unwrap(), "/".into()] {
+        assert!(signs.files.contains_key(&id_of(&path)), "{}", path.display());
+    }
+}
+
+/// A /proc in a folder, with one process that has nothing open.
+fn fake_proc() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("42");
+    for name in ["ns", "fd", "net", "map_files", "a folder"] {
+        fs::create_dir_all(folder.join(name)).unwrap();
+    }
+    fs::write(root.path().join("locks"), "").unwrap();
+    fs::write(folder.join("stat"), "42 (x) S 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 5 0").unwrap();
+    fs::write(folder.join("cmdline"), "python\0--session=session_1\0").unwrap();
+    for name in ["ns/net", "net/unix", "maps"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
+    for link in ["cwd", "root", "exe"] {
+        std::os::unix::fs::symlink(folder.join("a folder"), folder.join(link)).unwrap();
+    }
+    root
+}
+
+#[test]
+fn each_link_of_a_process_is_a_sign_of_its_own() {
+    for link in ["cwd", "root", "exe"] {
+        let root = fake_proc();
+        let folder = root.path().join("42");
+        let used = folder.join("net");
+        fs::rename(folder.join(link), folder.join("was")).unwrap();
+        std::os::unix::fs::symlink(&used, folder.join(link)).unwrap();
+        let signs = Signs::read_from(root.path()).unwrap();
+        assert_eq!(signs.files.get(&id_of(&used)), Some(&42), "{link}");
+    }
+}
+
+#[test]
+fn a_file_that_is_mapped_with_its_descriptor_closed_is_seen_both_ways() {
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    fs::write(folder.join("maps"), "00400000-00452000 r-xp 00000000 fe:01 77   /tmp/mapped\n").unwrap();
+    let target = folder.join("net");
+    std::os::unix::fs::symlink(&target, folder.join("map_files/400000-452000")).unwrap();
+    let signs = Signs::read_from(root.path()).unwrap();
+    assert!(signs.files.contains_key(&FileId { dev: rustix::fs::makedev(0xfe, 1), ino: 77 }));
+    assert!(signs.files.contains_key(&id_of(&target)));
+    assert_eq!(signs.mentioned_by("/tmp/mapped"), Some(42));
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_and_what_vanished_is_not() {
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    fs::write(folder.join("maps"), "no line of maps\n").unwrap();
+    assert!(Signs::read_from(root.path()).is_err());
+
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    fs::rename(folder.join("maps"), folder.join("gone")).unwrap();
+    let signs = Signs::read_from(root.path()).unwrap();
+    // It ended in mid-read: what was seen before stands.
+    assert_eq!(signs.mentioned_by("session_1"), Some(42));
+
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    fs::rename(folder.join("net/unix"), folder.join("gone")).unwrap();
+    fs::create_dir(folder.join("net/unix")).unwrap();
+    assert!(Signs::read_from(root.path()).is_err(), "a folder where the sockets should be");
+}
