@@ -13,6 +13,8 @@ pub(crate) mod jobs;
 pub(crate) mod lock;
 pub mod measure;
 pub(crate) mod processes;
+pub(crate) mod prune;
+pub(crate) mod record;
 pub(crate) mod signs;
 pub mod sweep;
 pub(crate) mod temp_root;

@@ -25,6 +25,12 @@ impl Runtime {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Whether what lies under its temp root is the worker's alone: on a bare host `/tmp` is
+    /// everybody's, and in a namespace of which no runtime tells nobody knows whose it is.
+    pub(crate) fn leftovers_are_its_own(self) -> bool {
+        matches!(self, Self::Docker | Self::Podman)
+    }
 }
 
 /// A Ray node on this host.
@@ -44,7 +50,16 @@ pub(crate) struct Worker {
     /// Every raylet that runs in it.
     pub(crate) raylets: Vec<Raylet>,
     /// Its temp roots as absolute paths inside it, without duplicates.
-    pub(crate) temp_roots: Vec<PathBuf>,
+    pub(crate) temp_roots: Vec<TempRoot>,
+}
+
+/// A folder in which Ray and its tasks leave temporary files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TempRoot {
+    /// The folder itself, absolute inside the worker: leftovers lie directly in it.
+    pub(crate) path: PathBuf,
+    /// Where `session_*` lie, relative to `path`: `ray`, or empty where sessions lie directly in it.
+    pub(crate) sessions: PathBuf,
 }
 
 /// A raylet and what its own arguments tell.

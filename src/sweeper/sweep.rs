@@ -1,35 +1,304 @@
 //! The order of a sweep: lock, hold, discover, judge, remove, prune, report.
 
+mod judged;
+mod outcome;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
 use jiff::Timestamp;
 
+use self::{
+    judged::Judged,
+    outcome::{outcome_of, verdict_of},
+};
+use super::{
+    discover::{self, Discovery, Refused, Runtime, Worker},
+    hold,
+    inside::{Inside, Usage},
+    lock::Lock,
+    processes::Snapshot,
+    prune, record,
+    temp_root::{self, Findings, Orders},
+};
 use crate::{
     config::sweep::SweepSettings,
     domain::{
-        attempt::{Outcome, SweepRequest},
-        report::{Report, SCHEMA},
+        attempt::{Mode, Outcome, SweepRequest, Trigger},
+        report::{Disk, PruneReport, Report, SCHEMA, Verdict, WorkerReport},
     },
 };
 
 /// Sweeps this host and says what happened. Never fails otherwise: a failure is a report too.
 /// `only` limits the sweep to the worker of that name.
 pub fn run(request: &SweepRequest, only: Option<&str>, settings: &SweepSettings) -> Report {
-    let _ = only;
-    let now = Timestamp::now();
-    Report {
+    let started_at = Timestamp::now();
+    let sweep = Sweep { request, only, settings, deadline: Instant::now() + settings.deadline.0 };
+    let swept = sweep.run();
+    let workers_freed: u64 = swept.workers.iter().map(|worker| worker.freed_bytes).sum();
+    let prune_freed = swept.prune.as_ref().map_or(0, |prune| prune.freed_bytes);
+    let report = Report {
         schema: SCHEMA,
         attempt: request.attempt,
-        host: String::new(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         trigger: request.trigger,
         mode: settings.mode,
         dry_run: request.dry_run,
-        started_at: now,
-        finished_at: now,
-        outcome: Outcome::Failed,
-        reason: None,
-        freed_bytes: 0,
-        disks: vec![],
-        workers: vec![],
-        prune: None,
+        started_at,
+        finished_at: Timestamp::now(),
+        outcome: swept.outcome,
+        reason: swept.reason,
+        freed_bytes: workers_freed + prune_freed,
+        disks: swept.disks,
+        workers: swept.workers,
+        prune: swept.prune,
+    };
+    record::keep(&report, settings);
+    report
+}
+
+/// What a sweep came to, before it becomes a report.
+#[derive(Debug)]
+struct Swept {
+    outcome: Outcome,
+    reason: Option<String>,
+    workers: Vec<WorkerReport>,
+    disks: Vec<Disk>,
+    prune: Option<PruneReport>,
+}
+
+impl Swept {
+    fn ended(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self { outcome, reason: Some(reason.into()), workers: vec![], disks: vec![], prune: None }
     }
+}
+
+struct Sweep<'a> {
+    request: &'a SweepRequest,
+    only: Option<&'a str>,
+    settings: &'a SweepSettings,
+    deadline: Instant,
+}
+
+/// One temp root, entered through one worker; the others that share it are judged with it.
+struct Root {
+    inside: Inside,
+    usage: Usage,
+    /// Indexes into the workers.
+    members: Vec<usize>,
+    sessions: PathBuf,
+}
+
+impl Sweep<'_> {
+    fn run(&self) -> Swept {
+        let _lock = match Lock::take(&self.settings.runtime_dir) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Swept::ended(Outcome::Busy, "another sweep runs on this host"),
+            Err(error) => {
+                let folder = self.settings.runtime_dir.display();
+                return Swept::ended(Outcome::Failed, format!("the lock {folder} cannot be taken: {error}"));
+            }
+        };
+        if let Some(reason) = hold::reason(&self.settings.hold_file) {
+            return Swept::ended(Outcome::Held, reason);
+        }
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Swept::ended(Outcome::Failed, format!("no runtime: {error}")),
+        };
+        let discovery = Snapshot::read().map_err(|error| format!("/proc cannot be read: {error}")).and_then(
+            |processes| {
+                runtime.block_on(discover::discover(self.settings, &processes)).map_err(|e| e.to_string())
+            },
+        );
+        match discovery {
+            Ok(discovery) => self.workers(self.wanted(discovery), &runtime),
+            Err(reason) => Swept::ended(Outcome::Failed, reason),
+        }
+    }
+
+    fn wanted(&self, mut discovery: Discovery) -> Discovery {
+        if let Some(only) = self.only {
+            discovery.workers.retain(|worker| worker.name == only);
+            discovery.refused.retain(|refused| refused.name == only);
+        }
+        discovery
+    }
+
+    fn workers(&self, discovery: Discovery, runtime: &tokio::runtime::Runtime) -> Swept {
+        if let (Some(only), true) = (self.only, discovery.workers.is_empty() && discovery.refused.is_empty())
+        {
+            return Swept::ended(Outcome::Failed, format!("there is no worker named {only:?} on this host"));
+        }
+        let mut reports: Vec<WorkerReport> =
+            discovery.workers.iter().map(|worker| blank(&worker.name, worker.runtime)).collect();
+        let mut roots = self.enter(&discovery.workers, &mut reports);
+        self.set_aside_what_is_small(&mut roots, &mut reports);
+        let judged = Judged::by_one_window(self.settings, &discovery.workers, &roots, runtime);
+        judged.tell(&mut reports);
+        let before: Vec<_> = roots.iter().map(|root| root.usage).collect();
+        for root in &mut roots {
+            self.sweep(root, &discovery.workers, &judged, &mut reports);
+        }
+        let prune = self.prune(runtime);
+        let disks = disks(&mut roots, &before);
+        reports.extend(discovery.refused.iter().map(refused));
+        let outcome = outcome_of(&reports, prune.as_ref());
+        Swept { outcome, reason: None, workers: reports, disks, prune }
+    }
+
+    /// Enters every temp root once, through the first worker that has it.
+    fn enter(&self, workers: &[Worker], reports: &mut [WorkerReport]) -> Vec<Root> {
+        let mut roots: Vec<Root> = vec![];
+        for (index, worker) in workers.iter().enumerate() {
+            for temp_root in &worker.temp_roots {
+                let entered = Inside::enter(worker, &temp_root.path, self.remaining())
+                    .and_then(|mut inside| inside.usage().map(|usage| (inside, usage)));
+                let (inside, usage) = match entered {
+                    Ok(entered) => entered,
+                    Err(error) => {
+                        reports[index].errors.push(format!("{}: {error}", temp_root.path.display()));
+                        continue;
+                    }
+                };
+                reports[index].tmp_before_bytes += usage.used_bytes;
+                reports[index].tmp_after_bytes += usage.used_bytes;
+                match roots.iter_mut().find(|root| root.usage.root == usage.root) {
+                    Some(shared) => {
+                        shared.members.push(index);
+                        let with = &workers[shared.members[0]].name;
+                        reports[index].note = Some(format!(
+                            "shares {} with {with} and is judged together with it",
+                            temp_root.path.display()
+                        ));
+                    }
+                    None => roots.push(Root {
+                        inside,
+                        usage,
+                        members: vec![index],
+                        sessions: temp_root.sessions.clone(),
+                    }),
+                }
+            }
+        }
+        roots
+    }
+
+    /// Economy, not safety: without an alert there is no use in looking at a worker that holds little.
+    fn set_aside_what_is_small(&self, roots: &mut Vec<Root>, reports: &mut [WorkerReport]) {
+        if self.request.trigger == Trigger::Alert {
+            return;
+        }
+        let least = self.settings.min_tmp_size;
+        for report in reports.iter_mut() {
+            if report.tmp_before_bytes < least.0 && report.errors.is_empty() {
+                report.verdict = Verdict::BelowThreshold;
+                report.note.get_or_insert_with(|| format!("holds less than {least} (min_tmp_size)"));
+            }
+        }
+        roots.retain(|root| root.members.iter().any(|i| reports[*i].verdict != Verdict::BelowThreshold));
+    }
+
+    fn sweep(&self, root: &mut Root, workers: &[Worker], judged: &Judged, reports: &mut [WorkerReport]) {
+        let situation = judged.situation(&root.members);
+        let awake = || judged.awake(workers, &root.members, self.settings);
+        let first = &workers[root.members[0]];
+        let bare = self.settings.bare.as_ref().filter(|_| first.runtime == Runtime::Bare);
+        let owner = bare.map(|bare| bare.user_id);
+        let orders = Orders {
+            attempt: self.request.attempt,
+            delete: self.deletes(),
+            leftovers: first.runtime.leftovers_are_its_own(),
+            live_pids: &judged.pids_inside(workers, &root.members),
+            sessions: &root.sessions,
+            signs: &super::signs::Signs::read,
+            awake: &awake,
+        };
+        let findings = temp_root::sweep(&mut root.inside, &situation.rules(self.settings, owner), &orders);
+        let used_after = root.inside.usage().map_or(root.usage.used_bytes, |usage| usage.used_bytes);
+        for (place, index) in root.members.iter().enumerate() {
+            let report = &mut reports[*index];
+            report.tmp_after_bytes =
+                report.tmp_after_bytes.saturating_sub(root.usage.used_bytes.saturating_sub(used_after));
+            if place == 0 {
+                add(report, &findings);
+            }
+            report.verdict = verdict_of(report, self.deletes());
+        }
+    }
+
+    fn prune(&self, runtime: &tokio::runtime::Runtime) -> Option<PruneReport> {
+        let runs = self.deletes() && self.only.is_none() && self.settings.containers.socket.exists();
+        runs.then(|| runtime.block_on(prune::prune(self.settings, self.remaining()))).flatten()
+    }
+
+    fn deletes(&self) -> bool {
+        self.settings.mode == Mode::Enforce && !self.request.dry_run
+    }
+
+    fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// So many entries of each list are reported, the largest; the report says how many are left out.
+const LISTED: usize = 100;
+
+fn add(report: &mut WorkerReport, findings: &Findings) {
+    report.freed_bytes += findings.removed.iter().map(|removed| removed.bytes).sum::<u64>();
+    report.removed.extend_from_slice(&findings.removed);
+    report.kept.extend_from_slice(&findings.kept);
+    report.errors.extend_from_slice(&findings.errors);
+    report.removed.sort_by_key(|removed| std::cmp::Reverse(removed.bytes));
+    report.kept.sort_by_key(|kept| std::cmp::Reverse(kept.bytes));
+    report.cut +=
+        (report.removed.len().saturating_sub(LISTED) + report.kept.len().saturating_sub(LISTED)) as u64;
+    report.removed.truncate(LISTED);
+    report.kept.truncate(LISTED);
+}
+
+/// A report on a worker that nothing is known of yet; what is never looked at has failed.
+fn blank(name: &str, runtime: Runtime) -> WorkerReport {
+    WorkerReport {
+        name: name.to_owned(),
+        runtime: runtime.as_str().to_owned(),
+        state: None,
+        verdict: Verdict::Failed,
+        note: None,
+        tmp_before_bytes: 0,
+        tmp_after_bytes: 0,
+        freed_bytes: 0,
+        evidence: vec![],
+        removed: vec![],
+        kept: vec![],
+        errors: vec![],
+        cut: 0,
+    }
+}
+
+fn refused(refused: &Refused) -> WorkerReport {
+    WorkerReport { errors: vec![refused.reason.clone()], ..blank(&refused.name, refused.runtime) }
+}
+
+/// One entry a file system, however many temp roots lie on it.
+fn disks(roots: &mut [Root], before: &[Usage]) -> Vec<Disk> {
+    let mut disks: Vec<Disk> = vec![];
+    for (root, before) in roots.iter_mut().zip(before) {
+        let (major, minor) = (rustix::fs::major(before.root.dev), rustix::fs::minor(before.root.dev));
+        let mount = format!("{major}:{minor}");
+        if disks.iter().any(|disk| disk.mount == mount) {
+            continue;
+        }
+        let after = root.inside.disk().map_or(before.disk.avail_bytes, |disk| disk.avail_bytes);
+        disks.push(Disk {
+            mount,
+            size_bytes: before.disk.size_bytes,
+            avail_before_bytes: before.disk.avail_bytes,
+            avail_after_bytes: after,
+        });
+    }
+    disks
 }

@@ -1,0 +1,164 @@
+//! All workers judged over one sampling window.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::runtime::Runtime;
+
+use super::Root;
+use crate::{
+    config::sweep::SweepSettings,
+    domain::{
+        evidence::{Evidence, EvidenceKind, WorkerState},
+        report::WorkerReport,
+    },
+    sweeper::{
+        candidates::Situation,
+        discover::Worker,
+        evidence::{Judgement, judge},
+        jobs::{self, Jobs},
+        processes::Snapshot,
+    },
+};
+
+/// What is known of every worker after the window. A worker whose temp roots are not swept has no entry.
+pub(super) struct Judged {
+    workers: Vec<Option<(Judgement, Jobs)>>,
+    after: Snapshot,
+    ended: Instant,
+    now: Timestamp,
+}
+
+impl Judged {
+    /// Asks Ray first, because the asking is itself a process in the worker; then samples all workers
+    /// over one window.
+    pub(super) fn by_one_window(
+        settings: &SweepSettings,
+        workers: &[Worker],
+        roots: &[Root],
+        runtime: &Runtime,
+    ) -> Self {
+        let concerned: BTreeSet<usize> = roots.iter().flat_map(|root| root.members.iter().copied()).collect();
+        let asked = concerned.iter().map(|index| jobs::ask(&workers[*index], settings));
+        let answers = runtime.block_on(join_all(asked));
+        let window = if concerned.is_empty() { Duration::ZERO } else { settings.activity.sampling_window.0 };
+        let before = Snapshot::read();
+        let began = Instant::now();
+        std::thread::sleep(window);
+        let after = Snapshot::read();
+        let window = began.elapsed();
+        let mut judged: Vec<Option<(Judgement, Jobs)>> = workers.iter().map(|_| None).collect();
+        for (index, jobs) in concerned.into_iter().zip(answers) {
+            let judgement = match (&before, &after) {
+                (Ok(before), Ok(after)) => {
+                    judge(&workers[index], before, after, window, &jobs, &settings.activity)
+                }
+                (Err(error), _) | (_, Err(error)) => unreadable(error),
+            };
+            judged[index] = Some((judgement, jobs));
+        }
+        Self {
+            workers: judged,
+            after: after.unwrap_or_default(),
+            ended: Instant::now(),
+            now: Timestamp::now(),
+        }
+    }
+
+    /// Puts states and evidence into the reports.
+    pub(super) fn tell(&self, reports: &mut [WorkerReport]) {
+        for (report, judged) in reports.iter_mut().zip(&self.workers) {
+            if let Some((judgement, _)) = judged {
+                report.state = Some(judgement.state);
+                report.evidence.clone_from(&judgement.evidence);
+            }
+        }
+    }
+
+    /// A temp root is judged by all workers that share it: the busiest decides, and every job counts.
+    pub(super) fn situation(&self, members: &[usize]) -> SharedSituation {
+        let all = members.iter().map(|index| self.workers[*index].as_ref());
+        let mut shared =
+            SharedSituation { state: WorkerState::NoJob, jobs: Jobs::Known(vec![]), now: self.now };
+        for one in all {
+            let Some((judgement, jobs)) = one else {
+                shared.state = WorkerState::Active;
+                continue;
+            };
+            shared.state = shared.state.max(judgement.state);
+            shared.jobs = both(shared.jobs, jobs.clone());
+        }
+        shared
+    }
+
+    /// What is at work now in any of these workers that was not at the end of the window.
+    pub(super) fn awake(
+        &self,
+        workers: &[Worker],
+        members: &[usize],
+        settings: &SweepSettings,
+    ) -> Option<String> {
+        let now = match Snapshot::read() {
+            Ok(now) => now,
+            Err(error) => return Some(format!("/proc cannot be read: {error}")),
+        };
+        members.iter().find_map(|index| {
+            let Some((_, jobs)) = &self.workers[*index] else { return Some("not judged".to_owned()) };
+            let window = self.ended.elapsed();
+            let judgement = judge(&workers[*index], &self.after, &now, window, jobs, &settings.activity);
+            judgement.evidence.into_iter().find(works).map(|sign| sign.detail)
+        })
+    }
+
+    /// Pids that are alive in these workers, as they number them themselves (`NSpid`, the innermost).
+    pub(super) fn pids_inside(&self, workers: &[Worker], members: &[usize]) -> BTreeSet<i32> {
+        let namespaces: BTreeSet<_> = members.iter().map(|index| workers[*index].pid_namespace).collect();
+        let processes =
+            self.after.processes.iter().filter(|process| namespaces.contains(&process.pid_namespace));
+        processes.filter_map(|process| innermost_pid(process.id.pid)).collect()
+    }
+}
+
+/// The situation of a shared temp root, owned.
+pub(super) struct SharedSituation {
+    state: WorkerState,
+    jobs: Jobs,
+    now: Timestamp,
+}
+
+impl SharedSituation {
+    pub(super) fn rules<'a>(&'a self, settings: &'a SweepSettings, owner: Option<u32>) -> Situation<'a> {
+        Situation { state: self.state, jobs: &self.jobs, now: self.now, ages: &settings.ages, owner }
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Judgement {
+    let sign = Evidence::new(EvidenceKind::Unreadable, format!("/proc cannot be read: {error}"));
+    Judgement { state: WorkerState::Active, evidence: vec![sign] }
+}
+
+/// CPU over a few milliseconds says nothing; what a process is says enough.
+fn works(sign: &Evidence) -> bool {
+    sign.kind.speaks_for() == WorkerState::Active && sign.kind != EvidenceKind::Cpu
+}
+
+fn both(one: Jobs, other: Jobs) -> Jobs {
+    match (one, other) {
+        (Jobs::Known(mut one), Jobs::Known(other)) => {
+            one.extend(other);
+            Jobs::Known(one)
+        }
+        (Jobs::Unknown(reason), _) | (_, Jobs::Unknown(reason)) => Jobs::Unknown(reason),
+    }
+}
+
+fn innermost_pid(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().next_back()?.parse().ok()
+}

@@ -1,0 +1,96 @@
+//! From what was found to a verdict a worker, and from all verdicts to one outcome.
+
+use crate::domain::{
+    attempt::Outcome,
+    evidence::WorkerState,
+    report::{KeptBecause, PruneReport, Verdict, WorkerReport},
+};
+
+/// The verdict on a worker whose temp roots were swept.
+pub(super) fn verdict_of(report: &WorkerReport, deletes: bool) -> Verdict {
+    let something_goes = !report.removed.is_empty();
+    match report.state {
+        _ if something_goes && deletes => Verdict::Cleaned,
+        _ if something_goes => Verdict::WouldClean,
+        _ if !report.errors.is_empty() => Verdict::Failed,
+        Some(WorkerState::Active) => Verdict::Active,
+        _ => Verdict::NothingToRemove,
+    }
+}
+
+/// How the whole sweep ended: what was freed counts first; then what is held by work in progress, which
+/// is worth another look soon; then failures; then nothing.
+pub(super) fn outcome_of(workers: &[WorkerReport], prune: Option<&PruneReport>) -> Outcome {
+    let any = |verdict: Verdict| workers.iter().any(|worker| worker.verdict == verdict);
+    let pruned = prune.is_some_and(|prune| prune.freed_bytes > 0);
+    if any(Verdict::Cleaned) || any(Verdict::WouldClean) || pruned {
+        Outcome::Freed
+    } else if any(Verdict::Active) || workers.iter().any(holds_for_work) {
+        Outcome::Active
+    } else if any(Verdict::Failed) {
+        Outcome::Failed
+    } else {
+        Outcome::NothingToFree
+    }
+}
+
+/// Whether something stays only because work may come back for it.
+fn holds_for_work(worker: &WorkerReport) -> bool {
+    worker.kept.iter().any(|kept| matches!(kept.why, KeptBecause::JobAlive | KeptBecause::WorkerActive))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::report::{Class, Kept, Removed},
+        sweeper::{discover::Runtime, sweep::blank},
+    };
+
+    fn worker(verdict: Verdict) -> WorkerReport {
+        WorkerReport { verdict, ..blank("w", Runtime::Docker) }
+    }
+
+    #[test]
+    fn what_was_freed_counts_before_what_is_held() {
+        let freed = [worker(Verdict::Active), worker(Verdict::Cleaned), worker(Verdict::Failed)];
+        assert_eq!(outcome_of(&freed, None), Outcome::Freed);
+        assert_eq!(outcome_of(&freed[..1], None), Outcome::Active);
+        assert_eq!(outcome_of(&[], None), Outcome::NothingToFree);
+        assert_eq!(outcome_of(&[worker(Verdict::Failed)], None), Outcome::Failed);
+        let pruned = PruneReport { freed_bytes: 1, ..PruneReport::default() };
+        assert_eq!(outcome_of(&[worker(Verdict::NothingToRemove)], Some(&pruned)), Outcome::Freed);
+    }
+
+    #[test]
+    fn a_leftover_that_waits_for_a_job_is_worth_another_look() {
+        let kept = |why| Kept {
+            class: Class::Tmp,
+            path: "tmpa".into(),
+            bytes: 1,
+            why,
+            detail: String::new(),
+            pid: None,
+        };
+        let waits =
+            WorkerReport { kept: vec![kept(KeptBecause::JobAlive)], ..worker(Verdict::NothingToRemove) };
+        assert_eq!(outcome_of(&[waits], None), Outcome::Active);
+        let young =
+            WorkerReport { kept: vec![kept(KeptBecause::TooYoung)], ..worker(Verdict::NothingToRemove) };
+        assert_eq!(outcome_of(&[young], None), Outcome::NothingToFree);
+    }
+
+    #[test]
+    fn a_verdict_names_what_went_before_what_went_wrong() {
+        let removed = Removed { class: Class::Tmp, path: "tmpa".into(), bytes: 1, files: 1 };
+        let mut report =
+            WorkerReport { removed: vec![removed], errors: vec!["x".into()], ..worker(Verdict::Failed) };
+        assert_eq!(verdict_of(&report, true), Verdict::Cleaned);
+        assert_eq!(verdict_of(&report, false), Verdict::WouldClean);
+        report.removed.clear();
+        assert_eq!(verdict_of(&report, true), Verdict::Failed);
+        report.errors.clear();
+        report.state = Some(WorkerState::Active);
+        assert_eq!(verdict_of(&report, true), Verdict::Active);
+    }
+}
