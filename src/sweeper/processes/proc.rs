@@ -31,10 +31,7 @@ impl Unread {
 
     /// Something that can be read and makes no sense.
     pub(crate) fn odd(path: &Path, what: &str) -> Self {
-        Self::Failed(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{}: {what}", path.display()),
-        ))
+        Self::Failed(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display())))
     }
 }
 

@@ -119,7 +119,7 @@ impl Judged {
     pub(super) fn pids_inside(&self, workers: &[Worker], members: &[usize]) -> BTreeSet<i32> {
         let namespaces: BTreeSet<_> = members.iter().map(|index| workers[*index].pid_namespace).collect();
         let processes =
-            self.after.processes.iter().filter(|process| namespaces.contains(&process.pid_namespace));
+            self.after.processes.iter().filter(|process| namespaces.contains(&process.namespaces.pid));
         processes.filter_map(|process| innermost_pid(process.id.pid)).collect()
     }
 }
