@@ -32,7 +32,7 @@ daemon_ready() {
     local name=$1 seconds=$2 deadline=$((SECONDS + $2))
     shift 2
     until "$@" >/dev/null 2>&1; do
-        if ! daemon_alive "$name" || ((SECONDS >= deadline)); then
+        if ! daemon_alive "$name" || ((SECONDS > deadline)); then
             echo "$name is not ready after at most ${seconds}s; its log ends:" >&2
             tail -n 20 "$(daemon_log "$name")" >&2
             return 1

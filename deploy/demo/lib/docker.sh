@@ -18,7 +18,7 @@ dockerd_up() {
         --exec-opt native.cgroupdriver=cgroupfs \
         --cgroup-parent "/$WORLD_ID" \
         --userland-proxy=false
-    daemon_ready dockerd 60 docker version
+    daemon_ready dockerd 60 docker version || return
     # Where every program looks for it that was told nothing.
     ln -sfn "$WORLD_DIR/docker.sock" /run/docker.sock
 }
@@ -26,7 +26,7 @@ dockerd_up() {
 # The tar comes from the cache: a world has no way to an index, so it is made before.
 ray_image_load() {
     local tar
-    tar=$("$DEMO_DIR/ray-image.sh" --cached "$RAY_VERSION")
+    tar=$("$DEMO_DIR/ray-image.sh" --cached "$RAY_VERSION") || return
     docker import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
         --change 'ENV LANG=C.UTF-8' --change 'ENV PYTHONUNBUFFERED=1' \
         --change 'ENV RAY_USAGE_STATS_ENABLED=0' \
@@ -35,5 +35,5 @@ ray_image_load() {
 }
 
 container_ip() {
-    docker inspect -f '{{.NetworkSettings.IPAddress}}' "$1"
+    docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1"
 }

@@ -9,9 +9,9 @@ host_up() {
     mkdir -p "$(host_folder "$name")/state"
     daemon_start "host-$name" \
         unshare --mount --uts -- "$DEMO_DIR/lib/host-init.sh" "$name" "$(host_folder "$name")"
-    daemon_ready "host-$name" 20 test -e "$(host_folder "$name")/ready"
+    daemon_ready "host-$name" 20 test -e "$(host_folder "$name")/ready" || return
     if [[ -n $settings ]]; then
-        on_host "$name" install -D -m 644 /dev/stdin /etc/raysweep/sweep.yml <"$settings"
+        on_host "$name" install -D -m 644 /dev/stdin /etc/raysweep/sweep.yml <"$settings" || return
     fi
     sshd_up "$name" 127.0.0.1 "$port"
 }
@@ -26,6 +26,16 @@ on_host() {
     shift
     mapfile -t enter < <(host_entry "$name")
     "${enter[@]}" "$@"
+}
+
+# host_down NAME: the host is gone from the network, with all that ran on it by these
+# functions. A host that is up but refuses is `daemon_stop sshd-NAME`.
+host_down() {
+    local name=$1 part
+    for part in cron sshd node_exporter host; do
+        [[ ! -e $WORLD_DIR/pid/$part-$name ]] || daemon_stop "$part-$name" KILL || return
+    done
+    rm -rf "$(host_folder "$name")" "$WORLD_DIR/pid/host-$name"
 }
 
 # host_entry NAME: the words that put a command into a host, a word a line; for an empty

@@ -26,7 +26,7 @@ ray_head() {
     local name=$1
     shift
     ray_container "$name" 1500m "$@" -- \
-        --head --port "$RAY_PORT" --num-cpus 0 --include-dashboard=false
+        --head --port "$RAY_PORT" --num-cpus 0 --include-dashboard=false || return
     ray_node_ready "$name" "$name"
 }
 
@@ -35,7 +35,7 @@ ray_worker() {
     local name=$1 head=$2
     shift 2
     ray_container "$name" 1500m "$@" -- \
-        --address "$(container_ip "$head"):$RAY_PORT" --num-cpus 1
+        --address "$(container_ip "$head"):$RAY_PORT" --num-cpus 1 || return
     ray_node_ready "$head" "$name"
 }
 
@@ -61,13 +61,13 @@ ray_driver() {
     local head=$1 file=$2 id
     shift 2
     id=$(basename "$file" .py)-$RANDOM$RANDOM
-    docker exec -i "$head" sh -c "mkdir -p /root/drivers && cat >/root/drivers/$id.py" <"$file"
+    docker exec -i "$head" sh -c "mkdir -p /root/drivers && cat >/root/drivers/$id.py" <"$file" || return
     # The exit code is written under another name first: what is there is complete.
     # shellcheck disable=SC2016 # for the shell inside
     docker exec -d -w /root/drivers "$head" sh -c \
         'id=$1; shift
          python3 "$id.py" "$@" >"$id.log" 2>&1; echo $? >"$id.code.new"; mv "$id.code.new" "$id.code"' \
-        sh "$id" "$@"
+        sh "$id" "$@" || return
     echo "$id"
 }
 
@@ -87,7 +87,7 @@ ray_driver_wait() {
 # closed its file; prints the driver's id and the folder's path.
 ray_job_sleeping() {
     local head=$1 worker=$2 id
-    id=$(ray_driver "$head" "$DEMO_DIR/lib/ray/sleeping_job.py" "127.0.0.1:$RAY_PORT" "$worker")
+    id=$(ray_driver "$head" "$DEMO_DIR/lib/ray/sleeping_job.py" "127.0.0.1:$RAY_PORT" "$worker") || return
     if ! wait_for 60 "the task of $id to write its file" \
         docker exec "$worker" test -e "/root/sleeping-$id"; then
         ray_driver_log "$head" "$id" >&2

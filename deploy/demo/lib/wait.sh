@@ -6,7 +6,7 @@ wait_for() {
     local seconds=$1 description=$2 deadline=$((SECONDS + $1))
     shift 2
     until "$@" >/dev/null 2>&1; do
-        if ((SECONDS >= deadline)); then
+        if ((SECONDS > deadline)); then
             echo "gave up after ${seconds}s: $description" >&2
             return 1
         fi

@@ -11,11 +11,9 @@ trap '' INT TERM HUP
 exec >&2
 
 processes_gone() {
-    local ns pid
+    local ns
     ns=$(cat "$WORLD_DIR/pidns" 2>/dev/null) || return 0
-    for pid in /proc/[0-9]*; do
-        [[ $(readlink "$pid/ns/pid" 2>/dev/null) != "$ns" ]] || return 1
-    done
+    [[ -z $(find /proc/[0-9]*/ns/pid -maxdepth 0 -lname "$ns" 2>/dev/null) ]]
 }
 
 loop_devices_gone() {
@@ -47,7 +45,7 @@ scratch_gone() {
 await() {
     local what=$1 deadline=$((SECONDS + BOUND))
     until "$what"; do
-        if ((SECONDS >= deadline)); then
+        if ((SECONDS > deadline)); then
             echo "world-reap.sh: not ${what/_/ } after ${BOUND}s: $WORLD_DIR"
             return 1
         fi
