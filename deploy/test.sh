@@ -1,0 +1,103 @@
+#!/bin/sh
+# Puts a host's part in place for real, uses it as the responder's account would, and takes
+# it away again. Run it in a world of its own: deploy/demo/world.sh deploy/test.sh BINARY
+set -eu
+here=$(dirname "$(realpath "$0")")
+binary=$(realpath "$1")
+work=$(mktemp -d)
+passed=0
+
+: "${WORLD_DIR:?run it inside deploy/demo/world.sh: it changes /etc}"
+
+ok() {
+    passed=$((passed + 1))
+    echo "ok: $*"
+}
+
+not_ok() {
+    echo "not ok: $*" >&2
+    exit 1
+}
+
+# is DESCRIPTION EXPECTED FOUND
+is() {
+    [ "$2" = "$3" ] || not_ok "$1: expected '$2', found '$3'"
+    ok "$1"
+}
+
+# ends DESCRIPTION CODE CMD…: the command ends with that code.
+ends() {
+    described=$1 wanted=$2 code=0
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" = "$wanted" ] || not_ok "$described: exit code $code, not $wanted: $(cat "$work/out" "$work/err")"
+    ok "$described"
+}
+
+everything() {
+    find /etc /usr/local /var/lib /var/log /run -xdev \( -type f -o -type l -o -type d \) \
+        ! -path '*/__pycache__*' ! -path '/etc/*-' ! -path '/run/lock*' ! -path '/run/sudo*' ! -path '/var/lib/sudo*' \
+        ! -path '/var/log/*log' ! -path '/etc/.pwd.lock' | sort
+}
+
+as_account() {
+    # As sshd would: no login shell's profile, nothing of our environment.
+    setpriv --reuid raysweep --regid raysweep --init-groups --reset-env -- "$@"
+}
+
+gate() {
+    as_account env ${1+"SSH_ORIGINAL_COMMAND=$1"} /usr/local/bin/raysweep gate
+}
+
+install_host() {
+    "$here/install-host.sh" --binary "$binary" --key "$work/key.pub" --from 127.0.0.1/32 \
+        --textfile-dir "$work/textfile" "$@"
+}
+
+main() {
+    everything >"$work/before"
+    getent passwd >"$work/accounts-before"
+    ssh-keygen -q -t ed25519 -N '' -f "$work/key"
+
+    ends 'the host part goes in' 0 install_host --docker-socket "$work/docker.sock"
+    is 'a second run changes nothing' '' "$(install_host --docker-socket "$work/docker.sock")"
+    is 'the socket stands in the settings' "  socket: $work/docker.sock" "$(grep '^  socket' /etc/raysweep/sweep.yml)"
+    is 'a new host observes' 'mode: observe' "$(grep ^mode /etc/raysweep/sweep.yml)"
+    is 'the key is restricted' "restrict,from=\"127.0.0.1/32\",command=\"/usr/local/bin/raysweep gate\" $(cat "$work/key.pub")" \
+        "$(cat /var/lib/raysweep-account/.ssh/authorized_keys)"
+    is 'the account cannot give itself a key' 0 \
+        "$(find /var/lib/raysweep-account ! -user root | wc -l)"
+    is 'the password opens nothing, and is no lock' '*' "$(getent shadow raysweep | cut -d: -f2)"
+    is 'the metrics are linked' /run/raysweep/raysweep.prom "$(readlink "$work/textfile/raysweep.prom")"
+
+    visudo -q -c || not_ok 'sudoers as a whole'
+    ok 'sudoers as a whole is sound'
+    for arguments in 'sweep' 'sweep --request - --config.file /tmp/x' 'sweep  --request -x' 'gate' '--version'; do
+        # The words are to be split.
+        # shellcheck disable=SC2086
+        ends "sudo refuses: $arguments" 1 as_account sudo -n /usr/local/bin/raysweep $arguments
+    done
+    ends 'sudo refuses a shell' 1 as_account sudo -n /bin/sh -c id
+
+    ends 'the gate refuses a login' 6 gate
+    ends 'the gate refuses another command' 6 gate 'sweep; id'
+    ends 'the gate refuses a sweep without a request' 6 gate sweep
+    request='{"schema":1,"attempt":"01890000-0000-7000-8000-000000000000","trigger":"alert","dry_run":true}'
+    echo "$request" | gate sweep >"$work/out" || true
+    is 'a report comes through the gate and sudo' 01890000-0000-7000-8000-000000000000 \
+        "$(jq -r .attempt "$work/out")"
+
+    echo 'mode: nonsense' >"$work/bad.yml"
+    ends 'bad settings change nothing' 1 install_host --settings "$work/bad.yml"
+    is 'the settings are the old ones' 'mode: observe' "$(grep ^mode /etc/raysweep/sweep.yml)"
+
+    ends 'it all goes away' 0 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
+    everything >"$work/after"
+    is 'nothing is left' '' "$(diff "$work/before" "$work/after" || true)"
+    getent passwd >"$work/accounts-after"
+    is 'no account is left' '' "$(diff "$work/accounts-before" "$work/accounts-after" || true)"
+    rm -rf "$work"
+    echo "$passed passed, 0 failed"
+}
+
+main
