@@ -1,10 +1,22 @@
 //! Which workers there are: the containers whose name matches or in which a raylet runs, and the
 //! bare host where root's settings say so.
 
-use std::path::PathBuf;
+mod containers;
+pub(crate) mod membership;
+mod temp_roots;
 
-use super::{FileId, ProcessId, processes::Snapshot};
-use crate::config::sweep::SweepSettings;
+use std::{collections::BTreeMap, path::PathBuf};
+
+use self::{
+    containers::{Container, running},
+    membership::{Membership, container_id_in, why_refused},
+    temp_roots::TempVariables,
+};
+use super::{
+    FileId, ProcessId,
+    processes::{Process, Snapshot, proc},
+};
+use crate::config::sweep::{Bare, SweepSettings};
 
 /// What runs a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,29 +61,66 @@ pub(crate) struct Worker {
     pub(crate) cgroup: String,
     /// Every raylet that runs in it.
     pub(crate) raylets: Vec<Raylet>,
-    /// Its temp roots as absolute paths inside it, without duplicates.
+    /// Its temp roots, without duplicates.
     pub(crate) temp_roots: Vec<TempRoot>,
 }
 
-/// A folder in which Ray and its tasks leave temporary files.
+/// A folder that holds what Ray leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TempRoot {
-    /// The folder itself, absolute inside the worker: leftovers lie directly in it.
+    /// An absolute path inside the worker.
     pub(crate) path: PathBuf,
-    /// Where `session_*` lie, relative to `path`: `ray`, or empty where sessions lie directly in it.
+    /// Where `session_*` lie, relative to `path`; empty where they lie directly in it.
     pub(crate) sessions: PathBuf,
+    /// Whether `tmp*` and the like in it are leftovers of Ray's.
+    pub(crate) leftovers: bool,
 }
 
 /// A raylet and what its own arguments tell.
 #[derive(Debug, Clone)]
 pub(crate) struct Raylet {
     pub(crate) id: ProcessId,
+    /// The user and group that it runs as.
+    pub(crate) user_id: u32,
+    pub(crate) group_id: u32,
+    /// `--temp_dir`, in its own namespace.
+    pub(crate) temp_dir: Option<PathBuf>,
     /// `--session_dir`, in its own namespace.
     pub(crate) session_dir: Option<PathBuf>,
     /// `--gcs-address`.
     pub(crate) gcs_address: Option<String>,
     /// The first word of `--python_worker_command`.
     pub(crate) python: Option<String>,
+}
+
+impl Raylet {
+    /// What a process tells of itself if it is a raylet: by its program, and by arguments that only a
+    /// raylet takes. Its title is not asked.
+    pub(crate) fn of(process: &Process) -> Option<Self> {
+        if process.program() != "raylet" {
+            return None;
+        }
+        process.flag("--raylet_socket_name")?;
+        let session_dir = process.flag("--session_dir")?;
+        Some(Self {
+            id: process.id,
+            user_id: process.user_id,
+            group_id: process.group_id,
+            temp_dir: process.flag("--temp_dir").map(PathBuf::from),
+            session_dir: Some(session_dir.into()),
+            gcs_address: process.flag("--gcs-address").map(str::to_owned),
+            python: process.flag("--python_worker_command").and_then(first_word),
+        })
+    }
+}
+
+/// The first word of a command line that Python's `list2cmdline` wrote; quoted where it holds spaces.
+fn first_word(command: &str) -> Option<String> {
+    let word = match command.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"')?.0,
+        None => command.split(' ').next()?,
+    };
+    (!word.is_empty()).then(|| word.to_owned())
 }
 
 /// A worker that is left alone, and why.
@@ -93,12 +142,173 @@ pub(crate) struct Discovery {
 pub(crate) enum DiscoverError {
     #[error("the container runtime at {socket} does not answer: {message}")]
     Runtime { socket: String, message: String },
+    #[error("containers.name_pattern: {0}")]
+    Pattern(#[from] globset::Error),
 }
 
 /// Finds every worker. Without a runtime's socket there are only the workers that /proc shows.
 pub(crate) async fn discover(
-    _settings: &SweepSettings,
-    _processes: &Snapshot,
+    settings: &SweepSettings,
+    processes: &Snapshot,
 ) -> Result<Discovery, DiscoverError> {
-    Ok(Discovery::default())
+    let containers = running(&settings.containers).await?;
+    let pattern = globset::Glob::new(&settings.containers.name_pattern)?.compile_matcher();
+    let is_named = |name: &str| pattern.is_match(name);
+    Ok(assign(processes, &containers, settings.bare.as_ref(), &is_named, &environment))
+}
+
+/// What a process started with, for the folders that its children take for temporary ones.
+fn environment(process: ProcessId) -> TempVariables {
+    let path = PathBuf::from(format!("/proc/{}/environ", process.pid));
+    let Ok(text) = proc::text(&path) else { return TempVariables::default() };
+    TempVariables::of(text.split('\0'))
+}
+
+/// Gives each raylet to the container that it runs in, to the host or to an unknown runtime.
+fn assign(
+    processes: &Snapshot,
+    containers: &[Container],
+    bare: Option<&Bare>,
+    is_named: &dyn Fn(&str) -> bool,
+    environment: &dyn Fn(ProcessId) -> TempVariables,
+) -> Discovery {
+    let mut discovery = Discovery::default();
+    let mut homeless: Vec<&Process> =
+        processes.processes.iter().filter(|process| Raylet::of(process).is_some()).collect();
+    for container in containers {
+        let Some(init) = processes.find(container.pid) else {
+            // It started or ended while the host was looked at: the next sweep sees it.
+            if is_named(&container.name) {
+                discovery.refuse(&container.name, container.runtime, "its first process is not there");
+            }
+            continue;
+        };
+        let membership = Membership::of_init(init, Some(&container.id), processes);
+        let inside: Vec<&Process> = if membership.has_cgroup() {
+            homeless.extract_if(.., |raylet| membership.holds(raylet)).collect()
+        } else {
+            vec![]
+        };
+        if inside.is_empty() && !is_named(&container.name) {
+            continue;
+        }
+        match container_worker(container, init, &membership, &inside, processes, environment) {
+            Ok(worker) => discovery.workers.push(worker),
+            Err(reason) => discovery.refuse(&container.name, container.runtime, &reason),
+        }
+    }
+    discovery.assign_homeless(&homeless, bare, processes);
+    discovery
+}
+
+fn container_worker(
+    container: &Container,
+    init: &Process,
+    membership: &Membership,
+    inside: &[&Process],
+    processes: &Snapshot,
+    environment: &dyn Fn(ProcessId) -> TempVariables,
+) -> Result<Worker, String> {
+    if !membership.has_cgroup() {
+        return Err(format!("process {} is in no cgroup of this container", container.pid));
+    }
+    if let Some(reason) = why_refused(init, membership, processes) {
+        return Err(reason);
+    }
+    let raylets = raylets_of(inside);
+    let mut variables: Vec<_> = raylets.iter().map(|raylet| environment(raylet.id)).collect();
+    variables.push(TempVariables::of(container.environment.iter().map(String::as_str)));
+    let temp_roots = temp_roots::of_container(&raylets, &variables)?;
+    let id = Some(container.id.clone());
+    Ok(worker(&container.name, container.runtime, id, init, raylets, temp_roots))
+}
+
+fn raylets_of(processes: &[&Process]) -> Vec<Raylet> {
+    processes.iter().filter_map(|process| Raylet::of(process)).collect()
+}
+
+fn worker(
+    name: &str,
+    runtime: Runtime,
+    container: Option<String>,
+    init: &Process,
+    raylets: Vec<Raylet>,
+    temp_roots: Vec<TempRoot>,
+) -> Worker {
+    Worker {
+        name: name.to_owned(),
+        runtime,
+        container,
+        init: init.id,
+        mount_namespace: init.namespaces.mount,
+        pid_namespace: init.namespaces.pid,
+        cgroup: init.cgroup.clone(),
+        raylets,
+        temp_roots,
+    }
+}
+
+impl Discovery {
+    fn refuse(&mut self, name: &str, runtime: Runtime, reason: &str) {
+        self.refused.push(Refused { name: name.to_owned(), runtime, reason: reason.to_owned() });
+    }
+
+    /// Raylets in no container that a runtime told of.
+    fn assign_homeless(&mut self, homeless: &[&Process], bare: Option<&Bare>, processes: &Snapshot) {
+        let mut by_mounts: BTreeMap<FileId, Vec<&Process>> = BTreeMap::new();
+        for raylet in homeless {
+            by_mounts.entry(raylet.namespaces.mount).or_default().push(raylet);
+        }
+        for (mounts, raylets) in by_mounts {
+            if processes.is_host(|host| host.mount == mounts) {
+                self.assign_bare(&raylets, bare);
+            } else {
+                self.assign_unknown(&raylets, processes);
+            }
+        }
+    }
+
+    /// On the bare host everything comes from root's settings: any process may call itself raylet.
+    fn assign_bare(&mut self, raylets: &[&Process], bare: Option<&Bare>) {
+        const NAME: &str = "host";
+        let Some(bare) = bare else {
+            let reason = format!(
+                "raylet {} runs on the bare host, and the settings name no temp root for it (bare.temp_root)",
+                raylets[0].id.pid
+            );
+            return self.refuse(NAME, Runtime::Bare, &reason);
+        };
+        let ours: Vec<&Process> =
+            raylets.iter().copied().filter(|raylet| raylet.user_id == bare.user_id).collect();
+        if let Some(other) = raylets.iter().find(|raylet| raylet.user_id != bare.user_id) {
+            let reason = format!(
+                "raylet {} runs as user {}, not as bare.user_id {}",
+                other.id.pid, other.user_id, bare.user_id
+            );
+            self.refuse(NAME, Runtime::Bare, &reason);
+        }
+        let Some(first) = ours.first() else { return };
+        let root = TempRoot { path: bare.temp_root.clone(), sessions: "ray".into(), leftovers: false };
+        self.workers.push(worker(NAME, Runtime::Bare, None, first, raylets_of(&ours), vec![root]));
+    }
+
+    /// A raylet in mounts of its own of which no runtime tells: a pod, a service with a private /tmp.
+    fn assign_unknown(&mut self, inside: &[&Process], processes: &Snapshot) {
+        let first = inside[0];
+        let id = container_id_in(&first.cgroup).map(str::to_owned);
+        let name = match &id {
+            Some(id) => format!("container-{}", &id[..12]),
+            None => format!("mounts-{}", first.namespaces.mount.ino),
+        };
+        let membership = Membership::of_init(first, id.as_deref(), processes);
+        let raylets = raylets_of(inside);
+        let roots = match why_refused(first, &membership, processes) {
+            Some(reason) => Err(reason),
+            None => temp_roots::of_raylets(&raylets),
+        };
+        match roots {
+            Ok(roots) => self.workers.push(worker(&name, Runtime::Unknown, id, first, raylets, roots)),
+            Err(reason) => self.refuse(&name, Runtime::Unknown, &reason),
+        }
+    }
 }

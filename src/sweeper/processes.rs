@@ -14,6 +14,8 @@ use super::{FileId, ProcessId, inside};
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) id: ProcessId,
+    /// Its number in its own pid namespace, which is what a worker's files are named by.
+    pub(crate) inner_pid: i32,
     pub(crate) parent: i32,
     /// The arguments. A title set by setproctitle shows as one argument.
     pub(crate) arguments: Vec<String>,
@@ -148,9 +150,10 @@ fn read_process(
         return Ok(None);
     }
     let (open, stdin) = open_files(&folder.join("fd"))?;
-    let (user_id, group_id) = owner(&folder.join("status"))?;
+    let Status { user_id, group_id, inner_pid } = Status::read(&folder.join("status"))?;
     Ok(Some(Process {
         id: ProcessId { pid, start_ticks: stat.start_ticks },
+        inner_pid,
         parent: stat.parent,
         arguments,
         exe: Some(proc::link(&folder.join("exe"))?),
@@ -185,14 +188,30 @@ fn open_files(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), Unread> 
     Ok((open, stdin))
 }
 
-/// The real user and group: a program that runs as another user than the one who started it still
-/// speaks for the one who did.
-fn owner(status: &Path) -> Result<(u32, u32), Unread> {
-    let text = proc::text(status)?;
-    let real = |key: &str| {
-        text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
-    };
-    real("Uid:").zip(real("Gid:")).ok_or_else(|| Unread::odd(status, "no user and group"))
+/// The lines of `/proc/PID/status` that are needed.
+struct Status {
+    user_id: u32,
+    group_id: u32,
+    inner_pid: i32,
+}
+
+impl Status {
+    /// The real user and group: a program that runs as another user than the one who started it
+    /// still speaks for the one who did.
+    fn read(path: &Path) -> Result<Self, Unread> {
+        let text = proc::text(path)?;
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+        let real = |key: &str| value(key)?.split_whitespace().next()?.parse().ok();
+        let status = || {
+            Some(Self {
+                user_id: real("Uid:")?,
+                group_id: real("Gid:")?,
+                // From the outermost namespace that we see to its own.
+                inner_pid: value("NSpid:")?.split_whitespace().last()?.parse().ok()?,
+            })
+        };
+        status().ok_or_else(|| Unread::odd(path, "no user, group or pid"))
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ impl FakeProc {
         for (name, content) in [
             ("stat", format!("{pid} ({comm}) {fields}").as_str()),
             ("cmdline", "python\0train.py\0"),
-            ("status", "Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t100\t0\t0\t0\n"),
+            ("status", "Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t100\t0\t0\t0\nNSpid:\t42\t7\n"),
             ("cgroup", "0::/docker/abc\n"),
             ("ns/mnt", ""),
             ("ns/pid", ""),
@@ -51,6 +51,7 @@ fn a_process_is_read_whole() {
     assert_eq!(process.id, ProcessId { pid: 42, start_ticks: 9876 });
     assert_eq!(process.arguments, ["python", "train.py"]);
     assert_eq!(process.program(), "python3.11");
+    assert_eq!(process.inner_pid, 7);
     assert_eq!((process.user_id, process.group_id), (1000, 100));
     assert_eq!((process.cpu_ticks, process.children_cpu_ticks), (200, 30));
     assert_eq!(process.stdin.as_deref(), Some(Path::new("/dev/null")));
