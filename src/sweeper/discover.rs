@@ -72,7 +72,7 @@ pub(crate) struct TempRoot {
     pub(crate) path: PathBuf,
     /// Where `session_*` lie, relative to `path`; empty where they lie directly in it.
     pub(crate) sessions: PathBuf,
-    /// Whether `tmp*` and the like in it are leftovers of Ray's.
+    /// Whether `tmp*` and the like in it are leftovers: not where only a raylet's arguments name it.
     pub(crate) leftovers: bool,
 }
 

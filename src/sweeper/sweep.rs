@@ -90,6 +90,8 @@ struct Root {
     /// Indexes into the workers.
     members: Vec<usize>,
     sessions: PathBuf,
+    /// Whether `tmp*` and the like in it are leftovers for every worker that has it.
+    leftovers: bool,
 }
 
 impl Sweep<'_> {
@@ -169,6 +171,7 @@ impl Sweep<'_> {
                 match roots.iter_mut().find(|root| root.usage.root == usage.root) {
                     Some(shared) => {
                         shared.members.push(index);
+                        shared.leftovers &= temp_root.leftovers;
                         let with = &workers[shared.members[0]].name;
                         reports[index].note = Some(format!(
                             "shares {} with {with} and is judged together with it",
@@ -180,6 +183,7 @@ impl Sweep<'_> {
                         usage,
                         members: vec![index],
                         sessions: temp_root.sessions.clone(),
+                        leftovers: temp_root.leftovers,
                     }),
                 }
             }
@@ -211,7 +215,7 @@ impl Sweep<'_> {
         let orders = Orders {
             attempt: self.request.attempt,
             delete: self.deletes(),
-            leftovers: first.runtime.leftovers_are_its_own(),
+            leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
             live_pids: &judged.pids_inside(workers, &root.members),
             sessions: &root.sessions,
             signs: &super::signs::Signs::read,
