@@ -32,6 +32,8 @@ readonly NEEDS=(
     "losetup mount"
     "pip3 python3-pip"
 )
+# Those of the packages above that bring a daemon.
+readonly DAEMONS=" prometheus prometheus-alertmanager prometheus-node-exporter openssh-server docker.io containerd cron "
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly POLICY_MARK='# placed by raysweep for the length of one install'
 
@@ -73,14 +75,21 @@ install_packages() {
     rm -f "$log"
 }
 
-# A package enables its units for the next boot; what we brought in must not run then.
+# A daemon's package enables its units for the next boot; what we brought in must not
+# run then.
 disable_units() {
     command -v systemctl >/dev/null || return 0
-    local unit
-    dpkg -L "$@" | sed -n 's#^\(/usr\)\?/lib/systemd/system/\([^/]*\.\(service\|socket\|timer\)\)$#\2#p' |
-        while read -r unit; do
-            [[ $unit == *@* ]] || systemctl disable -q "$unit" >/dev/null 2>&1 || true
+    local package unit
+    for package in "$@"; do
+        [[ $DAEMONS == *" $package "* ]] || continue
+        for unit in $(units_of "$package"); do
+            systemctl disable -q "$unit" >/dev/null 2>&1 || true
         done
+    done
+}
+
+units_of() {
+    dpkg -L "$1" | sed -n 's#^\(/usr\)\?/lib/systemd/system/\([^/@]*\.\(service\|socket\|timer\)\)$#\2#p'
 }
 
 main() {
