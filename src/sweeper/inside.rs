@@ -6,18 +6,27 @@
 //! runtime or thread starts. It decides nothing: the parent does every look into /proc and says
 //! `delete` or `restore`; end of input means restore.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+mod child;
+mod descent;
+mod detach;
+mod enter;
+mod folder;
+mod layer;
+mod look;
+mod parent;
+mod protocol;
+mod remove;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod wire;
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FileId, discover::Worker};
-use crate::domain::attempt::AttemptId;
+use super::FileId;
 
 /// The hidden first argument under which the binary is this child.
 pub const ARGUMENT: &str = "inside";
@@ -26,6 +35,7 @@ pub const ARGUMENT: &str = "inside";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Relative to the temp root. Bytes that are not UTF-8 survive the wire.
+    #[serde(with = "wire")]
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
     pub(crate) kind: Kind,
@@ -75,8 +85,10 @@ pub(crate) struct Tree {
     /// Files of the tree that are in the set of files in use, a bounded number of them.
     pub(crate) in_use: Vec<FileId>,
     /// The names (last components) of the sockets in it; `None` if there are too many to list.
+    #[serde(with = "wire")]
     pub(crate) sockets: Option<Vec<PathBuf>>,
     /// Something is mounted in it, relative to the temp root.
+    #[serde(with = "wire")]
     pub(crate) mount: Option<PathBuf>,
     /// Some of it lies in an image layer: removing it frees nothing.
     pub(crate) image_layer: bool,
@@ -138,67 +150,14 @@ pub(crate) enum InsideError {
 /// The parent's hold on a child inside a worker. Dropping it ends the child, which restores whatever
 /// is detached.
 #[derive(Debug)]
-pub(crate) struct Inside {}
-
-impl Inside {
-    /// Starts a child and enters the worker's mount namespace at one of its temp roots. Every later
-    /// call is bounded by `deadline` from now.
-    pub(crate) fn enter(
-        _worker: &Worker,
-        _temp_root: &Path,
-        _deadline: Duration,
-    ) -> Result<Self, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// How much lies under the temp root.
-    pub(crate) fn usage(&mut self) -> Result<Usage, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// What statvfs says now.
-    pub(crate) fn disk(&mut self) -> Result<DiskSpace, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// The names in a folder under the temp root; `""` is the root itself. No symlink is followed.
-    pub(crate) fn list(&mut self, _folder: &Path) -> Result<Vec<Entry>, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// Tells the child which files are in use now; every later look compares with them.
-    pub(crate) fn remember(&mut self, _in_use: &BTreeSet<FileId>) -> Result<(), InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// What a tree holds, and which of its files are among those in use.
-    pub(crate) fn look(&mut self, _path: &Path) -> Result<Tree, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// Renames an entry in place to `.raysweep-<attempt>-<name>` and says its new path. The entry must
-    /// still be `id`.
-    pub(crate) fn detach(
-        &mut self,
-        _path: &Path,
-        _id: FileId,
-        _attempt: AttemptId,
-    ) -> Result<PathBuf, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// Gives a detached entry its name back, never over something that has appeared meanwhile.
-    pub(crate) fn restore(&mut self, _detached: &Path) -> Result<Restored, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
-
-    /// Deletes a detached entry, which must still be `id`.
-    pub(crate) fn delete(&mut self, _detached: &Path, _id: FileId) -> Result<Deleted, InsideError> {
-        Err(InsideError::Gone("not built".to_owned()))
-    }
+pub(crate) struct Inside {
+    link: parent::Link,
+    devices: enter::Devices,
+    /// What the child was told to be in use, by inode number.
+    in_use: BTreeMap<u64, FileId>,
 }
 
 /// The child's own main. Called before anything else when the first argument is [`ARGUMENT`].
 pub fn main() -> ExitCode {
-    ExitCode::FAILURE
+    child::main()
 }

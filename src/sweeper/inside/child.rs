@@ -1,0 +1,196 @@
+//! The child: one process, in one worker's mount namespace, at one temp root.
+//!
+//! It decides nothing. It ends when its input ends, and then gives back what is still detached. The
+//! end of input is the better sign of a dead parent than PDEATHSIG: that one comes as a signal, which
+//! would end the child with entries detached, and it follows the thread that started the child.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    io,
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process::{ExitCode, abort},
+};
+
+use rustix::{
+    process::{Resource, Rlimit, nice, setrlimit},
+    stdio::stdin,
+};
+
+use super::{
+    Entry, InsideError,
+    detach::{detach, restore},
+    enter::{Root, enter},
+    look,
+    protocol::{Answer, Line, Lines, MOST_REQUEST_BYTES, Request, write_line},
+    remove,
+};
+
+/// Entries of a list in one line.
+const ENTRIES_A_LINE: usize = 1000;
+/// A folder with more entries shows these; the rest is the next sweep's.
+const MOST_ENTRIES: usize = 500_000;
+/// Memory that even a tree of many million hard links may not exceed.
+const MOST_MEMORY_BYTES: u64 = 1 << 30;
+
+/// The child's own main.
+pub(super) fn main() -> ExitCode {
+    let Ok(socket) = stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else {
+        return ExitCode::FAILURE;
+    };
+    end_on_panic(&socket);
+    be_modest();
+    match serve(&socket) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// A panic ends the child at once. Unwinding through half a removal helps nobody, and a symbolised
+/// backtrace would read the container's files.
+fn end_on_panic(socket: &UnixStream) {
+    let socket = socket.try_clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Ok(socket) = &socket {
+            let _ = write_line(socket, &Answer::Failed(InsideError::Gone(panic.to_string())));
+        }
+        abort();
+    }));
+}
+
+/// Gives way to the work on the host. Without an I/O class of its own, a process's I/O priority
+/// follows its niceness. What cannot be set is no reason not to work.
+fn be_modest() {
+    let _ = nice(10);
+    let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    let _ = setrlimit(Resource::Core, limit(0));
+    let _ = setrlimit(Resource::Data, limit(MOST_MEMORY_BYTES));
+}
+
+/// Answers until the input ends.
+pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
+    let mut lines = Lines::default();
+    let root = match lines.next(socket, MOST_REQUEST_BYTES, || Ok(()))? {
+        Line::Message(Request::Enter(target)) => match enter(&target) {
+            Ok(root) => root,
+            Err(error) => return write_line(socket, &Answer::Failed(error)),
+        },
+        Line::Message(_) | Line::End => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    write_line(socket, &Answer::Entered(root.devices.clone()))?;
+    let mut hands = Hands { root, in_use: None, detached: BTreeSet::new() };
+    let ended = loop {
+        match lines.next(socket, MOST_REQUEST_BYTES, || Ok(())) {
+            Ok(Line::Message(request)) => {
+                let answered = hands.answer(request, socket).or_else(|error| match error {
+                    Failure::Asked(error) => write_line(socket, &Answer::Failed(error)),
+                    Failure::Wire(error) => Err(error),
+                });
+                if answered.is_err() {
+                    break answered;
+                }
+            }
+            Ok(Line::End) => break Ok(()),
+            // Nothing after a line that is no request can be trusted to be one.
+            Err(error) => break Err(error),
+        }
+    };
+    hands.restore_all();
+    ended
+}
+
+/// Why a request was not answered with what was asked for.
+enum Failure {
+    Asked(InsideError),
+    Wire(io::Error),
+}
+
+impl From<InsideError> for Failure {
+    fn from(error: InsideError) -> Self {
+        Self::Asked(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Wire(error)
+    }
+}
+
+struct Hands {
+    root: Root,
+    /// The inode numbers of the files in use, once they are known.
+    in_use: Option<HashSet<u64>>,
+    /// What this child has detached and neither restored nor begun to delete.
+    detached: BTreeSet<PathBuf>,
+}
+
+impl Hands {
+    fn answer(&mut self, request: Request, socket: &UnixStream) -> Result<(), Failure> {
+        let Root { fd, layer, .. } = &self.root;
+        let answer = match request {
+            Request::Enter(_) => {
+                return Err(InsideError::System("already entered".to_owned()).into());
+            }
+            Request::Usage => Answer::Usage(look::usage(fd)?),
+            Request::Disk => Answer::Disk(look::disk(fd)?),
+            Request::List { folder } => {
+                self.list(&folder, socket)?;
+                Answer::Listed
+            }
+            Request::Remember { in_use } => {
+                self.in_use = Some(in_use.into_iter().collect());
+                Answer::Remembered
+            }
+            Request::Look { path } => {
+                // To know of nothing in use is not to know that nothing is.
+                let in_use = self.in_use.as_ref().ok_or_else(|| {
+                    InsideError::System("it was not said which files are in use".to_owned())
+                })?;
+                Answer::Tree(Box::new(look::look(fd, layer, &path, in_use)?))
+            }
+            Request::Detach { path, id, attempt } => {
+                let detached = detach(&self.root, &path, id, attempt)?;
+                self.detached.insert(detached.clone());
+                Answer::Detached(detached)
+            }
+            Request::Restore { detached } => {
+                let restored = restore(fd, &detached)?;
+                self.detached.remove(&detached);
+                Answer::Restored(restored)
+            }
+            Request::Delete { detached, id } => {
+                // From here on it is half gone: giving it its name back would help nobody.
+                let deleted = remove::delete(fd, &detached, id)?;
+                self.detached.remove(&detached);
+                Answer::Deleted(deleted)
+            }
+        };
+        Ok(write_line(socket, &answer)?)
+    }
+
+    fn list(&self, folder: &Path, socket: &UnixStream) -> Result<(), Failure> {
+        let mut part: Vec<Entry> = Vec::with_capacity(ENTRIES_A_LINE);
+        let mut listed = 0;
+        let mut wire = Ok(());
+        look::list(&self.root.fd, folder, |entry| {
+            if listed < MOST_ENTRIES && wire.is_ok() {
+                listed += 1;
+                part.push(entry);
+                if part.len() == ENTRIES_A_LINE {
+                    wire = write_line(socket, &Answer::Entries(std::mem::take(&mut part)));
+                }
+            }
+            Ok(())
+        })?;
+        wire?;
+        Ok(write_line(socket, &Answer::Entries(part))?)
+    }
+
+    /// Nobody is left to tell how it went; the next sweep finds what could not be restored.
+    fn restore_all(&mut self) {
+        for detached in std::mem::take(&mut self.detached) {
+            let _ = restore(&self.root.fd, &detached);
+        }
+    }
+}

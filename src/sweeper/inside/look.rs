@@ -1,0 +1,210 @@
+//! What a tree holds: its size, its age, and what speaks against removing it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::CStr,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::fstatvfs,
+    io::Errno,
+};
+
+use super::{
+    DiskSpace, Entry, InsideError, Tree, Usage,
+    folder::{self, Entries, Facts},
+    layer::Layer,
+    walk::{Visitor, walk},
+};
+use crate::sweeper::FileId;
+
+/// One use is enough to keep a tree; a few more help whoever reads the report.
+const MOST_IN_USE: usize = 32;
+/// A tree with more sockets than this is no leftover of Ray's.
+const MOST_SOCKETS: usize = 1000;
+
+/// What statvfs says now.
+pub(super) fn disk(root: impl AsFd) -> Result<DiskSpace, InsideError> {
+    let disk = fstatvfs(root).map_err(|errno| folder::error("the temp root", errno))?;
+    Ok(DiskSpace {
+        size_bytes: disk.f_frsize.saturating_mul(disk.f_blocks),
+        avail_bytes: disk.f_frsize.saturating_mul(disk.f_bavail),
+    })
+}
+
+/// How much lies under the temp root.
+pub(super) fn usage(root: &OwnedFd) -> Result<Usage, InsideError> {
+    let top = folder::descend(root, &[])?;
+    let facts = folder::facts_of(&top).map_err(|errno| folder::error("the temp root", errno))?;
+    let mut size = Size { bytes: facts.bytes, files: 0, linked: HashSet::new() };
+    walk(top, &mut size)?;
+    Ok(Usage { used_bytes: size.bytes, files: size.files, root: facts.id, disk: disk(root)? })
+}
+
+struct Size {
+    bytes: u64,
+    files: u64,
+    linked: HashSet<FileId>,
+}
+
+impl Visitor for Size {
+    fn entry(&mut self, facts: &Facts, _name: &CStr, _path: &dyn Fn() -> PathBuf) {
+        if facts.mounted || !facts.is_folder() && facts.links > 1 && !self.linked.insert(facts.id) {
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(facts.bytes);
+        self.files += u64::from(!facts.is_folder());
+    }
+
+    /// A size is a figure on a chart: what cannot be seen is not in it, and the rest still is.
+    fn unseen(&mut self, _path: PathBuf, _errno: Errno) -> Result<(), InsideError> {
+        Ok(())
+    }
+}
+
+/// The names in a folder, handed on in parts so that no line is long and no list is held whole.
+pub(super) fn list(
+    root: &OwnedFd,
+    path: &Path,
+    mut each: impl FnMut(Entry) -> Result<(), InsideError>,
+) -> Result<(), InsideError> {
+    let top = folder::descend(root, &folder::names(path)?)?;
+    let device = folder::facts_of(&top).map_err(|errno| folder::error("the folder", errno))?.id.dev;
+    Entries::new().each(&top, |name| match folder::facts(&top, name) {
+        Ok(facts) => each(Entry {
+            path: path.join(folder::as_path(name)),
+            id: facts.id,
+            kind: facts.kind,
+            owner: facts.owner,
+            mounted: facts.mounted || facts.is_folder() && facts.id.dev != device,
+        }),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(folder::error(&name.to_string_lossy(), errno)),
+    })
+}
+
+impl From<Errno> for InsideError {
+    fn from(errno: Errno) -> Self {
+        Self::System(folder::reason(errno))
+    }
+}
+
+/// What a tree holds. An entry that can't be seen could be anything, so it ends the look.
+pub(super) fn look(
+    root: &OwnedFd,
+    layer: &Layer,
+    path: &Path,
+    in_use: &HashSet<u64>,
+) -> Result<Tree, InsideError> {
+    let (parent, name) = folder::descend_to_parent(root, path)?;
+    let mut facts = folder::facts(&parent, &name).map_err(|errno| match errno {
+        Errno::NOENT => InsideError::NotFound,
+        errno => folder::error(&path.to_string_lossy(), errno),
+    })?;
+    facts.mounted |= facts.is_folder() && facts.id.dev != folder::facts_of(&parent)?.id.dev;
+    let mut sight = Sight {
+        top: path,
+        owner: facts.owner,
+        in_use,
+        linked: HashMap::new(),
+        tree: Tree {
+            id: facts.id,
+            kind: facts.kind,
+            owner: facts.owner,
+            bytes: 0,
+            files: 0,
+            newest: Timestamp::MIN,
+            in_use: vec![],
+            sockets: Some(vec![]),
+            mount: None,
+            image_layer: layer.holds(path, &facts),
+            other_owner: None,
+        },
+    };
+    sight.entry(&facts, &name, &PathBuf::new);
+    if facts.is_folder() && !facts.mounted {
+        let top = folder::open_folder(&parent, &name).map_err(|errno| match errno {
+            Errno::NOENT => InsideError::NotFound,
+            errno => folder::error(&path.to_string_lossy(), errno),
+        })?;
+        if folder::facts_of(&top)?.id != facts.id {
+            return Err(InsideError::Changed);
+        }
+        walk(top, &mut sight)?;
+    }
+    Ok(sight.finish())
+}
+
+/// A path in a tree as a path under the temp root. Joining an empty path would add a slash.
+fn under(top: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() { top.to_owned() } else { top.join(path) }
+}
+
+/// How many links of a file were seen, of how many, and what it would free.
+struct Linked {
+    seen: u64,
+    links: u64,
+    bytes: u64,
+}
+
+struct Sight<'a> {
+    top: &'a Path,
+    owner: u32,
+    in_use: &'a HashSet<u64>,
+    linked: HashMap<FileId, Linked>,
+    tree: Tree,
+}
+
+impl Visitor for Sight<'_> {
+    fn entry(&mut self, facts: &Facts, name: &CStr, path: &dyn Fn() -> PathBuf) {
+        let tree = &mut self.tree;
+        if facts.mounted {
+            tree.mount.get_or_insert_with(|| under(self.top, &path()));
+            return;
+        }
+        tree.newest = tree.newest.max(facts.newest());
+        if self.in_use.contains(&facts.id.ino) && tree.in_use.len() < MOST_IN_USE {
+            tree.in_use.push(facts.id);
+        }
+        if facts.owner != self.owner {
+            tree.other_owner.get_or_insert(facts.owner);
+        }
+        if facts.socket
+            && let Some(sockets) = &mut tree.sockets
+        {
+            if sockets.len() < MOST_SOCKETS {
+                sockets.push(folder::as_path(name).to_owned());
+            } else {
+                tree.sockets = None;
+            }
+        }
+        if facts.is_folder() {
+            tree.bytes = tree.bytes.saturating_add(facts.bytes);
+        } else if facts.links > 1 {
+            let linked = Linked { seen: 0, links: facts.links, bytes: facts.bytes };
+            self.linked.entry(facts.id).or_insert(linked).seen += 1;
+        } else {
+            tree.bytes = tree.bytes.saturating_add(facts.bytes);
+            tree.files += 1;
+        }
+    }
+
+    fn unseen(&mut self, path: PathBuf, errno: Errno) -> Result<(), InsideError> {
+        Err(folder::error(&under(self.top, &path).to_string_lossy(), errno))
+    }
+}
+
+impl Sight<'_> {
+    fn finish(mut self) -> Tree {
+        for linked in self.linked.values() {
+            self.tree.files += 1;
+            if linked.seen >= linked.links {
+                self.tree.bytes = self.tree.bytes.saturating_add(linked.bytes);
+            }
+        }
+        self.tree
+    }
+}

@@ -1,0 +1,290 @@
+//! The parent's side: one call, one answer, one deadline over all of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Deleted, DiskSpace, Entry, Inside, InsideError, Restored, Tree, Usage,
+    enter::Target,
+    protocol::{Answer, Line, Lines, MOST_ANSWER_BYTES, Request},
+};
+use crate::{
+    domain::attempt::AttemptId,
+    sweeper::{FileId, discover::Worker},
+};
+
+/// What a child gets to give back what is detached. Renames take no longer than that unless the disk
+/// does not answer at all.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Inside {
+    /// Starts a child and enters the worker's mount namespace at one of its temp roots. Every later
+    /// call is bounded by `deadline` from now.
+    pub(crate) fn enter(worker: &Worker, temp_root: &Path, deadline: Duration) -> Result<Self, InsideError> {
+        let target = Target {
+            init: worker.init,
+            mount_namespace: worker.mount_namespace,
+            cgroup: worker.cgroup.clone(),
+            temp_root: temp_root.to_owned(),
+        };
+        let mut link = Link::start(&mut child_command(), deadline)
+            .map_err(|error| InsideError::Gone(format!("it could not be started: {error}")))?;
+        match link.call(&Request::Enter(target))? {
+            Answer::Entered(devices) => Ok(Self { link, devices, in_use: BTreeMap::new() }),
+            other => Err(link.unexpected(&other)),
+        }
+    }
+
+    /// How much lies under the temp root.
+    pub(crate) fn usage(&mut self) -> Result<Usage, InsideError> {
+        match self.link.call(&Request::Usage)? {
+            Answer::Usage(usage) => Ok(usage),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// What statvfs says now.
+    pub(crate) fn disk(&mut self) -> Result<DiskSpace, InsideError> {
+        match self.link.call(&Request::Disk)? {
+            Answer::Disk(disk) => Ok(disk),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// The names in a folder under the temp root; `""` is the root itself. No symlink is followed.
+    /// A folder with very many entries shows the first half million.
+    pub(crate) fn list(&mut self, folder: &Path) -> Result<Vec<Entry>, InsideError> {
+        let mut entries = vec![];
+        let mut answer = self.link.call(&Request::List { folder: folder.to_owned() })?;
+        loop {
+            match answer {
+                Answer::Entries(part) => entries.extend(part),
+                Answer::Listed => return Ok(entries),
+                other => return Err(self.link.unexpected(&other)),
+            }
+            answer = self.link.receive()?;
+        }
+    }
+
+    /// Tells the child which files are in use now; every later look compares with them.
+    pub(crate) fn remember(&mut self, in_use: &BTreeSet<FileId>) -> Result<(), InsideError> {
+        // Only what can lie under this root crosses over, as inode numbers. Of two devices that show
+        // the same number, the root's own is the one to name.
+        let own = self.devices.devices.first();
+        let mut by_ino = BTreeMap::new();
+        for id in in_use.iter().filter(|id| self.devices.any || self.devices.devices.contains(&id.dev)) {
+            let named = by_ino.entry(id.ino).or_insert(*id);
+            if Some(&id.dev) == own {
+                *named = *id;
+            }
+        }
+        match self.link.call(&Request::Remember { in_use: by_ino.keys().copied().collect() })? {
+            Answer::Remembered => {
+                self.in_use = by_ino;
+                Ok(())
+            }
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// What a tree holds, and which of its files are among those in use. Fails until it was said which
+    /// ones are.
+    pub(crate) fn look(&mut self, path: &Path) -> Result<Tree, InsideError> {
+        match self.link.call(&Request::Look { path: path.to_owned() })? {
+            Answer::Tree(mut tree) => {
+                // The caller knows its own: another device may have shown the same file.
+                for id in &mut tree.in_use {
+                    *id = self.in_use.get(&id.ino).copied().unwrap_or(*id);
+                }
+                Ok(*tree)
+            }
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// Renames an entry in place to `.raysweep-<attempt>-<name>` and says its new path. The entry must
+    /// still be `id`.
+    pub(crate) fn detach(
+        &mut self,
+        path: &Path,
+        id: FileId,
+        attempt: AttemptId,
+    ) -> Result<PathBuf, InsideError> {
+        match self.link.call(&Request::Detach { path: path.to_owned(), id, attempt })? {
+            Answer::Detached(detached) => Ok(detached),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// Gives a detached entry its name back, never over something that has appeared meanwhile.
+    pub(crate) fn restore(&mut self, detached: &Path) -> Result<Restored, InsideError> {
+        match self.link.call(&Request::Restore { detached: detached.to_owned() })? {
+            Answer::Restored(restored) => Ok(restored),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// Deletes a detached entry, which must still be `id`.
+    pub(crate) fn delete(&mut self, detached: &Path, id: FileId) -> Result<Deleted, InsideError> {
+        match self.link.call(&Request::Delete { detached: detached.to_owned(), id })? {
+            Answer::Deleted(deleted) => Ok(deleted),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+}
+
+/// How this binary becomes the child.
+#[cfg(not(test))]
+fn child_command() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(super::ARGUMENT).env_clear();
+    command
+}
+
+/// The unit tests' binary has a main of its own; one of its tests is the child there.
+#[cfg(test)]
+fn child_command() -> Command {
+    super::tests::child_command()
+}
+
+/// A child and the socket to it.
+#[derive(Debug)]
+pub(super) struct Link {
+    child: Child,
+    socket: Option<UnixStream>,
+    lines: Lines,
+    limit: Duration,
+    until: Instant,
+}
+
+impl Link {
+    pub(super) fn start(command: &mut Command, limit: Duration) -> io::Result<Self> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let child = command
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            // A child that hangs must not keep whoever called us waiting for our output to end.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A ^C or a hangup is for the parent, whose end lets the child restore.
+            .process_group(0)
+            .spawn()?;
+        let until = Instant::now() + limit;
+        Ok(Self { child, socket: Some(socket), lines: Lines::default(), limit, until })
+    }
+
+    /// Asks and waits for the first answer.
+    pub(super) fn call(&mut self, request: &Request) -> Result<Answer, InsideError> {
+        let mut line = serde_json::to_vec(request)
+            .map_err(|error| InsideError::System(format!("the request: {error}")))?;
+        line.push(b'\n');
+        let sent = match &self.socket {
+            Some(socket) => send(socket, &line, self.until),
+            None => return Err(InsideError::Gone("it has ended before".to_owned())),
+        };
+        match sent {
+            // A child that ended may have said why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.receive(),
+            Err(error) => Err(self.broken(&error)),
+            Ok(()) => self.receive(),
+        }
+    }
+
+    /// Waits for an answer.
+    pub(super) fn receive(&mut self) -> Result<Answer, InsideError> {
+        let Some(socket) = &self.socket else {
+            return Err(InsideError::Gone("it has ended before".to_owned()));
+        };
+        let until = self.until;
+        let received =
+            self.lines.next(socket, MOST_ANSWER_BYTES, || socket.set_read_timeout(Some(left(until)?)));
+        match received {
+            Ok(Line::Message(Answer::Failed(error))) => Err(error),
+            Ok(Line::Message(answer)) => Ok(answer),
+            Ok(Line::End) => Err(self.broken(&io::ErrorKind::UnexpectedEof.into())),
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    /// After a broken exchange nothing that the child says can be matched to a question.
+    fn broken(&mut self, error: &io::Error) -> InsideError {
+        let timed_out = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+        if timed_out {
+            // It is stuck in the kernel or in a very large tree; the next sweep finds what it left.
+            let _ = self.child.kill();
+        }
+        self.end(Duration::from_secs(1));
+        if timed_out {
+            InsideError::Timeout(format!("{:?}", self.limit))
+        } else {
+            InsideError::Gone(error.to_string())
+        }
+    }
+
+    pub(super) fn unexpected(&mut self, answer: &Answer) -> InsideError {
+        self.broken(&io::Error::new(io::ErrorKind::InvalidData, format!("an unexpected answer: {answer:?}")))
+    }
+
+    /// Ends the child: by the end of its input, and if that does not help within the grace, by force.
+    /// A process that hangs in the kernel outlives even that; then it is left to init.
+    fn end(&mut self, grace: Duration) {
+        let Some(socket) = self.socket.take() else { return };
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        if !ends_within(&socket, grace) {
+            let _ = self.child.kill();
+            if !ends_within(&socket, Duration::from_secs(1)) {
+                return;
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.end(GRACE);
+    }
+}
+
+/// The time that is left, which is never nothing: a socket would take that for no limit.
+fn left(until: Instant) -> io::Result<Duration> {
+    Some(until.saturating_duration_since(Instant::now()))
+        .filter(|left| !left.is_zero())
+        .ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+fn send(mut socket: &UnixStream, mut line: &[u8], until: Instant) -> io::Result<()> {
+    while !line.is_empty() {
+        socket.set_write_timeout(Some(left(until)?))?;
+        match socket.write(line) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(length) => line = &line[length..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the other end of the socket closes in time. Only the child holds it, so that is its end.
+fn ends_within(socket: &UnixStream, grace: Duration) -> bool {
+    use std::io::Read;
+    let until = Instant::now() + grace;
+    let mut rest = [0; 4096];
+    let mut socket = socket;
+    loop {
+        let Ok(()) = left(until).and_then(|left| socket.set_read_timeout(Some(left))) else { return false };
+        match socket.read(&mut rest) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Workers to enter: this machine's own namespace, and namespaces made for a test.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::{
+    domain::attempt::AttemptId,
+    sweeper::{
+        FileId, ProcessId,
+        discover::{Runtime, Worker},
+        inside::{Deleted, Inside, InsideError, Tree},
+    },
+};
+
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The worker that a process is in.
+pub(super) fn worker_of(pid: u32) -> Worker {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    let stat = read("stat");
+    let start_ticks = stat.rsplit_once(')').unwrap().1.split(' ').nth(20).unwrap().parse().unwrap();
+    Worker {
+        name: "test".to_owned(),
+        runtime: Runtime::Docker,
+        container: None,
+        init: ProcessId { pid: i32::try_from(pid).unwrap(), start_ticks },
+        mount_namespace: id(Path::new(&format!("/proc/{pid}/ns/mnt"))),
+        pid_namespace: id(Path::new(&format!("/proc/{pid}/ns/pid"))),
+        cgroup: read("cgroup"),
+        raylets: vec![],
+        temp_roots: vec![],
+    }
+}
+
+/// The worker that this test itself is in.
+pub(super) fn here() -> Worker {
+    worker_of(std::process::id())
+}
+
+pub(super) fn enter(root: &Path) -> Inside {
+    Inside::enter(&here(), root, DEADLINE).unwrap()
+}
+
+/// A file's identity, without following it if it is a symlink in a temp root.
+pub(super) fn id(path: &Path) -> FileId {
+    let meta =
+        if path.starts_with("/proc") { fs::metadata(path) } else { fs::symlink_metadata(path) }.unwrap();
+    FileId { dev: meta.dev(), ino: meta.ino() }
+}
+
+/// Says what is in use, and looks.
+pub(super) fn look(
+    inside: &mut Inside,
+    path: impl AsRef<Path>,
+    in_use: &BTreeSet<FileId>,
+) -> Result<Tree, InsideError> {
+    inside.remember(in_use)?;
+    inside.look(path.as_ref())
+}
+
+/// Detaches an entry and deletes it.
+pub(super) fn sweep_away(inside: &mut Inside, root: &Path, name: &Path) -> Deleted {
+    let id = id(&root.join(name));
+    let detached = inside.detach(name, id, AttemptId::now()).unwrap();
+    inside.delete(&detached, id).unwrap()
+}
+
+/// A process in a mount namespace of its own, set up by a shell script that ends by saying `ready`.
+pub(super) struct World {
+    child: Child,
+    pub(super) pid: u32,
+    // Kept open: the shell waits for its end.
+    _scratch: tempfile::TempDir,
+    pub(super) scratch: PathBuf,
+}
+
+impl World {
+    /// Runs the script as `unshare -m`. It finds a scratch folder of this machine in `$SCRATCH`.
+    /// `None` where nobody may make namespaces.
+    pub(super) fn start(script: &str) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let mut child = Command::new("unshare")
+            .args(["-m", "--propagation", "private", "sh", "-ec"])
+            .arg(format!("{script}\necho ready\nread end"))
+            .env("SCRATCH", scratch.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line != "ready\n" {
+            let mut why = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+            panic!("the world did not start: {line}{why}");
+        }
+        let pid = child.id();
+        let path = scratch.path().to_owned();
+        Some(Self { child, pid, _scratch: scratch, scratch: path })
+    }
+
+    pub(super) fn worker(&self) -> Worker {
+        worker_of(self.pid)
+    }
+
+    pub(super) fn enter(&self, root: &str) -> Inside {
+        Inside::enter(&self.worker(), Path::new(root), DEADLINE).unwrap()
+    }
+
+    /// A path as this world sees it. For looking only.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,257 @@
+//! In this machine's own namespace, as on a bare host.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+    path::Path,
+    process::Command,
+};
+
+use super::harness::{enter, here, id, look, sweep_away};
+use crate::{
+    domain::attempt::AttemptId,
+    sweeper::inside::{Inside, InsideError, Kind, Restored},
+};
+
+#[test]
+fn a_tree_of_every_kind_of_file_is_seen_and_goes() {
+    let root = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("precious"), "x").unwrap();
+    let tree = root.path().join("tree");
+    fs::create_dir_all(tree.join("a/b")).unwrap();
+    fs::write(tree.join("a/file"), vec![1; 10_000]).unwrap();
+    fs::hard_link(tree.join("a/file"), tree.join("a/b/again")).unwrap();
+    symlink(outside.path(), tree.join("a/out")).unwrap();
+    assert!(Command::new("mkfifo").arg(tree.join("fifo")).status().unwrap().success());
+    let _socket = UnixListener::bind(tree.join("sock")).unwrap();
+    fs::write(tree.join(OsStr::from_bytes(b"\xff\xfe")), "").unwrap();
+    fs::write(tree.join("n".repeat(255)), "").unwrap();
+
+    let mut inside = enter(root.path());
+    let in_use = BTreeSet::from([id(&tree.join("a/file"))]);
+    let seen = look(&mut inside, Path::new("tree"), &in_use).unwrap();
+    assert_eq!((seen.kind, seen.id), (Kind::Folder, id(&tree)));
+    assert_eq!(seen.files, 6, "a hard link is no file of its own");
+    assert_eq!(seen.in_use.first(), in_use.first());
+    assert_eq!(seen.sockets, Some(vec!["sock".into()]));
+    assert!(seen.bytes >= 10_000);
+    assert!(!seen.image_layer && seen.mount.is_none() && seen.other_owner.is_none());
+
+    let deleted = sweep_away(&mut inside, root.path(), Path::new("tree"));
+    assert_eq!(deleted.errors, Vec::<String>::new());
+    assert!(deleted.complete);
+    assert_eq!((deleted.bytes, deleted.files), (seen.bytes, 7));
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    assert!(outside.path().join("precious").exists());
+}
+
+#[test]
+fn a_name_that_is_no_text_survives_the_wire() {
+    let root = tempfile::tempdir().unwrap();
+    let name = Path::new(OsStr::from_bytes(b"tmp\xff"));
+    fs::write(root.path().join(name), "x").unwrap();
+    let mut inside = enter(root.path());
+    let entries = inside.list(Path::new("")).unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].path, name);
+    assert!(sweep_away(&mut inside, root.path(), name).complete);
+}
+
+#[test]
+fn a_file_with_a_link_outside_of_the_tree_frees_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("tree")).unwrap();
+    fs::write(root.path().join("tree/file"), vec![1; 1 << 20]).unwrap();
+    fs::hard_link(root.path().join("tree/file"), root.path().join("kept")).unwrap();
+    let mut inside = enter(root.path());
+    assert!(inside.usage().unwrap().used_bytes >= 1 << 20);
+    assert!(look(&mut inside, Path::new("tree"), &BTreeSet::new()).unwrap().bytes < 1 << 20);
+    assert!(sweep_away(&mut inside, root.path(), Path::new("tree")).bytes < 1 << 20);
+    assert!(root.path().join("kept").exists());
+}
+
+#[test]
+fn usage_counts_what_du_counts() {
+    let root = tempfile::tempdir().unwrap();
+    for folder in 0..20 {
+        let folder = root.path().join(format!("d{folder}/e"));
+        fs::create_dir_all(&folder).unwrap();
+        for file in 0..20 {
+            fs::write(folder.join(format!("f{file}")), vec![1; file * 1000]).unwrap();
+        }
+    }
+    fs::hard_link(root.path().join("d1/e/f19"), root.path().join("link")).unwrap();
+    let du = Command::new("du").args(["-s", "-B1"]).arg(root.path()).output().unwrap();
+    let du: u64 = String::from_utf8(du.stdout).unwrap().split('\t').next().unwrap().parse().unwrap();
+    let usage = enter(root.path()).usage().unwrap();
+    assert_eq!((usage.used_bytes, usage.files), (du, 400));
+    assert_eq!(usage.root, id(root.path()));
+    assert!(usage.disk.size_bytes > usage.disk.avail_bytes);
+}
+
+#[test]
+fn what_is_not_the_file_that_was_looked_at_stays() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("tmp1"), "old").unwrap();
+    let old = id(&root.path().join("tmp1"));
+    fs::write(root.path().join("new"), "new").unwrap();
+    fs::rename(root.path().join("new"), root.path().join("tmp1")).unwrap();
+    let mut inside = enter(root.path());
+    let attempt = AttemptId::now();
+    assert_eq!(inside.detach(Path::new("tmp1"), old, attempt), Err(InsideError::Changed));
+    assert_eq!(inside.detach(Path::new("tmp2"), old, attempt), Err(InsideError::NotFound));
+    assert_eq!(fs::read_to_string(root.path().join("tmp1")).unwrap(), "new");
+}
+
+#[test]
+fn only_what_is_detached_is_deleted_or_restored() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("tmp1"), "x").unwrap();
+    let tmp1 = id(&root.path().join("tmp1"));
+    let mut inside = enter(root.path());
+    assert!(matches!(inside.delete(Path::new("tmp1"), tmp1), Err(InsideError::System(_))));
+    assert!(matches!(inside.restore(Path::new("tmp1")), Err(InsideError::System(_))));
+    for path in ["/etc", "..", "../x", "", "a/../../b"] {
+        assert!(
+            matches!(look(&mut inside, Path::new(path), &BTreeSet::new()), Err(InsideError::System(_))),
+            "{path}"
+        );
+    }
+    assert!(root.path().join("tmp1").exists());
+}
+
+#[test]
+fn a_name_without_room_for_the_prefix_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let mut inside = enter(root.path());
+    for (length, fits) in [(208, true), (209, false), (255, false)] {
+        let name = "x".repeat(length);
+        let path = root.path().join(&name);
+        fs::write(&path, "x").unwrap();
+        let detached = inside.detach(Path::new(&name), id(&path), AttemptId::now());
+        assert_eq!(detached.is_ok(), fits, "{length}");
+        if !fits {
+            assert_eq!(detached, Err(InsideError::NameTooLong));
+            assert!(path.exists());
+        }
+    }
+}
+
+#[test]
+fn restoring_never_replaces_what_has_appeared() {
+    let root = tempfile::tempdir().unwrap();
+    let mut inside = enter(root.path());
+    let path = root.path().join("tmp1");
+    fs::write(&path, "first").unwrap();
+    let first = inside.detach(Path::new("tmp1"), id(&path), AttemptId::now()).unwrap();
+    assert_eq!(inside.restore(&first), Ok(Restored::InPlace));
+    let first = inside.detach(Path::new("tmp1"), id(&path), AttemptId::now()).unwrap();
+    fs::write(&path, "second").unwrap();
+    assert_eq!(inside.restore(&first), Ok(Restored::NameTaken));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+    assert_eq!(fs::read_to_string(root.path().join(first)).unwrap(), "first");
+}
+
+#[test]
+fn the_end_of_the_parent_gives_everything_its_name_back() {
+    let root = tempfile::tempdir().unwrap();
+    let mut inside = enter(root.path());
+    let path = root.path().join("tmp1");
+    fs::create_dir(&path).unwrap();
+    inside.detach(Path::new("tmp1"), id(&path), AttemptId::now()).unwrap();
+    assert!(!path.exists());
+    drop(inside);
+    assert!(path.exists());
+}
+
+#[test]
+fn a_later_child_finishes_what_a_killed_one_left() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("tmp1");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("file"), "x").unwrap();
+    let old = id(&path);
+    let left = root.path().join(format!(".raysweep-{}-tmp1", AttemptId::now()));
+    fs::rename(&path, &left).unwrap();
+    let mut inside = enter(root.path());
+    let entries = inside.list(Path::new("")).unwrap();
+    assert_eq!((entries.len(), entries[0].id), (1, old));
+    assert!(inside.delete(&entries[0].path, old).unwrap().complete);
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_file_that_cannot_go_does_not_keep_its_siblings() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("tmp1");
+    fs::create_dir_all(tree.join("a/b")).unwrap();
+    for name in ["a/1", "a/stays", "a/b/2"] {
+        fs::write(tree.join(name), "x").unwrap();
+    }
+    let immutable = |path: &Path, flag: &str| Command::new("chattr").arg(flag).arg(path).status();
+    if !immutable(&tree.join("a/stays"), "+i").is_ok_and(|status| status.success()) {
+        return eprintln!("not checked: no immutable files here");
+    }
+    let mut inside = enter(root.path());
+    let deleted = sweep_away(&mut inside, root.path(), Path::new("tmp1"));
+    let left: Vec<_> = walk(root.path());
+    let stays = left.iter().find(|path| path.ends_with("stays")).cloned();
+    immutable(stays.as_ref().unwrap(), "-i").unwrap();
+    assert!(!deleted.complete);
+    assert_eq!(deleted.files, 2);
+    assert_eq!(deleted.errors.len(), 1, "{:?}", deleted.errors);
+    assert!(deleted.errors[0].contains("a/stays"), "{:?}", deleted.errors);
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+fn walk(path: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = vec![];
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        found.push(entry.path());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(walk(&entry.path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_process_that_is_another_one_now_is_not_entered() {
+    let root = tempfile::tempdir().unwrap();
+    let enter = |worker| Inside::enter(&worker, root.path(), super::harness::DEADLINE).unwrap_err();
+    let mut worker = here();
+    worker.init.start_ticks += 1;
+    assert!(matches!(enter(worker), InsideError::NotTheWorker(why) if why.contains("another process")));
+    let mut worker = here();
+    worker.cgroup.push_str("1:x:/other\n");
+    assert!(matches!(enter(worker), InsideError::NotTheWorker(why) if why.contains("cgroup")));
+    let mut worker = here();
+    worker.mount_namespace.ino += 1;
+    assert!(matches!(enter(worker), InsideError::NotTheWorker(why) if why.contains("mount namespace")));
+    let mut worker = here();
+    worker.init.pid = i32::MAX;
+    assert!(matches!(enter(worker), InsideError::NotTheWorker(_)));
+}
+
+#[test]
+fn a_temp_root_that_is_no_place_for_leftovers_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    symlink("/var", scratch.path().join("link")).unwrap();
+    let link = scratch.path().join("link");
+    for (path, why) in [
+        (Path::new("/"), "root folder"),
+        (Path::new("/proc"), "proc"),
+        (Path::new("tmp"), "absolute"),
+        (Path::new("/nowhere"), "No such"),
+        (link.as_path(), "symlink"),
+    ] {
+        match Inside::enter(&here(), path, super::harness::DEADLINE) {
+            Err(InsideError::RootRefused(reason)) => assert!(reason.contains(why), "{reason}"),
+            other => panic!("{}: {other:?}", path.display()),
+        }
+    }
+}
