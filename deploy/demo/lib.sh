@@ -3,6 +3,14 @@
 # To be sourced inside one. Each `…_up` returns when its part is ready, or fails within
 # a bound; what a function prints is its result, errors go to standard error. All state
 # lies below $WORLD_DIR, so that several shells can work on one world.
+#
+#   wait.sh        wait_for, in_parallel
+#   daemons.sh     daemon_start, daemon_ready, daemon_stop, daemon_log, daemon_pid
+#   docker.sh      dockerd_up, ray_image_load, container_ip
+#   ray.sh         ray_head, ray_worker, ray_driver…, ray_job_sleeping, …_release, …_result
+#   leftovers.sh   ray_dead_session, plant
+#   monitoring.sh  node_exporter_up, prometheus_up, alertmanager_up
+#   hosts.sh       host_up, host_down, on_host, sshd_up, host_key, host_key_change, cron_up
 
 : "${WORLD_DIR:?lib.sh is for the inside of a world: world.sh CMD}"
 : "${WORLD_ID:?lib.sh is for the inside of a world: world.sh CMD}"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A real Ray cluster: a head and workers, each in a container of its own, and drivers
-# that run on the head.
+# that run on the head. A job is alive on every worker of its cluster: a worker without a
+# job beside one with a job takes a head each.
 
 readonly RAY_PORT=6379
 readonly RAY_OBJECT_STORE_BYTES=83886080
@@ -14,7 +15,7 @@ ray_container() {
         shift
     done
     shift
-    docker run -d --name "$name" --hostname "$name" \
+    docker run -d --pull never --name "$name" --hostname "$name" \
         --memory "$memory" --shm-size 128m \
         "${docker_args[@]}" "$RAY_IMAGE" \
         ray start --block --node-name "$name" --disable-usage-stats \

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 
 ROOT = pathlib.Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
 # What `ray start` points at the newest session; the live one's is put back.
@@ -71,9 +72,10 @@ def reap() -> None:
 
 
 def spill(session: pathlib.Path, size: int) -> None:
-    folder = next(session.glob("ray_spilled_objects*"), session / "ray_spilled_objects")
-    folder.mkdir(exist_ok=True)
-    with open(folder / "a1b2c3d4e5f6-multi-8", "wb") as file:
+    """Named as Ray names them: a folder with the node's id, a file for fused objects."""
+    folder = session / f"ray_spilled_objects_{os.urandom(28).hex()}"
+    folder.mkdir()
+    with open(folder / f"{uuid.uuid4().hex}-multi-8", "wb") as file:
         if size:
             os.posix_fallocate(file.fileno(), 0, size)
 
