@@ -7,6 +7,7 @@ mod temp_roots;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+pub(crate) use self::containers::connect;
 use self::{
     containers::{Container, running},
     membership::{Membership, container_id_in, why_refused},

@@ -1,12 +1,24 @@
 //! What each process of a worker is, and what all of them together show.
 
-use std::time::Duration;
+mod cpu;
+mod role;
 
-use super::{discover::Worker, jobs::Jobs, processes::Snapshot};
+use std::{collections::BTreeSet, time::Duration};
+
+use self::role::{Role, Roles};
+use super::{
+    ProcessId,
+    discover::{Runtime, Worker},
+    jobs::Jobs,
+    processes::{Process, Snapshot},
+};
 use crate::{
     config::sweep::Activity,
-    domain::evidence::{Evidence, WorkerState, state_of},
+    domain::evidence::{Evidence, EvidenceKind, WorkerState, state_of},
 };
+
+/// So many signs of one kind are written out. One is enough to decide.
+const LISTED: usize = 20;
 
 /// What was seen of a worker over the sampling window.
 #[derive(Debug, Clone)]
@@ -17,13 +29,121 @@ pub(crate) struct Judgement {
 
 /// Judges one worker by two readings of /proc, `window` apart, and by what Ray said.
 pub(crate) fn judge(
-    _worker: &Worker,
-    _before: &Snapshot,
-    _after: &Snapshot,
-    _window: Duration,
-    _jobs: &Jobs,
-    _activity: &Activity,
+    worker: &Worker,
+    before: &Snapshot,
+    after: &Snapshot,
+    window: Duration,
+    jobs: &Jobs,
+    activity: &Activity,
 ) -> Judgement {
-    let evidence = vec![];
-    Judgement { state: state_of(&evidence), evidence }
+    let mut evidence = unreadable(before, after);
+    let (first, last) = (Roles::of(worker, before, activity), Roles::of(worker, after, activity));
+    let mut seen: BTreeSet<(ProcessId, EvidenceKind)> = BTreeSet::new();
+    // What was at work at either end of the window was at work: a task may have ended in between, and
+    // another one begun in the same process.
+    for (process, role) in last.iter().chain(first.iter()) {
+        for sign in signs_of(process, role, worker.runtime) {
+            if seen.insert((process.id, sign.kind)) {
+                evidence.push(sign);
+            }
+        }
+    }
+    // A bare host has work of its own; what Ray does there is told by its processes.
+    if worker.runtime != Runtime::Bare {
+        evidence.extend(cpu::signs(&first, &last, window, activity.idle_cpu_percent));
+    }
+    evidence.extend(job_signs(jobs));
+    // The busiest first, so that what decided stands on top.
+    evidence.sort_by_key(|sign| std::cmp::Reverse(sign.kind.speaks_for()));
+    let state = state_of(&evidence);
+    Judgement { state, evidence: shortened(evidence) }
+}
+
+/// A process that cannot be read might belong to any worker, and might be anything.
+fn unreadable(before: &Snapshot, after: &Snapshot) -> Vec<Evidence> {
+    let mut seen = BTreeSet::new();
+    let all = after.unreadable.iter().chain(&before.unreadable);
+    all.filter(|(pid, _)| seen.insert(*pid))
+        .map(|(pid, why)| Evidence::of_process(EvidenceKind::Unreadable, *pid, why.clone()))
+        .collect()
+}
+
+fn signs_of(process: &Process, role: &Role, runtime: Runtime) -> Vec<Evidence> {
+    let title = shown(&process.arguments.join(" "));
+    let sign = |kind, detail| Evidence::of_process(kind, process.id.pid, detail);
+    let mut signs = vec![];
+    match role {
+        Role::Driver(log) => {
+            signs.push(sign(EvidenceKind::Driver, format!("{title} holds {}", shown(log))));
+        }
+        Role::Task => signs.push(sign(EvidenceKind::RayTask, title.clone())),
+        Role::Starting => {
+            signs.push(sign(EvidenceKind::RayTask, format!("a Ray worker that is starting: {title}")));
+        }
+        Role::Pooled => signs.push(sign(EvidenceKind::PooledWorker, title.clone())),
+        // A bare host runs what it likes beside Ray, and loses nothing but dead sessions.
+        Role::Foreign if runtime != Runtime::Bare => {
+            signs.push(sign(EvidenceKind::ForeignProcess, format!("{title} ({})", shown(process.program()))));
+        }
+        Role::Foreign | Role::Machinery | Role::Entrypoint | Role::Ignored | Role::WaitingShell => {}
+    }
+    // Ray's own agents ask the driver how busy a GPU is.
+    let foreign_to_us = runtime == Runtime::Bare && *role == Role::Foreign;
+    if *role != Role::Machinery && !foreign_to_us {
+        let gpu = process.open.iter().find(|path| is_gpu(path));
+        signs
+            .extend(gpu.map(|gpu| sign(EvidenceKind::GpuHolder, format!("{title} holds {}", gpu.display()))));
+    }
+    signs
+}
+
+/// `/dev/nvidia0` and so on; `/dev/nvidiactl` is held by whoever once asked.
+fn is_gpu(path: &std::path::Path) -> bool {
+    let number = path.to_str().and_then(|path| path.strip_prefix("/dev/nvidia"));
+    number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn job_signs(jobs: &Jobs) -> Vec<Evidence> {
+    match jobs {
+        Jobs::Unknown(reason) => vec![Evidence::new(EvidenceKind::RayUnreachable, shown(reason))],
+        Jobs::Known(live) if live.is_empty() => {
+            vec![Evidence::new(EvidenceKind::NoJob, "Ray says that no job is alive")]
+        }
+        Jobs::Known(live) => live
+            .iter()
+            .map(|job| {
+                let detail =
+                    format!("job {} since {}, driver {}", shown(&job.id), job.started_at, shown(&job.driver));
+                Evidence::new(EvidenceKind::LiveJob, detail)
+            })
+            .collect(),
+    }
+}
+
+/// Leaves out all but the first few of each kind, and says how many.
+fn shortened(evidence: Vec<Evidence>) -> Vec<Evidence> {
+    let mut kept: Vec<Evidence> = vec![];
+    let mut left_out: Vec<(EvidenceKind, usize)> = vec![];
+    for sign in evidence {
+        if kept.iter().filter(|other| other.kind == sign.kind).count() < LISTED {
+            kept.push(sign);
+        } else if let Some((_, count)) = left_out.iter_mut().find(|(kind, _)| *kind == sign.kind) {
+            *count += 1;
+        } else {
+            left_out.push((sign.kind, 1));
+        }
+    }
+    kept.extend(left_out.into_iter().map(|(kind, count)| Evidence::new(kind, format!("and {count} more"))));
+    kept
+}
+
+/// Titles and paths are whatever a process says: bounded, and nothing that moves a terminal.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut shown: String =
+        text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }

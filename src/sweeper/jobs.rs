@@ -1,8 +1,17 @@
 //! Asks Ray which jobs are alive, with the worker's own Python.
+//!
+//! Every string that comes from a raylet's arguments comes from a process of the container: it is
+//! checked for its shape, passed as an argument of its own, and what it names runs as the raylet's user.
+
+mod exec;
+
+use std::{num::NonZeroUsize, sync::OnceLock, thread::available_parallelism, time::Duration};
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
 
-use super::discover::Worker;
+use super::discover::{Raylet, Runtime, Worker};
 use crate::config::sweep::SweepSettings;
 
 /// What Ray said of the jobs of a worker's cluster.
@@ -24,6 +33,132 @@ pub(crate) struct LiveJob {
 }
 
 /// Asks for one worker, within `activity.ray_timeout`. What it starts there has ended when it returns.
-pub(crate) async fn ask(_worker: &Worker, _settings: &SweepSettings) -> Jobs {
-    Jobs::Unknown("not asked".to_owned())
+pub(crate) async fn ask(worker: &Worker, settings: &SweepSettings) -> Jobs {
+    match answer(worker, settings).await {
+        Ok(jobs) => Jobs::Known(jobs),
+        Err(reason) => Jobs::Unknown(reason),
+    }
+}
+
+async fn answer(worker: &Worker, settings: &SweepSettings) -> Result<Vec<LiveJob>, String> {
+    let container = match (worker.runtime, &worker.container) {
+        (Runtime::Docker | Runtime::Podman, Some(container)) => container,
+        _ => {
+            return Err(format!("no runtime through which Ray could be asked ({})", worker.runtime.as_str()));
+        }
+    };
+    if worker.raylets.is_empty() {
+        return Err("no raylet runs that could name its cluster".to_owned());
+    }
+    let mut asked: Vec<&str> = vec![];
+    let mut jobs = vec![];
+    for raylet in &worker.raylets {
+        let question = Question::of(raylet, settings.activity.ray_timeout.0)?;
+        if asked.contains(&question.gcs_address) {
+            continue;
+        }
+        asked.push(question.gcs_address);
+        let _turn = turns().acquire().await.map_err(|error| error.to_string())?;
+        let output = exec::run(container, &question, settings).await?;
+        jobs.extend(parse(&output, Timestamp::now())?);
+    }
+    Ok(jobs)
+}
+
+/// As many questions at once as there are cores: each imports Ray, and a host with many workers must
+/// not make all of them late. An answer is never shared between workers, although they may be of one
+/// cluster: what one container says must not take another one's protection away.
+fn turns() -> &'static Semaphore {
+    static TURNS: OnceLock<Semaphore> = OnceLock::new();
+    TURNS.get_or_init(|| Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)))
+}
+
+/// What is run in the worker, and as whom.
+#[derive(Debug)]
+struct Question<'a> {
+    python: &'a str,
+    gcs_address: &'a str,
+    /// Ended by the kernel inside the container, whatever becomes of us.
+    alarm_secs: u64,
+    user: String,
+}
+
+impl<'a> Question<'a> {
+    fn of(raylet: &'a Raylet, timeout: Duration) -> Result<Self, String> {
+        let python = raylet.python.as_deref().ok_or("the raylet names no Python")?;
+        let gcs_address = raylet.gcs_address.as_deref().ok_or("the raylet names no GCS")?;
+        if !is_python(python) {
+            return Err(format!("the raylet's Python is no absolute path of one: {python:?}"));
+        }
+        if !is_address(gcs_address) {
+            return Err(format!("the raylet's GCS is no host and port: {gcs_address:?}"));
+        }
+        let user = format!("{}:{}", raylet.user_id, raylet.group_id);
+        Ok(Self { python, gcs_address, alarm_secs: timeout.as_secs().max(1), user })
+    }
+
+    /// Nothing is written beside the modules that are imported (-B).
+    fn command(&self) -> Vec<String> {
+        let alarm = self.alarm_secs.to_string();
+        [self.python, "-B", "-c", SCRIPT, self.gcs_address, &alarm].map(str::to_owned).to_vec()
+    }
+}
+
+/// Begins the one line that is an answer. Ray's own warnings may stand around it.
+const MARKER: &str = "raysweep-live-jobs ";
+
+/// The alarm comes first: whatever hangs after it, the kernel ends it.
+const SCRIPT: &str = include_str!("jobs/ask.py");
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: String,
+    start_ms: i64,
+    driver: String,
+}
+
+/// Exactly one line is the answer; anything odd is no answer.
+fn parse(output: &str, now: Timestamp) -> Result<Vec<LiveJob>, String> {
+    let mut answers = output.lines().filter_map(|line| line.strip_prefix(MARKER));
+    let (Some(answer), None) = (answers.next(), answers.next()) else {
+        return Err("Ray's answer is not one line".to_owned());
+    };
+    let lines: Vec<Line> =
+        serde_json::from_str(answer).map_err(|error| format!("Ray's answer is odd: {error}"))?;
+    lines.into_iter().map(|line| line.job(now)).collect()
+}
+
+impl Line {
+    fn job(self, now: Timestamp) -> Result<LiveJob, String> {
+        let started_at = Timestamp::from_millisecond(self.start_ms)
+            .ok()
+            .filter(|_| self.start_ms >= 0)
+            .ok_or_else(|| format!("job {:?} started at {} ms", self.id, self.start_ms))?;
+        if self.id.is_empty() || !self.id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(format!("{:?} is no job id", self.id));
+        }
+        // What is older than every job may go: a clock ahead of ours must not make more of it.
+        Ok(LiveJob { id: self.id, started_at: started_at.min(now), driver: self.driver })
+    }
+}
+
+fn is_python(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or("");
+    path.starts_with('/')
+        && name.starts_with("python")
+        && !path.chars().any(char::is_control)
+        && !path.split('/').any(|part| part == "..")
+}
+
+/// `10.0.0.80:6379`, `ray-head.local:6379` or `[fd00::1]:6379`.
+fn is_address(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    let is_name = !host.is_empty()
+        && !host.starts_with(['-', '.'])
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_ipv6 = bracketed.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    host.len() <= 255 && (is_name || is_ipv6) && is_port
 }

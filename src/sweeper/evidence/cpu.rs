@@ -1,0 +1,61 @@
+//! CPU over the window, of what is not Ray's own machinery. It may only ever add activity.
+
+use std::time::Duration;
+
+use super::{
+    role::{Role, Roles},
+    shown,
+};
+use crate::{
+    domain::evidence::{Evidence, EvidenceKind},
+    sweeper::processes::Process,
+};
+
+/// `/proc/PID/stat` counts in these: `USER_HZ` is 100 on every architecture that Ray runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What the acquitted used: a pooled worker by itself (a thread may have been left running in it), and
+/// the entrypoint, ignored programs and shells all together.
+pub(super) fn signs(first: &Roles, last: &Roles, window: Duration, idle_percent: f64) -> Vec<Evidence> {
+    // Two readings at once tell nothing of CPU.
+    if window < Duration::from_millis(100) {
+        return vec![];
+    }
+    let mut signs = vec![];
+    let mut together = 0.0;
+    let mut busiest: Option<(f64, &Process)> = None;
+    for (process, role) in last.iter() {
+        let percent = percent(used_ticks(process, first.find(process.id)), window);
+        match role {
+            Role::Pooled if percent >= idle_percent => signs.push(sign(process, percent)),
+            Role::Entrypoint | Role::Ignored | Role::WaitingShell => {
+                together += percent;
+                if busiest.is_none_or(|(most, _)| percent > most) {
+                    busiest = Some((percent, process));
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some((_, process)) = busiest.filter(|_| together >= idle_percent) {
+        signs.push(sign(process, together));
+    }
+    signs
+}
+
+fn sign(process: &Process, percent: f64) -> Evidence {
+    let detail = format!("{percent:.1} % of a core: {}", shown(&process.arguments.join(" ")));
+    Evidence::of_process(EvidenceKind::Cpu, process.id.pid, detail)
+}
+
+/// With the children that it has waited for: those came and went unseen. All that a process used that
+/// was not there at the first reading, it used within the window.
+fn used_ticks(process: &Process, earlier: Option<&Process>) -> u64 {
+    let total = |process: &Process| process.cpu_ticks.saturating_add(process.children_cpu_ticks);
+    total(process).saturating_sub(earlier.map_or(0, total))
+}
+
+fn percent(ticks: u64, window: Duration) -> f64 {
+    let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
+    f64::from(ticks) / TICKS_PER_SECOND / window.as_secs_f64() * 100.0
+}
