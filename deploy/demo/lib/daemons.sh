@@ -7,6 +7,8 @@ daemon_start() {
     shift
     setsid "$@" </dev/null >>"$(daemon_log "$name")" 2>&1 &
     echo $! >"$WORLD_DIR/pid/$name"
+    # Else the shell reports a kill that was asked for.
+    disown
 }
 
 daemon_log() {
