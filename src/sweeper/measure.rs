@@ -263,6 +263,7 @@ mod tests {
             # HELP raysweep_host_hold 1 while the host is on hold.
             # TYPE raysweep_host_hold gauge
             raysweep_host_hold 0
-        "##]].assert_eq(&figures);
+        "##]]
+        .assert_eq(&figures);
     }
 }

@@ -1,0 +1,129 @@
+//! Running `raysweep sweep` with settings of the test's own, and reading its report.
+
+use std::{path::PathBuf, process::Child};
+
+use raysweep::domain::report::{Kept, Removed, Report, WorkerReport};
+
+use crate::world::{self, Failed, RAYSWEEP};
+
+/// A host's settings for a test: as shipped, with ages and windows that a test can wait for.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) mode: &'static str,
+    pub(crate) no_job: &'static str,
+    pub(crate) logs: &'static str,
+    pub(crate) sampling_window: &'static str,
+    pub(crate) min_tmp_size: &'static str,
+    pub(crate) runtime_dir: PathBuf,
+    pub(crate) hold_file: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: "enforce",
+            no_job: "2s",
+            logs: "24h",
+            sampling_window: "1s",
+            min_tmp_size: "5000MB",
+            runtime_dir: "/run/raysweep-e2e".into(),
+            hold_file: world::dir().join("hold"),
+        }
+    }
+}
+
+impl Settings {
+    /// Writes them as root would.
+    pub(crate) fn written(&self) -> PathBuf {
+        let Self { mode, no_job, logs, sampling_window, min_tmp_size, runtime_dir, hold_file } = self;
+        let dir = world::dir();
+        let file = dir.join("sweep.yml");
+        let text = format!(
+            "mode: {mode}\n\
+             min_tmp_size: {min_tmp_size}\n\
+             runtime_dir: {runtime_dir}\n\
+             hold_file: {hold_file}\n\
+             log_dir: {dir}/log\n\
+             deadline: 2m\n\
+             activity: {{sampling_window: {sampling_window}}}\n\
+             ages: {{no_job: {no_job}, in_job: 1h, job_start_margin: 1s, dead_session: 2s, logs: {logs}}}\n\
+             containers: {{socket: {dir}/docker.sock}}\n",
+            runtime_dir = runtime_dir.display(),
+            hold_file = hold_file.display(),
+            dir = dir.display(),
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// Sweeps one worker for an alert.
+    pub(crate) fn sweep(&self, worker: &str) -> Swept {
+        self.sweep_with(&["--trigger", "alert", "--worker", worker])
+    }
+
+    /// Sweeps with these arguments.
+    pub(crate) fn sweep_with(&self, arguments: &[&str]) -> Swept {
+        Swept::of(self.start(arguments))
+    }
+
+    /// Starts a sweep and does not wait for it.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let file = self.written().display().to_string();
+        let mut words = vec![RAYSWEEP, "sweep", "--json", "--config.file", &file];
+        words.extend(arguments);
+        world::start(&words)
+    }
+}
+
+/// A sweep that has ended.
+#[derive(Debug)]
+pub(crate) struct Swept {
+    pub(crate) report: Report,
+    pub(crate) exit: Option<i32>,
+}
+
+impl Swept {
+    pub(crate) fn of(child: Child) -> Self {
+        Self::finish(child).unwrap()
+    }
+
+    /// Waits for the end and reads the report; for a test that has something to put right first.
+    pub(crate) fn finish(child: Child) -> Result<Self, Failed> {
+        let output = child.wait_with_output().unwrap();
+        match serde_json::from_slice(&output.stdout) {
+            Ok(report) => Ok(Self { report, exit: output.status.code() }),
+            Err(error) => {
+                let said = String::from_utf8_lossy(&output.stdout);
+                let errors = String::from_utf8_lossy(&output.stderr);
+                Err(Failed(format!("no report ({error}): {}\n{said}\n{errors}", output.status)))
+            }
+        }
+    }
+
+    /// The report on one worker; a test that looks at one wants to see all of it when it fails.
+    pub(crate) fn worker(&self, name: &str) -> &WorkerReport {
+        let found = self.report.workers.iter().find(|worker| worker.name == name);
+        found.unwrap_or_else(|| panic!("no worker {name} in {}", self.shown()))
+    }
+
+    /// What was kept at a path of the worker.
+    pub(crate) fn kept(&self, worker: &str, path: &str) -> &Kept {
+        let found = self.worker(worker).kept.iter().find(|kept| is_at(&kept.path, path));
+        found.unwrap_or_else(|| panic!("{path} of {worker} is not among what was kept: {}", self.shown()))
+    }
+
+    /// What was removed at a path of the worker.
+    pub(crate) fn removed(&self, worker: &str, path: &str) -> &Removed {
+        let found = self.worker(worker).removed.iter().find(|removed| is_at(&removed.path, path));
+        found.unwrap_or_else(|| panic!("{path} of {worker} is not among what was removed: {}", self.shown()))
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        format!("exit {:?}, {}", self.exit, serde_json::to_string_pretty(&self.report).unwrap())
+    }
+}
+
+/// Reports name what lies under the temp root relative to it; the stage's temp roots are `/tmp`.
+fn is_at(reported: &str, path: &str) -> bool {
+    reported == path || path.strip_prefix("/tmp/").is_some_and(|relative| relative == reported)
+}
