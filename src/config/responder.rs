@@ -92,6 +92,10 @@ pub struct Timing {
     pub recheck: Span,
     /// How long an alert may take to resolve after space was freed. Default `5m`.
     pub decay: Span,
+    /// The first wait after a host could not be reached or refused us; it doubles. Default `30s`.
+    pub backoff_first: Span,
+    /// The longest such wait. Default `10m`.
+    pub backoff_most: Span,
     /// When a person is told whatever the outcomes were. Default `1h`.
     pub escalate_after: Span,
     /// When an incident closes whose alerts were not seen again. Default `45m`; the shipped route repeats every 15m.
@@ -109,6 +113,8 @@ impl Default for Timing {
             critical_period: Span::mins(2),
             recheck: Span::mins(5),
             decay: Span::mins(5),
+            backoff_first: Span::secs(30),
+            backoff_most: Span::mins(10),
             escalate_after: Span::hours(1),
             expiry: Span::mins(45),
             history: Span::hours(90 * 24),

@@ -1,1 +1,372 @@
-//! Incidents.
+//! Incidents: a host's open trouble, from its first firing alert until none fires.
+//!
+//! A state machine over values that are handed in: it reads no clock, throws no dice and knows no
+//! storage, so that every rule of "again until resolved, and then a person" can be tested here.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    alert::{Alert, AlertStatus, Fingerprint},
+    attempt::Outcome,
+    host::HostName,
+    policy::Urgency,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What identifies an incident in journal, log and page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(pub i64);
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// When an incident is looked at again, and when it is given up on or handed to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How soon a host is looked at again that had nothing to give.
+    pub recheck: Duration,
+    /// How long an alert may take to resolve after space was freed.
+    pub decay: Duration,
+    /// The first wait after a host could not be reached; it doubles from there.
+    pub backoff_first: Duration,
+    /// The longest such wait.
+    pub backoff_most: Duration,
+    /// When a person is told whatever the outcomes were.
+    pub escalate_after: Duration,
+    /// When an incident closes whose alerts were not seen again.
+    pub expiry: Duration,
+}
+
+/// One alert of an incident, by its last received status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The alert's name, one of the policies'.
+    pub name: String,
+    /// How pressing its policy is.
+    pub urgency: Urgency,
+    /// Its last received status.
+    pub status: AlertStatus,
+    /// When it began to fire, by Prometheus' clock.
+    pub starts_at: Timestamp,
+    /// When it ended, by Prometheus' clock; `None` while it fires.
+    pub ends_at: Option<Timestamp>,
+    /// When it was first received for this incident.
+    pub received_at: Timestamp,
+    /// When it was last received.
+    pub last_seen: Timestamp,
+}
+
+/// Where an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The next attempt is due at this instant, where the limiter allows it.
+    Waiting {
+        /// The instant.
+        due_at: Timestamp,
+    },
+    /// An attempt is under way.
+    Sweeping,
+    /// Over. A closed incident never opens again; the next firing alert opens a new one.
+    Closed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: Closed,
+    },
+}
+
+/// Why an incident closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Closed {
+    /// No alert of it fires by last received status.
+    Resolved,
+    /// No alert of it was seen again for as long as `expiry`.
+    Expired,
+    /// An operator closed it.
+    Operator,
+    /// Its host is no longer in the inventory.
+    Removed,
+}
+
+impl Closed {
+    /// Every reason, for metrics that start at zero.
+    pub const ALL: [Self; 4] = [Self::Resolved, Self::Expired, Self::Operator, Self::Removed];
+
+    /// The reason as log, journal and metrics write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Expired => "expired",
+            Self::Operator => "operator",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// That a person has to look, since when and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escalated {
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Escalation,
+}
+
+/// Why a person has to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Escalation {
+    /// A critical alert fires and its host's workers are at work.
+    CriticalActive,
+    /// A critical alert fires and there is nothing that may go.
+    CriticalNothingToFree,
+    /// The incident has been open for too long, whatever the outcomes were.
+    Overdue,
+}
+
+impl Escalation {
+    /// Every reason, for metrics that start at zero.
+    pub const ALL: [Self; 3] = [Self::CriticalActive, Self::CriticalNothingToFree, Self::Overdue];
+
+    /// The reason as log, journal and metrics write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CriticalActive => "critical_active",
+            Self::CriticalNothingToFree => "critical_nothing_to_free",
+            Self::Overdue => "overdue",
+        }
+    }
+}
+
+/// What a received alert meant to the incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// A firing alert that the incident did not have.
+    Joined,
+    /// An alert that had left fires again.
+    Reopened,
+    /// The same as before.
+    Refreshed,
+    /// An alert resolved.
+    Left,
+    /// A resolution of an alert that the incident never had.
+    Unrelated,
+}
+
+/// A host's open trouble. At most one is open a host; alerts join and leave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    /// The host.
+    pub host: HostName,
+    /// Its alerts, firing and resolved.
+    pub members: BTreeMap<Fingerprint, Member>,
+    /// When its first alert was received.
+    pub opened_at: Timestamp,
+    /// Where it stands.
+    pub state: State,
+    /// How many attempts have ended.
+    pub attempts: u32,
+    /// How many attempts in a row could not get to the host.
+    pub failures_in_row: u32,
+    /// How the last attempt ended.
+    pub last_outcome: Option<Outcome>,
+    /// That a person has to look.
+    pub escalated: Option<Escalated>,
+}
+
+impl Incident {
+    /// Opens an incident for a host; its first alert is received next. It is due at once.
+    pub fn open(host: HostName, now: Timestamp) -> Self {
+        Self {
+            host,
+            members: BTreeMap::new(),
+            opened_at: now,
+            state: State::Waiting { due_at: now },
+            attempts: 0,
+            failures_in_row: 0,
+            last_outcome: None,
+            escalated: None,
+        }
+    }
+
+    /// Takes in an alert of this host. The last received status counts, in order of receipt.
+    pub fn receive(&mut self, alert: &Alert, urgency: Urgency, now: Timestamp) -> Receipt {
+        if self.is_closed() {
+            return Receipt::Unrelated;
+        }
+        let was = self.urgency();
+        let receipt = self.note(alert, urgency, now);
+        // An incident that becomes critical is looked at sooner; the limiter still has its say. The
+        // same alert again moves nothing: it makes no second attempt.
+        if let (State::Waiting { due_at }, true) = (self.state, self.urgency() > was) {
+            self.state = State::Waiting { due_at: due_at.min(now) };
+        }
+        if !self.is_firing() {
+            self.close(Closed::Resolved, now);
+        }
+        receipt
+    }
+
+    fn note(&mut self, alert: &Alert, urgency: Urgency, now: Timestamp) -> Receipt {
+        let Some(member) = self.members.get_mut(&alert.fingerprint) else {
+            if alert.status == AlertStatus::Resolved {
+                return Receipt::Unrelated;
+            }
+            self.members.insert(
+                alert.fingerprint.clone(),
+                Member {
+                    name: alert.name().to_owned(),
+                    urgency,
+                    status: alert.status,
+                    starts_at: alert.starts_at,
+                    ends_at: None,
+                    received_at: now,
+                    last_seen: now,
+                },
+            );
+            return Receipt::Joined;
+        };
+        let before = member.status;
+        member.status = alert.status;
+        member.urgency = urgency;
+        member.last_seen = now;
+        member.ends_at = alert.ends_at;
+        // A repeated alert keeps its first start: "seconds since firing" counts from there.
+        member.starts_at = member.starts_at.min(alert.starts_at);
+        match (before, alert.status) {
+            (AlertStatus::Firing, AlertStatus::Resolved) => Receipt::Left,
+            (AlertStatus::Resolved, AlertStatus::Firing) => Receipt::Reopened,
+            _ => Receipt::Refreshed,
+        }
+    }
+
+    /// An attempt begins.
+    pub fn begin(&mut self) {
+        if !self.is_closed() {
+            self.state = State::Sweeping;
+        }
+    }
+
+    /// The limiter allows an attempt from this instant on.
+    pub fn defer(&mut self, until: Timestamp) {
+        if let State::Waiting { due_at } = self.state {
+            self.state = State::Waiting { due_at: due_at.max(until) };
+        }
+    }
+
+    /// An attempt ended. `jitter`, from 0 up to 1, spreads hosts that went away together.
+    ///
+    /// An incident that closed meanwhile takes note and stays closed.
+    pub fn finish(&mut self, outcome: Outcome, timing: &Timing, jitter: f64, now: Timestamp) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.last_outcome = Some(outcome);
+        self.failures_in_row = match outcome {
+            Outcome::Unreachable | Outcome::Refused => self.failures_in_row.saturating_add(1),
+            _ => 0,
+        };
+        if self.is_closed() {
+            return;
+        }
+        let wait = match outcome {
+            Outcome::Freed => timing.decay,
+            Outcome::Unreachable | Outcome::Refused => backoff(timing, self.failures_in_row, jitter),
+            // An unknown end waits as well: what was begun there may still run, and the host's own
+            // lock answers `busy` where it does.
+            _ => timing.recheck,
+        };
+        self.state = State::Waiting { due_at: after(now, wait) };
+        self.escalate_for(outcome, now);
+    }
+
+    fn escalate_for(&mut self, outcome: Outcome, now: Timestamp) {
+        if self.urgency() != Some(Urgency::Critical) {
+            return;
+        }
+        match outcome {
+            Outcome::Active => self.escalate(Escalation::CriticalActive, now),
+            Outcome::NothingToFree => self.escalate(Escalation::CriticalNothingToFree, now),
+            _ => {}
+        }
+    }
+
+    /// What time alone brings: expiry, or a person.
+    pub fn pass_time(&mut self, timing: &Timing, now: Timestamp) {
+        if self.is_closed() {
+            return;
+        }
+        // An attempt under way ends first, so that its outcome still finds its incident.
+        if now >= self.expires_at(timing) && self.state != State::Sweeping {
+            self.close(Closed::Expired, now);
+        } else if now >= after(self.opened_at, timing.escalate_after) {
+            self.escalate(Escalation::Overdue, now);
+        }
+    }
+
+    /// Closes the incident, once.
+    pub fn close(&mut self, reason: Closed, now: Timestamp) {
+        if !self.is_closed() {
+            self.state = State::Closed { at: now, reason };
+        }
+    }
+
+    /// A person is told once an incident, for the first reason that there was.
+    fn escalate(&mut self, reason: Escalation, now: Timestamp) {
+        self.escalated.get_or_insert(Escalated { at: now, reason });
+    }
+
+    /// The next instant at which something is to be done; `None` where only an event can.
+    pub fn next_event_at(&self, timing: &Timing) -> Option<Timestamp> {
+        let State::Waiting { due_at } = self.state else { return None };
+        let overdue = self.escalated.is_none().then(|| after(self.opened_at, timing.escalate_after));
+        [Some(due_at), Some(self.expires_at(timing)), overdue].into_iter().flatten().min()
+    }
+
+    fn expires_at(&self, timing: &Timing) -> Timestamp {
+        let seen = self.firing().map(|member| member.last_seen).max().unwrap_or(self.opened_at);
+        after(seen, timing.expiry)
+    }
+
+    /// The highest urgency among its firing alerts.
+    pub fn urgency(&self) -> Option<Urgency> {
+        self.firing().map(|member| member.urgency).max()
+    }
+
+    /// When the first of its alerts began to fire, by Prometheus' clock.
+    pub fn firing_since(&self) -> Option<Timestamp> {
+        self.members.values().map(|member| member.starts_at).min()
+    }
+
+    /// Whether any alert fires by last received status.
+    pub fn is_firing(&self) -> bool {
+        self.firing().next().is_some()
+    }
+
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    fn firing(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(|member| member.status == AlertStatus::Firing)
+    }
+}
+
+/// Doubles with every failure in a row; jitter takes away up to half.
+fn backoff(timing: &Timing, failures_in_row: u32, jitter: f64) -> Duration {
+    let doublings = failures_in_row.saturating_sub(1).min(20);
+    let whole = timing.backoff_first.saturating_mul(1 << doublings).min(timing.backoff_most);
+    whole.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+/// An instant so much later; the end of time where there is none.
+pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    SignedDuration::try_from(wait).ok().and_then(|wait| at.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
+}

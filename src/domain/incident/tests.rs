@@ -1,0 +1,210 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const TIMING: Timing = Timing {
+    recheck: Duration::from_secs(300),
+    decay: Duration::from_secs(240),
+    backoff_first: Duration::from_secs(30),
+    backoff_most: Duration::from_secs(600),
+    escalate_after: Duration::from_secs(3600),
+    expiry: Duration::from_secs(2700),
+};
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + secs).unwrap()
+}
+
+fn alert(number: u8, status: AlertStatus) -> Alert {
+    Alert {
+        fingerprint: format!("{number:016x}").parse().unwrap(),
+        status,
+        labels: [("alertname".to_owned(), format!("alert-{number}"))].into(),
+        annotations: BTreeMap::new(),
+        starts_at: at(-60),
+        ends_at: None,
+    }
+}
+
+fn opened(urgency: Urgency) -> Incident {
+    let mut incident = Incident::open("ray-80".parse().unwrap(), at(0));
+    assert_eq!(incident.receive(&alert(1, AlertStatus::Firing), urgency, at(0)), Receipt::Joined);
+    incident
+}
+
+fn due_after(outcome: Outcome) -> i64 {
+    let mut incident = opened(Urgency::Warning);
+    incident.begin();
+    incident.finish(outcome, &TIMING, 0.0, at(10));
+    let State::Waiting { due_at } = incident.state else { panic!("{incident:?}") };
+    due_at.duration_since(at(10)).as_secs()
+}
+
+#[test]
+fn a_new_incident_is_due_at_once_and_the_same_alert_again_changes_nothing() {
+    let mut incident = opened(Urgency::Warning);
+    assert_eq!(incident.state, State::Waiting { due_at: at(0) });
+    incident.begin();
+    incident.finish(Outcome::Freed, &TIMING, 0.0, at(5));
+    let before = incident.state;
+    assert_eq!(incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(6)), Receipt::Refreshed);
+    assert_eq!(incident.state, before);
+}
+
+#[test]
+fn each_outcome_has_its_own_wait() {
+    assert_eq!(due_after(Outcome::Freed), 240);
+    for outcome in [
+        Outcome::Active,
+        Outcome::NothingToFree,
+        Outcome::Held,
+        Outcome::Busy,
+        Outcome::Unknown,
+        Outcome::Failed,
+    ] {
+        assert_eq!(due_after(outcome), 300, "{outcome:?}");
+    }
+    for outcome in [Outcome::Unreachable, Outcome::Refused] {
+        assert_eq!(due_after(outcome), 30, "{outcome:?}");
+    }
+}
+
+#[test]
+fn backoff_doubles_up_to_its_bound_and_jitter_takes_at_most_half() {
+    let secs = |failures, jitter| backoff(&TIMING, failures, jitter).as_secs();
+    assert_eq!([1, 2, 3, 5, 6, 100].map(|n| secs(n, 0.0)), [30, 60, 120, 480, 600, 600]);
+    assert_eq!(secs(1, 1.0), 15);
+    assert_eq!(secs(100, 0.5), 450);
+}
+
+#[test]
+fn an_incident_closes_when_its_last_firing_alert_leaves() {
+    let mut incident = opened(Urgency::Warning);
+    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Critical, at(1));
+    assert_eq!(incident.receive(&alert(1, AlertStatus::Resolved), Urgency::Warning, at(2)), Receipt::Left);
+    assert!(!incident.is_closed());
+    incident.receive(&alert(2, AlertStatus::Resolved), Urgency::Critical, at(3));
+    assert_eq!(incident.state, State::Closed { at: at(3), reason: Closed::Resolved });
+}
+
+#[test]
+fn an_alert_that_left_may_come_back_while_another_holds_the_incident_open() {
+    let mut incident = opened(Urgency::Warning);
+    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(1));
+    incident.receive(&alert(1, AlertStatus::Resolved), Urgency::Warning, at(2));
+    assert_eq!(incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(3)), Receipt::Reopened);
+}
+
+#[test]
+fn a_critical_alert_that_joins_makes_the_incident_due_at_once() {
+    let mut incident = opened(Urgency::Warning);
+    incident.begin();
+    incident.finish(Outcome::Active, &TIMING, 0.0, at(5));
+    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(6));
+    assert_eq!(incident.state, State::Waiting { due_at: at(305) });
+    incident.receive(&alert(3, AlertStatus::Firing), Urgency::Critical, at(7));
+    assert_eq!(incident.state, State::Waiting { due_at: at(7) });
+}
+
+#[test]
+fn an_incident_that_resolves_in_mid_attempt_stays_closed_when_the_attempt_ends() {
+    let mut incident = opened(Urgency::Warning);
+    incident.begin();
+    incident.receive(&alert(1, AlertStatus::Resolved), Urgency::Warning, at(5));
+    incident.finish(Outcome::Freed, &TIMING, 0.0, at(6));
+    assert_eq!(incident.state, State::Closed { at: at(5), reason: Closed::Resolved });
+    assert_eq!((incident.attempts, incident.last_outcome), (1, Some(Outcome::Freed)));
+}
+
+#[test]
+fn only_a_critical_incident_is_escalated_at_once_and_any_is_when_it_lasts() {
+    for (urgency, outcome, expected) in [
+        (Urgency::Critical, Outcome::Active, Some(Escalation::CriticalActive)),
+        (Urgency::Critical, Outcome::NothingToFree, Some(Escalation::CriticalNothingToFree)),
+        (Urgency::Critical, Outcome::Freed, None),
+        (Urgency::Warning, Outcome::Active, None),
+    ] {
+        let mut incident = opened(urgency);
+        incident.begin();
+        incident.finish(outcome, &TIMING, 0.0, at(5));
+        assert_eq!(incident.escalated.map(|e| e.reason), expected, "{urgency:?} {outcome:?}");
+    }
+    let mut incident = opened(Urgency::Warning);
+    incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(3000));
+    incident.pass_time(&TIMING, at(3599));
+    assert_eq!(incident.escalated, None);
+    incident.pass_time(&TIMING, at(3600));
+    assert_eq!(incident.escalated, Some(Escalated { at: at(3600), reason: Escalation::Overdue }));
+}
+
+#[test]
+fn an_incident_expires_when_none_of_its_alerts_is_seen_again() {
+    let mut incident = opened(Urgency::Warning);
+    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(100));
+    incident.pass_time(&TIMING, at(2799));
+    assert!(!incident.is_closed());
+    incident.pass_time(&TIMING, at(2800));
+    assert_eq!(incident.state, State::Closed { at: at(2800), reason: Closed::Expired });
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Receive(u8, bool, bool),
+    Begin,
+    Finish(usize, f64),
+    Defer(i64),
+    PassTime,
+}
+
+fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
+    let event = prop_oneof![
+        4 => (0..4u8, any::<bool>(), any::<bool>()).prop_map(|(n, f, c)| Event::Receive(n, f, c)),
+        2 => Just(Event::Begin),
+        2 => (0..Outcome::ALL.len(), 0.0..1.0).prop_map(|(o, j)| Event::Finish(o, j)),
+        1 => (0..2000i64).prop_map(Event::Defer),
+        1 => Just(Event::PassTime),
+    ];
+    prop::collection::vec((0..1500i64, event), 1..60)
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_an_open_incident_fires_and_a_closed_one_stays_closed(events in events()) {
+        let mut incident = opened(Urgency::Warning);
+        let mut now = 0;
+        for (pause, event) in events {
+            now += pause;
+            let before = incident.clone();
+            match event {
+                Event::Receive(number, firing, critical) => {
+                    let status = if firing { AlertStatus::Firing } else { AlertStatus::Resolved };
+                    let urgency = if critical { Urgency::Critical } else { Urgency::Warning };
+                    let receipt = incident.receive(&alert(number, status), urgency, at(now));
+                    // Only greater urgency moves the next attempt, and never to a later instant.
+                    if let (State::Waiting { due_at: was }, State::Waiting { due_at: is }) = (before.state, incident.state) {
+                        prop_assert!(is <= was);
+                        prop_assert!(is == was || incident.urgency() > before.urgency());
+                    }
+                    prop_assert!(receipt != Receipt::Joined || incident.members.len() == before.members.len() + 1);
+                }
+                Event::Begin => incident.begin(),
+                Event::Finish(outcome, jitter) => {
+                    incident.finish(Outcome::ALL[outcome], &TIMING, jitter, at(now));
+                    // Never hot, and never later than the longest wait.
+                    if let State::Waiting { due_at } = incident.state {
+                        let wait = due_at.duration_since(at(now)).as_secs_f64();
+                        prop_assert!((15.0..=600.0).contains(&wait), "{wait}");
+                    }
+                }
+                Event::Defer(by) => incident.defer(at(now + by)),
+                Event::PassTime => incident.pass_time(&TIMING, at(now)),
+            }
+            if before.is_closed() {
+                prop_assert_eq!(incident.state, before.state);
+            }
+            prop_assert_eq!(incident.is_closed() || incident.is_firing(), true);
+            prop_assert_eq!(incident.next_event_at(&TIMING).is_some(), matches!(incident.state, State::Waiting { .. }));
+            prop_assert!(before.escalated.is_none() || before.escalated == incident.escalated);
+        }
+    }
+}

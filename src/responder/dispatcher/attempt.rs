@@ -1,0 +1,196 @@
+//! One attempt, from its begin to its recorded end.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, info, info_span, warn};
+
+use super::{Claim, Dispatcher, INTERRUPTIONS, STOPPED, without_report};
+use crate::{
+    domain::{
+        attempt::{Outcome, SweepRequest},
+        evidence::Evidence,
+        host::HostName,
+        report::{Report, WorkerReport},
+    },
+    responder::{
+        journal::{Asked, Ended, Journal, JournalError, Stored, Work},
+        metrics::{ByHost, ByHostOutcome, ByReason},
+        ssh::SshError,
+    },
+};
+
+/// How soon an end that could not be written is written again; doubles up to the longest.
+const RECORD_AGAIN: Duration = Duration::from_millis(100);
+const RECORD_AGAIN_MOST: Duration = Duration::from_secs(30);
+
+impl<J: Journal> Dispatcher<J> {
+    /// Runs an attempt that the journal has as started.
+    pub(super) async fn attempt(&self, claim: Claim, give_up: CancellationToken) {
+        let incident = claim.asked.incident.map(|id| id.0);
+        let span = info_span!("attempt", incident, attempt = %claim.asked.id, host = %claim.asked.host);
+        self.sweep_and_record(claim, give_up).instrument(span).await;
+    }
+
+    async fn sweep_and_record(&self, claim: Claim, give_up: CancellationToken) {
+        info!(trigger = claim.asked.trigger.as_str(), "attempt started");
+        let began = Instant::now();
+        let ended = tokio::select! {
+            swept = timeout(self.attempt_deadline, self.sweep(&claim, began)) => {
+                ended(swept.unwrap_or(Err(SshError::Deadline)))
+            }
+            () = give_up.cancelled() => without_report(Outcome::Unknown, STOPPED, Timestamp::now()),
+        };
+        if !ended.outcome.spends() {
+            self.limiter.give_back(&claim.spend);
+        }
+        self.metrics.attempt_duration.observe(began.elapsed().as_secs_f64());
+        self.count(&claim.asked.host, &ended);
+        if let (Outcome::Freed, Some(since)) = (ended.outcome, claim.firing_since) {
+            self.metrics.alert_to_freed.observe(ended.at.duration_since(since).as_secs_f64().max(0.0));
+        }
+        info!(
+            outcome = ended.outcome.as_str(),
+            reason = ended.reason.as_deref(),
+            freed_bytes = ended.freed_bytes,
+            secs = (began.elapsed().as_secs_f64() * 100.0).round() / 100.0,
+            "attempt ended"
+        );
+        self.record(&claim.asked, &ended, &give_up).await;
+    }
+
+    async fn sweep(&self, claim: &Claim, began: Instant) -> Result<Report, SshError> {
+        let connection = self.ssh.connect(&claim.target).await?;
+        self.metrics.connect_duration.observe(began.elapsed().as_secs_f64());
+        info!(secs = (began.elapsed().as_secs_f64() * 100.0).round() / 100.0, "connected");
+        if let Err(error) = self.connected(claim).await {
+            // Only the time of connecting is lost; the sweep matters more.
+            self.metrics.journal_failed("finish");
+            warn!(reason = error.reason(), %error, "the time of connecting cannot be recorded");
+        }
+        let request = SweepRequest::new(claim.asked.id, claim.asked.trigger, false);
+        let report = connection.sweep(&request).await?;
+        for worker in &report.workers {
+            tell_worker(worker);
+        }
+        Ok(report)
+    }
+
+    async fn connected(&self, claim: &Claim) -> Result<(), JournalError> {
+        let mut work = self.journal.begin().await?;
+        work.connected(claim.asked.id, Timestamp::now()).await?;
+        work.commit().await
+    }
+
+    /// Writes the end down, as often as it takes: a host whose attempt never ends is never swept again.
+    async fn record(&self, asked: &Asked, ended: &Ended, give_up: &CancellationToken) {
+        let mut pause = RECORD_AGAIN;
+        loop {
+            let Err(error) = self.record_once(asked, ended).await else { return };
+            self.metrics.journal_failed("finish");
+            error!(reason = error.reason(), %error, "the attempt's end cannot be recorded yet");
+            if give_up.is_cancelled() {
+                // The next start finds the attempt running and records an unknown end.
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RECORD_AGAIN_MOST),
+                () = give_up.cancelled() => {}
+            }
+        }
+    }
+
+    async fn record_once(&self, asked: &Asked, ended: &Ended) -> Result<(), JournalError> {
+        let mut work = self.journal.begin().await?;
+        let told = self.end(&mut work, asked, ended).await?;
+        work.commit().await?;
+        if let Some(stored) = told {
+            self.escalated(&stored);
+        }
+        Ok(())
+    }
+
+    /// Ends an attempt and tells its incident. Returns the incident where a person is to be told now.
+    pub(super) async fn end(
+        &self,
+        work: &mut J::Work,
+        asked: &Asked,
+        ended: &Ended,
+    ) -> Result<Option<Stored>, JournalError> {
+        if !work.end_attempt(asked.id, ended).await? {
+            return Ok(None);
+        }
+        let Some(id) = asked.incident else { return Ok(None) };
+        let Some(mut stored) = work.incident(id).await? else { return Ok(None) };
+        let told_before = stored.incident.escalated.is_some();
+        stored.incident.finish(ended.outcome, &self.timing, jitter(), ended.at);
+        work.save_incident(&stored, &self.timing).await?;
+        Ok((stored.incident.escalated.is_some() && !told_before).then_some(stored))
+    }
+
+    /// Counts how an attempt ended.
+    pub(super) fn count(&self, host: &HostName, ended: &Ended) {
+        self.metrics.attempts.get_or_create(&ByHostOutcome::new(host, ended.outcome.as_str())).inc();
+        self.metrics.freed.get_or_create(&ByHost::new(host)).inc_by(ended.freed_bytes);
+        // A report's own reason is a sentence and no label.
+        let known = |reason: &&str| SshError::REASONS.contains(reason) || INTERRUPTIONS.contains(reason);
+        if let (None, Some(reason)) = (&ended.report, ended.reason.as_deref().filter(known)) {
+            self.metrics.attempt_failures.get_or_create(&ByReason::new(reason)).inc();
+        }
+    }
+
+    /// Counts and logs that a person has to look.
+    pub(super) fn escalated(&self, stored: &Stored) {
+        let Some(escalated) = stored.incident.escalated else { return };
+        self.metrics.escalations.get_or_create(&ByReason::new(escalated.reason.as_str())).inc();
+        warn!(
+            incident = stored.id.0,
+            host = %stored.incident.host,
+            reason = escalated.reason.as_str(),
+            attempts = stored.incident.attempts,
+            last_outcome = stored.incident.last_outcome.map_or("none", |outcome| outcome.as_str()),
+            "incident escalated: a person has to look"
+        );
+    }
+}
+
+fn ended(swept: Result<Report, SshError>) -> Ended {
+    let at = Timestamp::now();
+    match swept {
+        Ok(report) => Ended {
+            outcome: report.outcome,
+            reason: report.reason.clone(),
+            freed_bytes: report.freed_bytes,
+            report: serde_json::to_string(&report).ok(),
+            at,
+        },
+        Err(error) => {
+            warn!(reason = error.reason(), %error, "no report");
+            without_report(error.outcome(), error.reason(), at)
+        }
+    }
+}
+
+fn tell_worker(worker: &WorkerReport) {
+    info!(
+        worker = worker.name,
+        verdict = worker.verdict.as_str(),
+        state = worker.state.map(|state| state.as_str()),
+        freed_bytes = worker.freed_bytes,
+        removed = worker.removed.len(),
+        kept = worker.kept.len(),
+        evidence = worker.evidence.first().map(|Evidence { detail, .. }| detail.as_str()),
+        "verdict"
+    );
+}
+
+/// From 0 up to 1. Spreads retries; nothing depends on its quality.
+fn jitter() -> f64 {
+    let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}

@@ -1,0 +1,119 @@
+//! What status, history, page and demo read.
+
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+
+use super::{
+    super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError},
+    rows::{corrupt, maybe_time, time_of},
+};
+use crate::domain::incident::IncidentId;
+
+pub(super) async fn incidents(
+    pool: &SqlitePool,
+    host: Option<&str>,
+    limit: u32,
+) -> Result<Vec<IncidentView>, JournalError> {
+    let found =
+        sqlx::query("SELECT * FROM incidents WHERE ?1 IS NULL OR host = ?1 ORDER BY id DESC LIMIT ?2")
+            .bind(host)
+            .bind(limit)
+            .fetch_all(pool)
+            .await?;
+    let mut views = Vec::with_capacity(found.len());
+    for row in &found {
+        let alerts = sqlx::query("SELECT * FROM alerts WHERE incident = ? ORDER BY received_at, fingerprint")
+            .bind(row.try_get::<i64, _>("id")?)
+            .fetch_all(pool)
+            .await?;
+        views.push(incident(row, alerts.iter().map(alert).collect::<Result<_, _>>()?)?);
+    }
+    Ok(views)
+}
+
+fn incident(row: &SqliteRow, alerts: Vec<AlertView>) -> Result<IncidentView, JournalError> {
+    Ok(IncidentView {
+        id: IncidentId(row.try_get("id")?),
+        host: row.try_get("host")?,
+        state: row.try_get("state")?,
+        urgency: row.try_get("urgency")?,
+        firing_since: maybe_time(row, "firing_since")?,
+        opened_at: time_of(row, "opened_at")?,
+        accepted_at: time_of(row, "accepted_at")?,
+        due_at: maybe_time(row, "due_at")?,
+        attempts: row.try_get("attempts")?,
+        last_outcome: row.try_get("last_outcome")?,
+        escalated_at: maybe_time(row, "escalated_at")?,
+        escalation: row.try_get("escalation")?,
+        closed_at: maybe_time(row, "closed_at")?,
+        close_reason: row.try_get("close_reason")?,
+        alerts,
+    })
+}
+
+fn alert(row: &SqliteRow) -> Result<AlertView, JournalError> {
+    Ok(AlertView {
+        fingerprint: row.try_get("fingerprint")?,
+        name: row.try_get("name")?,
+        urgency: row.try_get("urgency")?,
+        status: row.try_get("status")?,
+        starts_at: time_of(row, "starts_at")?,
+        ends_at: maybe_time(row, "ends_at")?,
+        received_at: time_of(row, "received_at")?,
+        last_seen: time_of(row, "last_seen")?,
+    })
+}
+
+pub(super) async fn attempts(
+    pool: &SqlitePool,
+    host: Option<&str>,
+    limit: u32,
+) -> Result<Vec<AttemptView>, JournalError> {
+    let found = sqlx::query(
+        "SELECT * FROM attempts WHERE ?1 IS NULL OR host = ?1 ORDER BY queued_at DESC, id DESC LIMIT ?2",
+    )
+    .bind(host)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    found.iter().map(attempt).collect()
+}
+
+fn attempt(row: &SqliteRow) -> Result<AttemptView, JournalError> {
+    let report: Option<&str> = row.try_get("report")?;
+    Ok(AttemptView {
+        id: row.try_get("id")?,
+        host: row.try_get("host")?,
+        incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
+        replay: row.try_get("replay")?,
+        trigger: row.try_get("trigger")?,
+        queued_at: time_of(row, "queued_at")?,
+        started_at: maybe_time(row, "started_at")?,
+        connected_at: maybe_time(row, "connected_at")?,
+        finished_at: maybe_time(row, "finished_at")?,
+        outcome: row.try_get("outcome")?,
+        reason: row.try_get("reason")?,
+        freed_bytes: row.try_get("freed_bytes")?,
+        report: report.map(serde_json::from_str).transpose().map_err(corrupt)?,
+    })
+}
+
+pub(super) async fn ignored(pool: &SqlitePool, limit: u32) -> Result<Vec<IgnoredView>, JournalError> {
+    let found = sqlx::query("SELECT * FROM ignored_alerts ORDER BY last_seen DESC LIMIT ?")
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    found
+        .iter()
+        .map(|row| {
+            Ok(IgnoredView {
+                fingerprint: row.try_get("fingerprint")?,
+                reason: row.try_get("reason")?,
+                name: row.try_get("name")?,
+                labels: serde_json::from_str(row.try_get("labels")?).map_err(corrupt)?,
+                first_seen: time_of(row, "first_seen")?,
+                last_seen: time_of(row, "last_seen")?,
+                times: row.try_get("times")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,220 @@
+//! At most one attempt a host in its period, and the exact instant at which the next is allowed.
+//!
+//! Time is monotonic and handed in as the time since the responder began, so that a clock that is
+//! set back or forth neither lets an attempt in early nor keeps one out for longer than a period.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos, state::StateStore};
+
+use crate::domain::{host::HostName, policy::Urgency};
+
+/// What lies before the responder's own beginning: attempts that the journal remembers.
+const BEFORE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The limiter of the whole fleet. Its keys are inventory hosts, so it cannot grow from outside.
+#[derive(Debug)]
+pub struct Limiter {
+    time: HandedIn,
+    ledger: Ledger,
+    warning: Keyed,
+    critical: Keyed,
+}
+
+type Keyed = RateLimiter<HostName, Cells, HandedIn, NoOpMiddleware<Nanos>>;
+
+/// What an attempt took from its host's period; given back where the attempt spent nothing.
+#[derive(Debug)]
+pub struct Spend {
+    host: HostName,
+    at: Nanos,
+    before: Option<Nanos>,
+}
+
+impl Limiter {
+    /// A limiter with one period for each urgency over the same attempts.
+    pub fn new(period: Duration, critical_period: Duration) -> Self {
+        let time = HandedIn::default();
+        let ledger = Ledger::default();
+        let keyed = |period: Duration| {
+            let period = period.clamp(Duration::from_nanos(1), BEFORE);
+            // Burst 1: "at most one in this time", which per_hour() and its kin do not mean.
+            let quota = Quota::with_period(period).expect("the period is not zero");
+            RateLimiter::new(quota, Cells { ledger: ledger.clone(), period: period.into() }, time.clone())
+        };
+        let (warning, critical) = (keyed(period), keyed(critical_period));
+        Self { time, ledger, warning, critical }
+    }
+
+    /// Remembers an attempt that began so long before the responder did.
+    pub fn seed(&self, host: HostName, ago: Duration) {
+        let at = Nanos::from(BEFORE.saturating_sub(ago));
+        let mut spent = self.ledger.lock();
+        let latest = spent.get(&host).map_or(at, |before| at.max(*before));
+        spent.insert(host, latest);
+    }
+
+    /// Takes the host's turn, or says how long it has to wait for it.
+    pub fn check(&self, host: &HostName, urgency: Urgency, since_start: Duration) -> Result<Spend, Duration> {
+        self.time.set(BEFORE + since_start);
+        let limiter = match urgency {
+            Urgency::Warning => &self.warning,
+            Urgency::Critical => &self.critical,
+        };
+        let before = self.ledger.lock().get(host).copied();
+        limiter
+            .check_key(host)
+            .map_err(|not_until| not_until.wait_time_from(clock::Clock::now(&self.time)))?;
+        Ok(Spend { host: host.clone(), at: clock::Clock::now(&self.time), before })
+    }
+
+    /// Notes an attempt that did not ask: a person's. It counts for those that come after it.
+    pub fn note(&self, host: &HostName, since_start: Duration) -> Spend {
+        let at = Nanos::from(BEFORE + since_start);
+        let before = self.ledger.lock().insert(host.clone(), at);
+        Spend { host: host.clone(), at, before }
+    }
+
+    /// Gives back what an attempt took that spent nothing, unless another has spent since.
+    pub fn give_back(&self, spend: &Spend) {
+        let mut spent = self.ledger.lock();
+        if spent.get(&spend.host) == Some(&spend.at) {
+            match spend.before {
+                Some(before) => spent.insert(spend.host.clone(), before),
+                None => spent.remove(&spend.host),
+            };
+        }
+    }
+}
+
+/// The clock that the limiters read: whatever was handed in last.
+#[derive(Debug, Clone, Default)]
+struct HandedIn(Arc<AtomicU64>);
+
+impl HandedIn {
+    fn set(&self, now: Duration) {
+        self.0.store(Nanos::from(now).as_u64(), Ordering::Release);
+    }
+}
+
+impl clock::Clock for HandedIn {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(self.0.load(Ordering::Acquire))
+    }
+}
+
+/// When each host's period was last spent.
+#[derive(Debug, Clone, Default)]
+struct Ledger(Arc<Mutex<HashMap<HostName, Nanos>>>);
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, HashMap<HostName, Nanos>> {
+        // A plain map is whole after every statement, whoever panicked beside it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One limiter's view of the ledger. Governor keeps the instant at which a host is free again; kept
+/// as the instant of the spending, one ledger serves both periods.
+#[derive(Debug)]
+struct Cells {
+    ledger: Ledger,
+    period: Nanos,
+}
+
+impl StateStore for Cells {
+    type Key = HostName;
+
+    fn measure_and_replace<T, F, E>(&self, host: &HostName, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut spent = self.ledger.lock();
+        let free_at = spent.get(host).map(|at| *at + self.period);
+        let (decision, next_free_at) = decide(free_at)?;
+        spent.insert(host.clone(), next_free_at.saturating_sub(self.period));
+        Ok(decision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limiter() -> Limiter {
+        Limiter::new(600 * SECOND, 120 * SECOND)
+    }
+
+    fn host() -> HostName {
+        "ray-80".parse().unwrap()
+    }
+
+    #[test]
+    fn the_wait_is_exact_for_each_urgency() {
+        let limiter = limiter();
+        assert!(limiter.check(&host(), Urgency::Warning, SECOND).is_ok());
+        assert_eq!(limiter.check(&host(), Urgency::Warning, 11 * SECOND).unwrap_err(), 590 * SECOND);
+        assert_eq!(limiter.check(&host(), Urgency::Critical, 11 * SECOND).unwrap_err(), 110 * SECOND);
+        assert!(limiter.check(&host(), Urgency::Critical, 121 * SECOND).is_ok());
+        // The critical attempt spent the warning's period as well.
+        assert_eq!(limiter.check(&host(), Urgency::Warning, 601 * SECOND).unwrap_err(), 120 * SECOND);
+        assert!(limiter.check(&"ray-81".parse().unwrap(), Urgency::Warning, 601 * SECOND).is_ok());
+    }
+
+    #[test]
+    fn what_the_journal_remembers_still_limits_and_never_for_longer_than_a_period() {
+        let limiter = limiter();
+        limiter.seed(host(), 400 * SECOND);
+        limiter.seed(host(), 900 * SECOND);
+        assert_eq!(limiter.check(&host(), Urgency::Warning, Duration::ZERO).unwrap_err(), 200 * SECOND);
+        limiter.seed(host(), Duration::ZERO);
+        assert_eq!(limiter.check(&host(), Urgency::Warning, Duration::ZERO).unwrap_err(), 600 * SECOND);
+    }
+
+    #[test]
+    fn an_attempt_that_spent_nothing_gives_its_turn_back() {
+        let limiter = limiter();
+        let spend = limiter.check(&host(), Urgency::Warning, SECOND).unwrap();
+        limiter.give_back(&spend);
+        let spend = limiter.check(&host(), Urgency::Warning, 2 * SECOND).unwrap();
+        limiter.note(&host(), 3 * SECOND);
+        limiter.give_back(&spend);
+        assert_eq!(limiter.check(&host(), Urgency::Warning, 3 * SECOND).unwrap_err(), 600 * SECOND);
+    }
+
+    proptest! {
+        #[test]
+        fn two_attempts_are_never_closer_than_their_period(
+            steps in prop::collection::vec((0..400u64, any::<bool>(), any::<bool>()), 1..80)
+        ) {
+            let limiter = limiter();
+            let (mut now, mut last) = (Duration::ZERO, None::<Duration>);
+            for (pause, critical, spends) in steps {
+                now += pause * SECOND;
+                let (urgency, period) =
+                    if critical { (Urgency::Critical, 120 * SECOND) } else { (Urgency::Warning, 600 * SECOND) };
+                let allowed_at = last.map_or(now, |last| now.max(last + period));
+                match limiter.check(&host(), urgency, now) {
+                    Ok(spend) => {
+                        prop_assert_eq!(allowed_at, now);
+                        if spends { last = Some(now) } else { limiter.give_back(&spend) }
+                    }
+                    Err(wait) => prop_assert_eq!(now + wait, allowed_at),
+                }
+            }
+        }
+    }
+}

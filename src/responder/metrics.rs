@@ -1,0 +1,216 @@
+//! What Prometheus is told of the responder. Series are bounded by inventory and policies; no label
+//! from outside becomes one.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+
+use super::ssh::SshError;
+use crate::domain::{
+    alert::AlertStatus,
+    attempt::Outcome,
+    decision::Ignored,
+    host::HostName,
+    incident::{Closed, Escalation},
+    policy::Policies,
+};
+
+/// A label set of one label.
+macro_rules! label {
+    ($($type:ident { $($name:ident),+ })+) => { $(
+        /// The labels of a series.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+        pub struct $type { $(
+            #[allow(missing_docs)]
+            pub $name: String,
+        )+ }
+
+        impl $type {
+            /// The labels of one series.
+            pub fn new($($name: impl ToString),+) -> Self {
+                Self { $($name: $name.to_string()),+ }
+            }
+        }
+    )+ };
+}
+
+label! {
+    ByHost { host }
+    ByHostOutcome { host, outcome }
+    ByReason { reason }
+    ByResult { result }
+    ByOperation { operation }
+    ByAlert { alert, status }
+}
+
+/// Every metric of the responder.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Notifications by what became of them.
+    pub notifications: Family<ByResult, Counter>,
+    /// Alerts that belong to a host, by name and status.
+    pub alerts: Family<ByAlert, Counter>,
+    /// Alerts about which nothing was done.
+    pub alerts_ignored: Family<ByReason, Counter>,
+    /// Alerts that the sender cut off.
+    pub alerts_truncated: Counter,
+    /// Incidents opened.
+    pub incidents_opened: Counter,
+    /// Incidents closed.
+    pub incidents_closed: Family<ByReason, Counter>,
+    /// Whether a host has an open incident.
+    pub incident_open: Family<ByHost, Gauge>,
+    /// Whether a host's open incident waits for a person.
+    pub incident_escalated: Family<ByHost, Gauge>,
+    /// Escalations.
+    pub escalations: Family<ByReason, Counter>,
+    /// Attempts that ended.
+    pub attempts: Family<ByHostOutcome, Counter>,
+    /// Attempts without a report.
+    pub attempt_failures: Family<ByReason, Counter>,
+    /// Attempts under way.
+    pub attempts_running: Gauge,
+    /// Attempts that the limiter put off.
+    pub attempts_deferred: Counter,
+    /// Bytes freed.
+    pub freed: Family<ByHost, Counter>,
+    /// From a notification's arrival to its being on disk.
+    pub accept_duration: Histogram,
+    /// From an attempt's begin to its connection.
+    pub connect_duration: Histogram,
+    /// From an attempt's begin to its end.
+    pub attempt_duration: Histogram,
+    /// From an alert's start to space being freed.
+    pub alert_to_freed: Histogram,
+    /// From an alert's start to its incident's end.
+    pub alert_to_resolved: Histogram,
+    /// Times that the journal failed.
+    pub journal_errors: Family<ByOperation, Counter>,
+    /// When the responder began.
+    pub start_time: Gauge<f64, AtomicU64>,
+}
+
+const QUICK: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const SLOW: [f64; 12] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 660.0];
+const LONG: [f64; 10] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0];
+
+/// What may become of a notification.
+pub const NOTIFICATION_RESULTS: [&str; 5] =
+    ["accepted", "malformed", "too_large", "unauthorized", "unavailable"];
+
+/// What may fail in the journal.
+pub const JOURNAL_OPERATIONS: [&str; 4] = ["accept", "claim", "finish", "read"];
+
+impl Metrics {
+    /// Every metric at zero for every host and policy.
+    pub fn new<'h>(hosts: impl IntoIterator<Item = &'h HostName>, policies: &Policies) -> Self {
+        let mut metrics = Self::registered();
+        metrics.start_at_zero(hosts, policies);
+        let version = vec![("version", env!("CARGO_PKG_VERSION"))];
+        metrics.registry.register("raysweep_build", "The version that runs", Info::new(version));
+        metrics
+    }
+
+    #[rustfmt::skip]
+    fn registered() -> Self {
+        let mut registry = Registry::default();
+        macro_rules! register {
+            ($name:literal, $help:literal, $metric:expr) => {{
+                let metric = $metric;
+                registry.register(concat!("raysweep_", $name), $help, metric.clone());
+                metric
+            }};
+            ($name:literal, $help:literal, $unit:ident, $metric:expr) => {{
+                let metric = $metric;
+                registry.register_with_unit(concat!("raysweep_", $name), $help, Unit::$unit, metric.clone());
+                metric
+            }};
+        }
+        Self {
+            notifications: register!("notifications", "Notifications by what became of them", Family::default()),
+            alerts: register!("alerts", "Alerts received that belong to a host of the inventory", Family::default()),
+            alerts_ignored: register!("alerts_ignored", "Alerts about which nothing was done", Family::default()),
+            alerts_truncated: register!("alerts_truncated", "Alerts that the sender cut off and will not send again", Counter::default()),
+            incidents_opened: register!("incidents_opened", "Incidents opened", Counter::default()),
+            incidents_closed: register!("incidents_closed", "Incidents closed", Family::default()),
+            incident_open: register!("incident_open", "Whether the host has an open incident", Family::default()),
+            incident_escalated: register!("incident_escalated", "Whether the host's open incident waits for a person", Family::default()),
+            escalations: register!("escalations", "Incidents handed to a person", Family::default()),
+            attempts: register!("attempts", "Attempts that ended", Family::default()),
+            attempt_failures: register!("attempt_failures", "Attempts that ended without a report", Family::default()),
+            attempts_running: register!("attempts_running", "Attempts under way", Gauge::default()),
+            attempts_deferred: register!("attempts_deferred", "Attempts that the limiter put off", Counter::default()),
+            freed: register!("freed", "Bytes that sweeps freed, as the hosts report", Bytes, Family::default()),
+            accept_duration: register!("accept_duration", "From a notification's arrival to its being on disk", Seconds, Histogram::new(QUICK)),
+            connect_duration: register!("connect_duration", "From an attempt's begin to its connection", Seconds, Histogram::new(SLOW)),
+            attempt_duration: register!("attempt_duration", "From an attempt's begin to its end", Seconds, Histogram::new(SLOW)),
+            alert_to_freed: register!("alert_to_freed", "From an alert's start to space being freed", Seconds, Histogram::new(LONG)),
+            alert_to_resolved: register!("alert_to_resolved", "From an alert's start to its incident's end", Seconds, Histogram::new(LONG)),
+            journal_errors: register!("journal_errors", "Times that the journal failed", Family::default()),
+            start_time: register!("start_time", "When the responder began, in Unix time", Seconds, Gauge::default()),
+            registry,
+        }
+    }
+
+    /// A rate over a counter that appears with its first increment misses that increment.
+    fn start_at_zero<'h>(&self, hosts: impl IntoIterator<Item = &'h HostName>, policies: &Policies) {
+        for result in NOTIFICATION_RESULTS {
+            drop(self.notifications.get_or_create(&ByResult::new(result)));
+        }
+        for (alert, _) in policies.iter() {
+            for status in [AlertStatus::Firing, AlertStatus::Resolved] {
+                drop(self.alerts.get_or_create(&ByAlert::new(alert, status.as_str())));
+            }
+        }
+        for host in hosts {
+            drop(self.incident_open.get_or_create(&ByHost::new(host)));
+            drop(self.incident_escalated.get_or_create(&ByHost::new(host)));
+            drop(self.freed.get_or_create(&ByHost::new(host)));
+            for outcome in Outcome::ALL {
+                drop(self.attempts.get_or_create(&ByHostOutcome::new(host, outcome.as_str())));
+            }
+        }
+        let by_reason = |family: &Family<ByReason, Counter>, reasons: &[&str]| {
+            for reason in reasons {
+                drop(family.get_or_create(&ByReason::new(reason)));
+            }
+        };
+        by_reason(&self.alerts_ignored, &Ignored::ALL.map(Ignored::reason));
+        by_reason(&self.incidents_closed, &Closed::ALL.map(Closed::as_str));
+        by_reason(&self.escalations, &Escalation::ALL.map(Escalation::as_str));
+        by_reason(&self.attempt_failures, &SshError::REASONS);
+        by_reason(&self.attempt_failures, &super::dispatcher::INTERRUPTIONS);
+        for operation in JOURNAL_OPERATIONS {
+            drop(self.journal_errors.get_or_create(&ByOperation::new(operation)));
+        }
+    }
+
+    /// Which hosts have an open incident now, and which of these wait for a person.
+    pub fn set_open(&self, inventory: &[HostName], open: &[(HostName, bool)]) {
+        for host in inventory {
+            let found = open.iter().find(|(name, _)| name == host);
+            let labels = ByHost::new(host);
+            self.incident_open.get_or_create(&labels).set(found.is_some().into());
+            self.incident_escalated
+                .get_or_create(&labels)
+                .set(found.is_some_and(|(_, person)| *person).into());
+        }
+    }
+
+    /// Counts a failure of the journal.
+    pub fn journal_failed(&self, operation: &str) {
+        self.journal_errors.get_or_create(&ByOperation::new(operation)).inc();
+    }
+
+    /// The text that Prometheus reads.
+    pub fn encoded(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
