@@ -84,11 +84,11 @@ impl Limiter {
 
     /// Gives back what an attempt took that spent nothing, unless another has spent since.
     pub fn give_back(&self, spend: &Spend) {
-        let mut spent = self.ledger.lock();
-        if spent.get(&spend.host) == Some(&spend.at) {
+        let mut ledger = self.ledger.lock();
+        if ledger.get(&spend.host) == Some(&spend.at) {
             match spend.before {
-                Some(before) => spent.insert(spend.host.clone(), before),
-                None => spent.remove(&spend.host),
+                Some(before) => ledger.insert(spend.host.clone(), before),
+                None => ledger.remove(&spend.host),
             };
         }
     }
@@ -203,7 +203,7 @@ mod tests {
             let limiter = limiter();
             let (mut now, mut last) = (Duration::ZERO, None::<Duration>);
             for (pause, critical, spends) in steps {
-                now += pause * SECOND;
+                now += Duration::from_secs(pause);
                 let (urgency, period) =
                     if critical { (Urgency::Critical, 120 * SECOND) } else { (Urgency::Warning, 600 * SECOND) };
                 let allowed_at = last.map_or(now, |last| now.max(last + period));

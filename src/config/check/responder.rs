@@ -63,13 +63,25 @@ fn check_token_file(key: &str, file: &Path, problems: &mut Problems) {
 }
 
 fn check_timing(timing: &Timing, problems: &mut Problems) {
-    let Timing { period, critical_period, recheck, decay, escalate_after, expiry, history, stop_grace } =
-        timing;
+    let Timing {
+        period,
+        critical_period,
+        recheck,
+        decay,
+        backoff_first,
+        backoff_most,
+        escalate_after,
+        expiry,
+        history,
+        stop_grace,
+    } = timing;
     for (key, span) in [
         ("timing.period", period),
         ("timing.critical_period", critical_period),
         ("timing.recheck", recheck),
         ("timing.decay", decay),
+        ("timing.backoff_first", backoff_first),
+        ("timing.backoff_most", backoff_most),
         ("timing.escalate_after", escalate_after),
         ("timing.expiry", expiry),
         ("timing.history", history),
