@@ -15,6 +15,7 @@ pub mod measure;
 pub(crate) mod processes;
 pub(crate) mod prune;
 pub(crate) mod record;
+pub(crate) mod sharing;
 pub(crate) mod signs;
 pub mod sweep;
 pub(crate) mod temp_root;

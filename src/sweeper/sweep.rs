@@ -21,6 +21,7 @@ use super::{
     lock::Lock,
     processes::Snapshot,
     prune, record,
+    sharing::Place,
     temp_root::{self, Findings, Orders},
 };
 use crate::{
@@ -87,6 +88,7 @@ struct Sweep<'a> {
 struct Root {
     inside: Inside,
     usage: Usage,
+    place: Place,
     /// Indexes into the workers.
     members: Vec<usize>,
     sessions: PathBuf,
@@ -138,6 +140,7 @@ impl Sweep<'_> {
         let mut reports: Vec<WorkerReport> =
             discovery.workers.iter().map(|worker| blank(&worker.name, worker.runtime)).collect();
         let mut roots = self.enter(&discovery.workers, &mut reports);
+        spare_what_strangers_share(&mut roots, &discovery.workers, &mut reports);
         self.set_aside_what_is_small(&mut roots, &mut reports);
         let judged = Judged::by_one_window(self.settings, &discovery.workers, &roots, runtime);
         judged.tell(&mut reports);
@@ -157,6 +160,15 @@ impl Sweep<'_> {
         let mut roots: Vec<Root> = vec![];
         for (index, worker) in workers.iter().enumerate() {
             for temp_root in &worker.temp_roots {
+                let place = match Place::of(worker, &temp_root.path) {
+                    Ok(Some(place)) => place,
+                    // A variable may name a folder that nobody has made.
+                    Ok(None) => continue,
+                    Err(error) => {
+                        reports[index].errors.push(format!("{}: {error}", temp_root.path.display()));
+                        continue;
+                    }
+                };
                 let entered = Inside::enter(worker, &temp_root.path, self.remaining())
                     .and_then(|mut inside| inside.usage().map(|usage| (inside, usage)));
                 let (inside, usage) = match entered {
@@ -181,6 +193,7 @@ impl Sweep<'_> {
                     None => roots.push(Root {
                         inside,
                         usage,
+                        place,
                         members: vec![index],
                         sessions: temp_root.sessions.clone(),
                         leftovers: temp_root.leftovers,
@@ -245,6 +258,24 @@ impl Sweep<'_> {
 
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What somebody who is not judged may hold by name alone stays.
+fn spare_what_strangers_share(roots: &mut [Root], workers: &[Worker], reports: &mut [WorkerReport]) {
+    let processes = Snapshot::read();
+    for root in roots.iter_mut().filter(|root| root.leftovers) {
+        let members: Vec<&Worker> = root.members.iter().map(|index| &workers[*index]).collect();
+        let stranger = match &processes {
+            Ok(processes) => root.place.stranger(&members, processes).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let Some(why) = stranger.unwrap_or_else(Some) else { continue };
+        root.leftovers = false;
+        for index in &root.members {
+            reports[*index].note =
+                Some(format!("its temp root is not its alone, so only dead sessions may go: {why}"));
+        }
     }
 }
 

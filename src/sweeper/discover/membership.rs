@@ -1,6 +1,6 @@
 //! Which processes belong to a worker: whoever shares its mounts, its pids or its cgroup.
 
-use super::{Runtime, Worker};
+use super::Worker;
 use crate::sweeper::{
     FileId,
     processes::{Process, Snapshot},
@@ -110,9 +110,4 @@ pub(super) fn why_refused(init: &Process, membership: &Membership, snapshot: &Sn
         return Some("it shares the host's mount namespace".to_owned());
     }
     None
-}
-
-/// Whether a worker's processes are told from the host's by nothing.
-pub(crate) fn is_bare(worker: &Worker) -> bool {
-    worker.runtime == Runtime::Bare
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     time::{Duration, Instant},
 };
 
@@ -115,12 +114,12 @@ impl Judged {
         })
     }
 
-    /// Pids that are alive in these workers, as they number them themselves (`NSpid`, the innermost).
+    /// Pids that are alive in these workers, as they number them themselves.
     pub(super) fn pids_inside(&self, workers: &[Worker], members: &[usize]) -> BTreeSet<i32> {
         let namespaces: BTreeSet<_> = members.iter().map(|index| workers[*index].pid_namespace).collect();
         let processes =
             self.after.processes.iter().filter(|process| namespaces.contains(&process.namespaces.pid));
-        processes.filter_map(|process| innermost_pid(process.id.pid)).collect()
+        processes.map(|process| process.inner_pid).collect()
     }
 }
 
@@ -155,10 +154,4 @@ fn both(one: Jobs, other: Jobs) -> Jobs {
         }
         (Jobs::Unknown(reason), _) | (_, Jobs::Unknown(reason)) => Jobs::Unknown(reason),
     }
-}
-
-fn innermost_pid(pid: i32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    line.split_whitespace().next_back()?.parse().ok()
 }

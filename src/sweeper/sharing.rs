@@ -1,0 +1,205 @@
+//! Whose a temp root is: whether anybody but the workers that were judged can reach it.
+//!
+//! A `/tmp` that is a bind mount of the host's own, or a volume that another container has as well, may
+//! hold what a stranger holds by nothing but its name. Nobody judges strangers, so nothing of that kind
+//! goes there; dead sessions are told by every process of the host and still do.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags, open, openat2},
+    io::Errno,
+};
+
+use super::{FileId, discover::Worker, processes::Snapshot};
+
+/// Folders of the host that are everybody's, whoever bind-mounts them.
+const EVERYBODYS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// Where a folder lies: its file system, and its path in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `major:minor`, as mountinfo writes it.
+    device: String,
+    path: PathBuf,
+    id: FileId,
+}
+
+impl Place {
+    /// Where a worker's folder lies; `None` if there is no such folder.
+    pub(crate) fn of(worker: &Worker, folder: &Path) -> io::Result<Option<Self>> {
+        let pid = worker.init.pid;
+        let path_only = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = open(format!("/proc/{pid}/root"), path_only, Mode::empty())?;
+        let rules = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let found = match openat2(&root, folder, path_only, Mode::empty(), rules) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mount = mount_of(&found)?;
+        let mounts = mounts_of(pid)?;
+        let mount = mounts.iter().find(|known| known.id == mount).ok_or(io::ErrorKind::NotFound)?;
+        let real = fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+        let below = real.strip_prefix(&mount.point).map_err(io::Error::other)?;
+        let metadata = fs::metadata(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+        Ok(Some(Self {
+            device: mount.device.clone(),
+            path: mount.root.join(below),
+            id: FileId { dev: metadata.dev(), ino: metadata.ino() },
+        }))
+    }
+
+    /// A stranger that can write to this folder, in words; `None` if there is none.
+    pub(crate) fn stranger(&self, members: &[&Worker], processes: &Snapshot) -> io::Result<Option<String>> {
+        for folder in EVERYBODYS {
+            let is_it = fs::metadata(folder)
+                .is_ok_and(|found| (FileId { dev: found.dev(), ino: found.ino() }) == self.id);
+            if is_it
+                && !members
+                    .iter()
+                    .all(|member| processes.is_host(|host| host.mount == member.mount_namespace))
+            {
+                return Ok(Some(format!("it is the host's own {folder}")));
+            }
+        }
+        let mut others = BTreeMap::new();
+        for process in &processes.processes {
+            let mount = process.namespaces.mount;
+            let judged = members.iter().any(|member| member.mount_namespace == mount);
+            // The host reaches every volume by some path; as temporary folders it has its own.
+            if !judged && !processes.is_host(|host| host.mount == mount) {
+                others.entry(mount).or_insert(process.id.pid);
+            }
+        }
+        let host = root_mount(&mounts_of(1)?);
+        for pid in others.into_values() {
+            match mounts_of(pid) {
+                // A service with mounts of its own is the host all the same.
+                Ok(mounts) if root_mount(&mounts) == host => {}
+                Ok(mounts) if mounts.iter().any(|mount| self.is_reached_by(mount)) => {
+                    return Ok(Some(format!(
+                        "process {pid}, which is not of this worker, has it mounted too"
+                    )));
+                }
+                Ok(_) => {}
+                // It ended meanwhile, and with it its mounts.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_reached_by(&self, mount: &Mount) -> bool {
+        let overlaps = self.path.starts_with(&mount.root) || mount.root.starts_with(&self.path);
+        mount.device == self.device && !mount.read_only && overlaps
+    }
+}
+
+/// One line of mountinfo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    id: u64,
+    device: String,
+    /// The folder of the file system that is mounted.
+    root: PathBuf,
+    point: PathBuf,
+    read_only: bool,
+}
+
+/// What is mounted on `/`, the last of them on top.
+fn root_mount(mounts: &[Mount]) -> Option<(String, PathBuf)> {
+    let root = mounts.iter().rev().find(|mount| mount.point == Path::new("/"))?;
+    Some((root.device.clone(), root.root.clone()))
+}
+
+fn mounts_of(pid: i32) -> io::Result<Vec<Mount>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/mountinfo"))?;
+    text.lines()
+        .map(|line| mount(line).ok_or_else(|| io::Error::other(format!("not a line of mountinfo: {line:?}"))))
+        .collect()
+}
+
+/// `36 35 98:0 /mnt1 /mnt/parent rw,noatime master:1 - ext3 /dev/root rw`.
+fn mount(line: &str) -> Option<Mount> {
+    let fields: Vec<&str> = line.split(' ').collect();
+    let [id, _parent, device, root, point, options, ..] = fields.as_slice() else { return None };
+    Some(Mount {
+        id: id.parse().ok()?,
+        device: (*device).to_owned(),
+        root: unescaped(root),
+        point: unescaped(point),
+        read_only: options.split(',').any(|option| option == "ro"),
+    })
+}
+
+/// mountinfo writes what would break its lines in three octal digits.
+fn unescaped(text: &str) -> PathBuf {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (octal, plain)| text.replace(octal, plain))
+        .into()
+}
+
+/// The number of the mount that an open file lies in.
+fn mount_of(file: impl AsFd) -> io::Result<u64> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd()))?;
+    let number = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    number.and_then(|number| number.trim().parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(device: &str, path: &str) -> Place {
+        Place { device: device.to_owned(), path: path.into(), id: FileId { dev: 0, ino: 0 } }
+    }
+
+    fn line(device: &str, root: &str, options: &str) -> Mount {
+        mount(&format!("36 35 {device} {root} /x {options} master:1 - ext4 /dev/vda rw")).unwrap()
+    }
+
+    #[test]
+    fn a_volume_is_shared_with_whoever_can_write_to_it() {
+        let volume = place("8:1", "/var/lib/docker/volumes/v/_data");
+        for (device, root, options, reached) in [
+            ("8:1", "/var/lib/docker/volumes/v/_data", "rw,relatime", true),
+            ("8:1", "/", "rw", true),
+            ("8:1", "/var/lib/docker/volumes/v/_data/ray", "rw", true),
+            ("8:1", "/", "ro,relatime", false),
+            ("8:1", "/var/lib/docker/volumes/other/_data", "rw", false),
+            ("8:2", "/", "rw", false),
+        ] {
+            assert_eq!(
+                volume.is_reached_by(&line(device, root, options)),
+                reached,
+                "{device} {root} {options}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_with_a_space_survives_mountinfo() {
+        assert_eq!(line("8:1", "/a\\040b", "rw").root, Path::new("/a b"));
+        assert_eq!(mount("36 35"), None);
+    }
+
+    #[test]
+    fn our_own_temporary_folder_has_a_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mounts = mounts_of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let file = fs::File::open(folder.path()).unwrap();
+        let number = mount_of(&file).unwrap();
+        assert!(mounts.iter().any(|mount| mount.id == number));
+    }
+}
