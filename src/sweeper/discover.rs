@@ -313,3 +313,6 @@ impl Discovery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

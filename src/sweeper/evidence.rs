@@ -147,3 +147,6 @@ fn shown(text: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,3 +162,6 @@ fn is_address(address: &str) -> bool {
     let is_port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     host.len() <= 255 && (is_name || is_ipv6) && is_port
 }
+
+#[cfg(test)]
+mod tests;

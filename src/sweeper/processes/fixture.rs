@@ -1,0 +1,100 @@
+//! Processes as tests write them down.
+
+use std::path::PathBuf;
+
+use super::{Namespaces, Process, Snapshot};
+use crate::sweeper::{FileId, ProcessId};
+
+/// The id of the container that fixtures are in.
+pub(crate) const CONTAINER: &str = "2e1163d20a8ac96a51559eeec68041981c359970403d1275ff374245e7db926c";
+
+/// Namespaces by a number; 0 is the host's. The user namespace is the host's.
+pub(crate) fn namespaces(number: u64) -> Namespaces {
+    let id = |kind: u64| FileId { dev: 4, ino: 4_026_531_000 + kind * 100 + number };
+    Namespaces { mount: id(1), pid: id(2), user: FileId { dev: 4, ino: 4_026_531_837 } }
+}
+
+/// A process of the container, in namespaces 1.
+pub(crate) fn process(pid: i32, parent: i32, exe: &str, arguments: &[&str]) -> Process {
+    Process {
+        id: ProcessId { pid, start_ticks: 1000 },
+        inner_pid: pid,
+        parent,
+        arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        exe: Some(exe.into()),
+        user_id: 0,
+        group_id: 0,
+        cpu_ticks: 0,
+        children_cpu_ticks: 0,
+        namespaces: namespaces(1),
+        cgroup: format!("2:cpuacct:/docker/{CONTAINER}\n0::/system.slice/containerd.service\n"),
+        open: vec![],
+        stdin: None,
+    }
+}
+
+impl Process {
+    pub(crate) fn with_open(mut self, path: &str) -> Self {
+        self.open.push(PathBuf::from(path));
+        self
+    }
+
+    pub(crate) fn with_stdin(mut self, path: &str) -> Self {
+        self.stdin = Some(path.into());
+        self
+    }
+
+    pub(crate) fn with_cpu(mut self, ticks: u64) -> Self {
+        self.cpu_ticks = ticks;
+        self
+    }
+
+    pub(crate) fn with_children_cpu(mut self, ticks: u64) -> Self {
+        self.children_cpu_ticks = ticks;
+        self
+    }
+
+    pub(crate) fn in_namespaces(mut self, namespaces: Namespaces) -> Self {
+        self.namespaces = namespaces;
+        self
+    }
+
+    pub(crate) fn in_cgroup(mut self, cgroup: &str) -> Self {
+        cgroup.clone_into(&mut self.cgroup);
+        self
+    }
+
+    pub(crate) fn of_user(mut self, user_id: u32) -> Self {
+        self.user_id = user_id;
+        self
+    }
+}
+
+/// The host's first process, in namespaces 0.
+pub(crate) fn host_init() -> Process {
+    process(1, 0, "/usr/lib/systemd/systemd", &["/sbin/init"])
+        .in_namespaces(namespaces(0))
+        .in_cgroup("0::/\n")
+}
+
+/// A raylet with the arguments of a real one (Ray 2.40.0), as many of them as are read.
+pub(crate) fn raylet(pid: i32, parent: i32) -> Process {
+    process(
+        pid,
+        parent,
+        "/usr/lib/ray/core/src/ray/raylet/raylet",
+        &[
+            "/usr/lib/ray/core/src/ray/raylet/raylet",
+            "--raylet_socket_name=/tmp/ray/session_2026-01-05_12-00-00_442748_1/sockets/raylet",
+            "--python_worker_command=/usr/bin/python3 /usr/lib/ray/_private/workers/setup_worker.py --gcs-address=no",
+            "--temp_dir=/tmp/ray",
+            "--session_dir=/tmp/ray/session_2026-01-05_12-00-00_442748_1",
+            "--gcs-address=10.0.0.80:6379",
+        ],
+    )
+}
+
+pub(crate) fn snapshot(processes: impl IntoIterator<Item = Process>) -> Snapshot {
+    let processes = std::iter::once(host_init()).chain(processes).collect();
+    Snapshot { processes, unreadable: vec![], own: Some(namespaces(0)) }
+}
