@@ -9,8 +9,9 @@ use bytesize::ByteSize;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle, presets};
 
 use crate::domain::{
+    attempt::Mode,
     evidence::Evidence,
-    report::{Kept, PruneReport, Removed, Report, WorkerReport},
+    report::{Kept, PruneReport, Removed, Report, Verdict, WorkerReport},
 };
 
 /// The width where the terminal does not tell its own.
@@ -23,7 +24,9 @@ const RULED_HEADER: TableStyle = presets::NOTHING.header_separator(LineStyle::ne
 pub(super) fn for_terminal(report: &Report, width: Option<u16>) -> String {
     let mut text = format!("{}\n", summary(report));
     if !report.workers.is_empty() {
-        let _ = writeln!(text, "{}", workers(report, width.unwrap_or(WIDTH)));
+        for line in workers(report, width.unwrap_or(WIDTH)).lines() {
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
     }
     for worker in &report.workers {
         let _ = writeln!(text, "\n{}", plain(&worker.name));
@@ -91,7 +94,7 @@ fn summary(report: &Report) -> String {
 }
 
 fn changes_nothing(report: &Report) -> bool {
-    report.dry_run || report.mode == crate::domain::attempt::Mode::Observe
+    report.dry_run || report.mode == Mode::Observe
 }
 
 fn workers(report: &Report, width: u16) -> Table {
@@ -121,15 +124,12 @@ fn workers(report: &Report, width: u16) -> Table {
 
 /// Why a worker's verdict is what it is: what was seen, what went, what stayed, what failed.
 fn reasons(worker: &WorkerReport) -> impl Iterator<Item = String> {
+    let note = worker.note.iter().map(|note| format!("note     {}", plain(note)));
     let evidence = worker.evidence.iter().map(|Evidence { kind, pid, detail }| {
         format!("because  {}{}: {}", kind.as_str(), of_process(*pid), plain(detail))
     });
     let removed = worker.removed.iter().map(|Removed { class, path, bytes, files }| {
-        let verb = if worker.verdict == crate::domain::report::Verdict::WouldClean {
-            "would go"
-        } else {
-            "removed "
-        };
+        let verb = if worker.verdict == Verdict::WouldClean { "would go" } else { "removed " };
         format!("{verb} {} ({}, {}, {files} files)", plain(path), class.as_str(), size(*bytes))
     });
     let kept = worker.kept.iter().map(|Kept { class, path, bytes, why, detail, pid }| {
@@ -139,7 +139,7 @@ fn reasons(worker: &WorkerReport) -> impl Iterator<Item = String> {
     });
     let errors = worker.errors.iter().map(|error| format!("error    {}", plain(error)));
     let cut = (worker.cut > 0).then(|| format!("{} more entries are left out", worker.cut));
-    evidence.chain(removed).chain(kept).chain(errors).chain(cut)
+    note.chain(evidence).chain(removed).chain(kept).chain(errors).chain(cut)
 }
 
 fn pruned(prune: &PruneReport) -> String {

@@ -96,9 +96,16 @@ pub fn load<T: DeserializeOwned>(path: &Path, overrides: Overrides) -> Result<T,
         .build()
         .and_then(|config| config.collect())
         .map_err(|error| ConfigError::Syntax { path: path.to_owned(), message: message::syntax(&error) })?;
-    let merged = plain(merged.into_iter(), "").map_err(invalid)?;
-    serde_path_to_error::deserialize(merged)
-        .map_err(|error| invalid(message::shape(&error.path().to_string(), &error.into_inner())))
+    let mut from_variables = vec![];
+    let merged = plain(merged, "", &mut from_variables).map_err(invalid)?;
+    serde_path_to_error::deserialize(merged).map_err(|error| {
+        let path = error.path().to_string();
+        let mut problem = message::shape(&path, &error.into_inner());
+        if from_variables.contains(&path) {
+            problem.message.push_str(" (a variable of the environment sets it)");
+        }
+        invalid(problem)
+    })
 }
 
 /// What config-rs says a variable's value comes from.
@@ -106,15 +113,19 @@ const FROM_ENVIRONMENT: &str = "the environment";
 
 /// The same values without config-rs' readiness to convert. A variable is read as YAML, as if it
 /// stood in the file: `2222` is a number there, `10m` a text.
-fn plain(table: impl Iterator<Item = (String, Value)>, parent: &str) -> Result<Json, Problem> {
-    let entries = table.map(|(key, value)| {
+fn plain(
+    table: impl IntoIterator<Item = (String, Value)>,
+    parent: &str,
+    from_variables: &mut Vec<String>,
+) -> Result<Json, Problem> {
+    let entries = table.into_iter().map(|(key, value)| {
         let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
-        Ok((key, plain_value(value, &path)?))
+        Ok((key, plain_value(value, &path, from_variables)?))
     });
     entries.collect::<Result<_, _>>().map(Json::Object)
 }
 
-fn plain_value(value: Value, path: &str) -> Result<Json, Problem> {
+fn plain_value(value: Value, path: &str, from_variables: &mut Vec<String>) -> Result<Json, Problem> {
     let from_environment = value.origin() == Some(FROM_ENVIRONMENT);
     Ok(match value.kind {
         ValueKind::Nil => Json::Null,
@@ -125,18 +136,22 @@ fn plain_value(value: Value, path: &str) -> Result<Json, Problem> {
         // YAML gives no wider numbers than these; as texts they fit nowhere and are named.
         ValueKind::I128(value) => value.to_string().into(),
         ValueKind::U128(value) => value.to_string().into(),
-        ValueKind::String(text) if from_environment => as_in_the_file(text, path)?,
+        ValueKind::String(text) if from_environment => {
+            from_variables.push(path.to_owned());
+            as_in_the_file(&text, path)?
+        }
         ValueKind::String(text) => text.into(),
         ValueKind::Array(values) => {
             let values = values.into_iter().enumerate();
-            let values = values.map(|(at, value)| plain_value(value, &format!("{path}[{at}]")));
+            let values =
+                values.map(|(at, value)| plain_value(value, &format!("{path}[{at}]"), from_variables));
             Json::Array(values.collect::<Result<_, _>>()?)
         }
-        ValueKind::Table(table) => plain(table.into_iter(), path)?,
+        ValueKind::Table(table) => plain(table, path, from_variables)?,
     })
 }
 
-fn as_in_the_file(text: String, path: &str) -> Result<Json, Problem> {
+fn as_in_the_file(text: &str, path: &str) -> Result<Json, Problem> {
     const KEY: &str = "value";
     let wrapped = File::from_str(&format!("{KEY}: {text}"), FileFormat::Yaml);
     let wrong = || Problem {
@@ -146,7 +161,7 @@ fn as_in_the_file(text: String, path: &str) -> Result<Json, Problem> {
     let mut table =
         Config::builder().add_source(wrapped).build().and_then(|c| c.collect()).map_err(|_| wrong())?;
     match table.remove(KEY) {
-        Some(value) if table.is_empty() => plain_value(value, path),
+        Some(value) if table.is_empty() => plain_value(value, path, &mut vec![]),
         _ => Err(wrong()),
     }
 }

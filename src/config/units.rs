@@ -1,9 +1,12 @@
 //! Values that are written with their unit.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
 
 /// A length of time, written with its unit: `90s`, `10m`, `1h 30m`, `90d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,9 +34,7 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         humantime::parse_duration(text).map(Self).map_err(|_| {
-            format!(
-                "{text:?} is no duration: write a number with its unit, such as \"90s\", \"10m\" or \"24h\""
-            )
+            format!("{text:?} is no duration: write a number with its unit, such as 90s, 10m or 24h")
         })
     }
 }
@@ -52,8 +53,7 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wanted =
-            || format!("{text:?} is no size: write a number with its unit, such as \"5000MB\" or \"1GiB\"");
+        let wanted = || format!("{text:?} is no size: write a number with its unit, such as 5000MB or 1GiB");
         if text.bytes().all(|b| b.is_ascii_digit()) && text != "0" {
             return Err(wanted());
         }
@@ -67,24 +67,49 @@ impl fmt::Display for Size {
     }
 }
 
-macro_rules! written_with_a_unit {
-    ($name:ident) => {
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-    };
+/// What stands in a file is text with a unit; a bare number is told what it lacks.
+struct WithUnit<T> {
+    wanted: &'static str,
+    read: PhantomData<T>,
 }
 
-written_with_a_unit!(Span);
-written_with_a_unit!(Size);
+impl<T: FromStr<Err = String>> Visitor<'_> for WithUnit<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.wanted)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wanted = "a duration with its unit, such as 90s, 10m or 24h";
+        deserializer.deserialize_str(WithUnit { wanted, read: PhantomData })
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wanted = "a size with its unit, such as 5000MB or 1GiB";
+        deserializer.deserialize_str(WithUnit { wanted, read: PhantomData })
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -53,12 +53,10 @@ fn check_token_file(key: &str, file: &Path, problems: &mut Problems) {
         problems.add(key, format!("{shown} is open to everybody: chmod o= {shown}"));
     }
     let mut text = String::new();
-    match File::open(file).and_then(|file| file.take(64 * 1024).read_to_string(&mut text)) {
-        Err(error) => problems.add(key, format!("{shown} cannot be read: {error}")),
-        Ok(_) if text.trim().is_empty() => {
-            problems.add(key, format!("{shown} is empty: put a token into it"))
-        }
-        Ok(_) => (),
+    if let Err(error) = File::open(file).and_then(|file| file.take(64 * 1024).read_to_string(&mut text)) {
+        problems.add(key, format!("{shown} cannot be read: {error}"));
+    } else if text.trim().is_empty() {
+        problems.add(key, format!("{shown} is empty: put a token into it"));
     }
 }
 

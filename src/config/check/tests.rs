@@ -1,1 +1,209 @@
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use expect_test::{Expect, expect};
+
 use super::*;
+use crate::{
+    config::load::{Overrides, load},
+    domain::host::HostName,
+};
+
+const FILE: &str = "raysweep.yml";
+
+fn read<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    fs::write(&path, text).unwrap();
+    load(&path, Overrides::Given(std::collections::HashMap::new())).unwrap()
+}
+
+fn check_responder(text: &str, expected: Expect) {
+    let error = responder(Path::new(FILE), &read(text)).unwrap_err();
+    expected.assert_eq(&error.to_string());
+}
+
+fn check_sweep(text: &str, expected: Expect) {
+    let mut problems = Problems::default();
+    sweep::check(&read(text), &mut problems);
+    expected.assert_eq(&problems.end(Path::new("sweep.yml")).unwrap_err().to_string());
+}
+
+#[test]
+fn the_defaults_are_sound() {
+    responder(Path::new(FILE), &ResponderConfig::default()).unwrap();
+    let mut problems = Problems::default();
+    sweep::check(&SweepSettings::default(), &mut problems);
+    assert_eq!(problems.0, []);
+    together(Path::new(FILE), &ResponderConfig::default(), &SweepSettings::default()).unwrap();
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    check_responder(
+        "web: { listen_address: '0.0.0.0:9095' }
+timing: { period: 0s, history: 1m }
+limits: { attempts_at_once: 0, body_bytes: 1 }
+ssh: { user: '-l', port: 0, identity_file: id, attempt_deadline: 5s, output_bytes: 1 }
+policies: [{ alert: A, urgency: warning }, { alert: A, urgency: critical }, { alert: '', urgency: warning }]
+hosts: [{ name: a, address: a }, { name: a, address: a }]",
+        expect![[r#"
+            raysweep.yml: web.listen_address: 0.0.0.0:9095 is not loopback: set web.bearer_token_file, or listen on 127.0.0.1 only
+            raysweep.yml: timing.period: must be longer than 0s
+            raysweep.yml: timing.critical_period: must not be longer than timing.period (0s)
+            raysweep.yml: timing.history: must not be shorter than timing.expiry
+            raysweep.yml: limits.attempts_at_once: must be 1 or more
+            raysweep.yml: limits.body_bytes: must be 1024 or more: no notification is shorter
+            raysweep.yml: ssh.user: "-l" is no user name: use 1 to 32 letters, digits, '_', '-' or '.', not starting with '-' or '.'
+            raysweep.yml: ssh.port: must be from 1 to 65535
+            raysweep.yml: ssh.identity_file: "id" is no absolute path: write it from / on
+            raysweep.yml: ssh.connect_timeout: must be shorter than ssh.attempt_deadline (5s)
+            raysweep.yml: ssh.output_bytes: must be 65536 or more: a report must fit in
+            raysweep.yml: policies[1].alert: A is there twice: keep one entry
+            raysweep.yml: policies[2].alert: must name an alert
+            raysweep.yml: hosts[1].name: a is there twice: keep one entry"#]],
+    );
+    check_sweep(
+        "hold_file: hold
+deadline: 4s
+activity: { idle_cpu_percent: 0, sampling_window: 5s, ignore_programs: [/bin/sleep, ''] }
+ages: { no_job: 2d, logs: 0s }
+containers: { name_pattern: 'ray[', socket: docker.sock }
+bare: { temp_root: /, user_id: 0 }
+prune: { min_age: 0s, keep_label: '' }",
+        expect![[r#"
+            sweep.yml: hold_file: "hold" is no absolute path: write it from / on
+            sweep.yml: activity.idle_cpu_percent: must be above 0 and at most 100, in percent of one core
+            sweep.yml: activity.ignore_programs[0]: "/bin/sleep" is no base name of a program: write `sleep`, not `/bin/sleep`
+            sweep.yml: activity.ignore_programs[1]: "" is no base name of a program: write `sleep`, not `/bin/sleep`
+            sweep.yml: ages.logs: must be longer than 0s
+            sweep.yml: ages.in_job: must not be shorter than ages.no_job: a leftover is safer where no job is alive
+            sweep.yml: containers.socket: "docker.sock" is no absolute path: write it from / on
+            sweep.yml: containers.name_pattern: "ray[" is no pattern: unclosed character class; missing ']'; such as "ray-worker*"
+            sweep.yml: bare.temp_root: is the root of the file system: name the folder that holds ray/session_*
+            sweep.yml: prune.min_age: must be longer than 0s
+            sweep.yml: prune.keep_label: must name a label, such as raysweep.keep
+            sweep.yml: activity.sampling_window: must be shorter than deadline (4s)
+            sweep.yml: activity.ray_timeout: must be shorter than deadline (4s)"#]],
+    );
+}
+
+#[test]
+fn an_address_that_ssh_would_take_for_something_else_is_refused() {
+    for address in [
+        "",
+        "-oProxyCommand=x",
+        "a b",
+        "a@b",
+        "ssh://a",
+        "a\n",
+        "a;b",
+        "$(id)",
+        "..",
+        "/a",
+        "ä",
+        "a,b",
+        "[::1]",
+    ] {
+        let mut config = ResponderConfig { hosts: vec![host("a")], ..Default::default() };
+        config.hosts[0].address = address.to_owned();
+        assert!(responder(Path::new(FILE), &config).is_err(), "{address:?}");
+    }
+    for address in ["a", "10.0.0.80", "fd00::80", "::1", "fe80::1%eth0", "ray-80.example.com"] {
+        let mut config = ResponderConfig { hosts: vec![host("a")], ..Default::default() };
+        config.hosts[0].address = address.to_owned();
+        responder(Path::new(FILE), &config).unwrap();
+    }
+}
+
+#[test]
+fn a_jump_host_is_one_host_with_user_and_port() {
+    for (jump, fits) in [
+        ("bastion", true),
+        ("me@bastion", true),
+        ("me@bastion:2222", true),
+        ("me@[fd00::1]:22", true),
+        ("[fd00::1]", true),
+        ("-oProxyCommand=x", false),
+        ("a,b", false),
+        ("a b", false),
+        ("-x@b", false),
+        ("a:", false),
+        ("a:0", false),
+        ("a:x", false),
+        ("a:70000", false),
+        ("[fd00::1]x", false),
+        ("me@", false),
+        ("", false),
+    ] {
+        let mut config = ResponderConfig { hosts: vec![host("a")], ..Default::default() };
+        config.hosts[0].jump = Some(jump.to_owned());
+        assert_eq!(responder(Path::new(FILE), &config).is_ok(), fits, "{jump:?}");
+    }
+}
+
+#[test]
+fn two_hosts_cannot_share_a_label_value() {
+    check_responder(
+        "hosts: [{ name: a, address: 10.0.0.1 }, { name: b, address: 10.0.0.2, aliases: [10.0.0.1] }]",
+        expect![[
+            r#"raysweep.yml: hosts: "10.0.0.1" stands for both a and b: each name, address and alias may belong to one host"#
+        ]],
+    );
+}
+
+#[test]
+fn a_token_that_everybody_can_read_or_that_is_empty_or_missing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let mut config = ResponderConfig::default();
+    config.web.bearer_token_file = Some(file.clone());
+    config.web.listen_address = "0.0.0.0:9095".parse().unwrap();
+    let said = |config: &ResponderConfig| {
+        responder(Path::new(FILE), config)
+            .map_or_else(|error| error.to_string(), |()| "sound".to_owned())
+            .replace(folder.path().to_str().unwrap(), "/folder")
+    };
+    let mut all = vec![said(&config)];
+    for (text, mode) in [("secret\n", 0o644), (" \n", 0o600), ("secret\n", 0o600), ("secret\n", 0o640)] {
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        all.push(said(&config));
+    }
+    expect![[r#"
+        raysweep.yml: web.bearer_token_file: /folder/token cannot be read: No such file or directory (os error 2)
+        raysweep.yml: web.bearer_token_file: /folder/token is open to everybody: chmod o= /folder/token
+        raysweep.yml: web.bearer_token_file: /folder/token is empty: put a token into it
+        sound
+        sound"#]].assert_eq(&all.join("\n"));
+}
+
+#[test]
+fn a_sweep_file_that_others_may_write_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sweep.yml");
+    for (mode, fits) in [(0o644, true), (0o600, true), (0o664, false), (0o646, false)] {
+        fs::write(&file, "mode: enforce\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(crate::config::load_sweep(&file).is_ok(), fits, "{mode:o}");
+    }
+}
+
+#[test]
+fn the_attempt_must_outlast_the_sweep() {
+    let mut config = ResponderConfig::default();
+    config.ssh.attempt_deadline = Span::mins(10);
+    let error = together(Path::new(FILE), &config, &SweepSettings::default()).unwrap_err();
+    expect!["raysweep.yml: ssh.attempt_deadline: must be longer than the host's own deadline (10m), better by a minute"].assert_eq(&error.to_string());
+}
+
+fn host(name: &str) -> super::super::responder::HostEntry {
+    super::super::responder::HostEntry {
+        name: name.parse::<HostName>().unwrap(),
+        address: name.to_owned(),
+        aliases: vec![],
+        user: None,
+        port: None,
+        identity_file: None,
+        jump: None,
+    }
+}

@@ -10,7 +10,12 @@ const SLIP: usize = 2;
 /// What a YAML parser complains of, with the place where it stopped.
 pub(super) fn syntax(error: &config::ConfigError) -> String {
     match error {
-        config::ConfigError::FileParse { cause, .. } => cause.to_string(),
+        config::ConfigError::FileParse { cause, .. } => match cause.to_string() {
+            other if other.ends_with("expected a map") => {
+                "it must hold keys with values, such as `ssh:`".to_owned()
+            }
+            said => said,
+        },
         other => other.to_string(),
     }
 }
@@ -29,7 +34,12 @@ pub(super) fn shape(path: &str, error: &serde_json::Error) -> Problem {
     } else if let Some(rest) = said.strip_prefix("missing field ") {
         format!("the key {rest} is missing")
     } else {
-        mistyped(&said).unwrap_or(said)
+        match said.as_str() {
+            "invalid socket address syntax" => {
+                "write an IP address and a port, such as 127.0.0.1:9095".to_owned()
+            }
+            _ => mistyped(&said).unwrap_or(said),
+        }
     };
     Problem { key: path.to_owned(), message }
 }
@@ -49,23 +59,39 @@ fn unknown<'t>(said: &'t str, prefix: &str) -> Option<(&'t str, Vec<&'t str>)> {
     Some((name, expected.split('`').skip(1).step_by(2).collect()))
 }
 
-/// `invalid type: integer `5`, expected a string` → what is there, and what to write.
+/// ``invalid type: integer `5`, expected a string`` → what is there, and what to write.
 fn mistyped(said: &str) -> Option<String> {
     let (found, expected) = said
         .strip_prefix("invalid type: ")
         .or_else(|| said.strip_prefix("invalid value: "))?
         .split_once(", expected ")?;
-    let found = if found == "null" { "nothing" } else { found };
-    let wanted = match expected {
-        "a string" => "a text: put it in quotes",
-        "u8" | "u16" | "u32" | "u64" => "a whole number without quotes and without a sign",
-        "f64" => "a number without quotes",
-        "a boolean" => "true or false without quotes",
+    Some(format!("found {}, wanted {}", found_in_words(found), wanted_in_words(expected)))
+}
+
+fn found_in_words(found: &str) -> String {
+    let (kind, value) = found.split_once(' ').unwrap_or((found, ""));
+    match kind {
+        "string" => format!("the text {value}"),
+        "integer" => format!("the number {}", value.trim_matches('`')),
+        "floating" => format!("the number {}", value.trim_start_matches("point ").trim_matches('`')),
+        "boolean" => value.trim_matches('`').to_owned(),
+        "null" => "nothing".to_owned(),
+        "sequence" => "a list".to_owned(),
+        "map" => "a section".to_owned(),
+        _ => found.to_owned(),
+    }
+}
+
+fn wanted_in_words(expected: &str) -> &str {
+    match expected {
+        "a string" | "path string" => "a text (a number or a word like true is one in quotes)",
+        "u16" => "a whole number from 0 to 65535, without quotes",
+        "u32" | "u64" => "a whole number that is not negative, without quotes",
+        "f64" => "a number, without quotes",
         "a sequence" => "a list: lines that start with `- `",
         other if other.starts_with("struct ") => "a section: keys indented below it",
         other => other,
-    };
-    Some(format!("found {found}, wanted {wanted}"))
+    }
 }
 
 /// The number of letters to insert, delete, replace or swap with a neighbour.

@@ -1,0 +1,22 @@
+# What there is to do with this repository. `make help` lists it.
+
+.PHONY: help build demo test soak fmt
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+build: ## build the program (target/release/raysweep)
+	cargo build --release --locked
+
+demo: ## one alert end to end on real parts, in a world of its own; as root
+	deploy/demo/demo.sh
+
+test: ## everything that can be checked, with one closing line; as root
+	tests/all.sh
+
+soak: ## the tests over and over (ROUNDS=10); the result goes to docs/soak.md
+	tests/soak.sh
+
+fmt: ## format the sources
+	cargo fmt

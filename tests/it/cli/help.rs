@@ -1,0 +1,199 @@
+//! The help texts, word for word.
+
+use expect_test::{Expect, expect};
+
+use super::{raysweep, said};
+
+fn check(subcommand: &str, expected: Expect) {
+    let mut command = raysweep();
+    if !subcommand.is_empty() {
+        command.arg(subcommand);
+    }
+    // clap wraps at the terminal's width; without a terminal it is told one.
+    expected.assert_eq(&said(command.env("COLUMNS", "100").arg("--help")));
+}
+
+#[test]
+fn the_help_of_the_program() {
+    check(
+        "",
+        expect![[r#"
+        exit 0
+        Frees the disk of Ray hosts when Prometheus says so, and never touches what work in progress still
+        needs
+
+        Usage: raysweep [OPTIONS] <COMMAND>
+
+        Commands:
+          sweep         On a host: free what Ray left behind, and say why the rest stays
+          measure       On a host: measure every worker's temp directory, for node_exporter's textfile
+                        collector
+          gate          On a host: the one command that the responder's key may run
+          check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+
+        Logging:
+              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                     error [default: info] [possible values: debug, info, warn, error]
+              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+
+        Exit codes:
+          0  done, or nothing to do
+          1  could not be done
+          2  wrong command line
+          3  wrong or missing configuration
+          4  busy: another sweep runs on this host
+          5  held: the host is on hold
+          6  refused: a command, a request or a payload that is not taken
+          7  needs root
+          8  unreachable: no answer from the responder or the host
+
+        Example:
+          raysweep sweep --dry-run
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_sweep() {
+    check(
+        "sweep",
+        expect![[r#"
+        exit 0
+        On a host: free what Ray left behind, and say why the rest stays
+
+        Usage: raysweep sweep [OPTIONS]
+
+        Options:
+              --dry-run             Say what would be removed, and remove nothing
+              --json                Print the report as one line of JSON
+              --worker <NAME>       Only the worker of this name
+              --trigger <TRIGGER>   Who asks; a sweep for an alert looks at workers below min_tmp_size too
+                                    [default: manual] [possible values: alert, cron, manual]
+              --request <->         Read the request as JSON from standard input (the one command that
+                                    `raysweep gate` may run); implies --json [possible values: -]
+              --config.file <FILE>  This host's settings [default: /etc/raysweep/sweep.yml]
+          -h, --help                Print help
+
+        Logging:
+              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                     error [default: info] [possible values: debug, info, warn, error]
+              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+
+        Nothing switches the evidence off: there is no force.
+
+        Example:
+          raysweep sweep --dry-run --worker ray-worker-1
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_measure() {
+    check(
+        "measure",
+        expect![[r#"
+        exit 0
+        On a host: measure every worker's temp directory, for node_exporter's textfile collector
+
+        Usage: raysweep measure [OPTIONS]
+
+        Options:
+              --textfile <FILE>     The file to write, by a rename, so that it is never read half; standard
+                                    output without it
+              --config.file <FILE>  This host's settings [default: /etc/raysweep/sweep.yml]
+          -h, --help                Print help
+
+        Logging:
+              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                     error [default: info] [possible values: debug, info, warn, error]
+              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+
+        Example:
+          raysweep measure --textfile /run/raysweep/raysweep.prom
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_gate() {
+    check(
+        "gate",
+        expect![[r#"
+            exit 0
+            On a host: the one command that the responder's key may run
+
+            Takes what the caller asked for from SSH_ORIGINAL_COMMAND and a request from standard input, checks
+            both, and hands the request to root's `raysweep sweep --request -`.
+
+            Usage: raysweep gate [OPTIONS]
+
+            Options:
+              -h, --help
+                      Print help (see a summary with '-h')
+
+            Logging:
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
+          
+                      [default: info]
+                      [possible values: debug, info, warn, error]
+
+                  --log.format <FORMAT>
+                      How a log line is written
+          
+                      [default: text]
+                      [possible values: text, json]
+
+            Example, in the account's authorized_keys:
+              restrict,from="10.0.0.0/8",command="/usr/local/bin/raysweep gate" ssh-ed25519 AAAA…
+        "#]],
+    );
+}
+
+#[test]
+fn the_help_of_check_config() {
+    check(
+        "check-config",
+        expect![[r#"
+        exit 0
+        Check configuration files: the same messages and exit code as `serve` and `sweep`
+
+        Usage: raysweep check-config [OPTIONS] [FILE]...
+
+        Arguments:
+          [FILE]...  The responder's configuration [default: /etc/raysweep/raysweep.yml, unless --sweep is
+                     given]
+
+        Options:
+              --sweep <FILE>  A host's settings (sweep.yml); may be given several times
+          -h, --help          Print help
+
+        Logging:
+              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                     error [default: info] [possible values: debug, info, warn, error]
+              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+
+        Example:
+          raysweep check-config raysweep.yml --sweep sweep.yml
+    "#]],
+    );
+}
+
+#[test]
+fn a_wrong_command_line_has_its_own_exit_code() {
+    for arguments in [
+        &["nonsense"][..],
+        &["sweep", "--force"],
+        &["sweep", "--request", "file"],
+        &["sweep", "--request", "-", "--dry-run"],
+        &["sweep", "--request", "-", "--trigger", "cron"],
+        &["sweep", "--trigger", "root"],
+        &[],
+    ] {
+        raysweep().args(arguments).assert().code(2);
+    }
+}

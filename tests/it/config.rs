@@ -1,0 +1,89 @@
+//! The shipped examples: they load, they say the defaults where they say so, and nothing is left out.
+
+use std::path::{Path, PathBuf};
+
+use raysweep::config::{
+    load_responder, load_sweep,
+    responder::{HostEntry, ResponderConfig},
+    sweep::SweepSettings,
+};
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples").join(name)
+}
+
+/// The example with its commented-out settings (`#key:`, no space) switched on.
+fn all_on(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let text = std::fs::read_to_string(example(name)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let on: Vec<_> = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if line.contains(':') && !is_prose(setting) => setting.to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    assert_ne!(on.join("\n"), text.trim_end(), "{name} has no commented-out setting");
+    let on = on.join("\n").replace("/etc/raysweep/token", token.to_str().unwrap());
+    let path = folder.path().join(name);
+    std::fs::write(&path, on).unwrap();
+    std::fs::write(&token, "a token\n").unwrap();
+    restrict(&token);
+    (folder, path)
+}
+
+/// `# A sentence` has one space, `#  key:` an indent of two or none.
+fn is_prose(after_hash: &str) -> bool {
+    after_hash.starts_with(' ') && !after_hash.starts_with("  ")
+}
+
+fn restrict(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn the_example_of_a_host_is_the_defaults() {
+    assert_eq!(load_sweep(&example("sweep.yml")).unwrap(), SweepSettings::default());
+}
+
+#[test]
+fn the_example_of_a_responder_is_the_defaults_but_for_its_hosts() {
+    let mut config = load_responder(&example("raysweep.yml")).unwrap();
+    assert_eq!(config.hosts.len(), 2);
+    config.hosts.clear();
+    assert_eq!(config, ResponderConfig::default());
+}
+
+#[test]
+fn the_commented_out_settings_of_the_examples_are_settings() {
+    let (_folder, path) = all_on("sweep.yml");
+    let settings = load_sweep(&path).unwrap();
+    assert_eq!(settings.bare.unwrap().user_id, 1000);
+
+    let (_folder, path) = all_on("raysweep.yml");
+    let config = load_responder(&path).unwrap();
+    assert!(config.web.bearer_token_file.is_some());
+    let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump } = &config.hosts[1];
+    assert!(!aliases.is_empty());
+    assert!(user.is_some() && port.is_some() && identity_file.is_some() && jump.is_some());
+}
+
+/// A key that the example does not show is a key that nobody finds.
+#[test]
+fn the_examples_show_every_key() {
+    let settings = serde_json::to_value(SweepSettings::default()).unwrap();
+    let config = serde_json::to_value(ResponderConfig::default()).unwrap();
+    for (name, value) in [("sweep.yml", settings), ("raysweep.yml", config)] {
+        let text = std::fs::read_to_string(example(name)).unwrap();
+        for key in keys(&value) {
+            assert!(text.contains(&format!("{key}:")), "{name} does not show {key}");
+        }
+    }
+}
+
+fn keys(value: &serde_json::Value) -> Vec<String> {
+    let serde_json::Value::Object(table) = value else { return vec![] };
+    table.iter().flat_map(|(key, value)| [vec![key.clone()], keys(value)].concat()).collect()
+}
