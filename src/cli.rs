@@ -8,6 +8,7 @@ mod exit;
 mod gate;
 mod log;
 mod measure;
+mod serve;
 mod sweep;
 mod table;
 
@@ -37,6 +38,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Sweep(sweep::Sweep),
     Measure(measure::Measure),
     Gate(gate::Gate),
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
     let Cli { log, command } = Cli::parse();
     log.start();
     let exit = match command {
+        Command::Serve(serve) => serve.run(),
         Command::Sweep(sweep) => sweep.run(),
         Command::Measure(measure) => measure.run(),
         Command::Gate(gate) => gate.run(),

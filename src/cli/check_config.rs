@@ -1,11 +1,21 @@
 //! `raysweep check-config`: says what is wrong with configuration files, as `serve` and `sweep` would.
 
-use std::path::{Path, PathBuf};
+use std::{
+    error::Error,
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
 use super::{exit::Exit, failed};
-use crate::config::{self, ConfigError, responder};
+use crate::{
+    config::{
+        self,
+        responder::{DEFAULT_PATH, ResponderConfig},
+    },
+    responder,
+};
 
 /// Check configuration files: the same messages and exit code as `serve` and `sweep`
 #[derive(Debug, Args)]
@@ -23,13 +33,11 @@ impl CheckConfig {
     pub(crate) fn run(self) -> Exit {
         let Self { mut files, sweep } = self;
         if files.is_empty() && sweep.is_empty() {
-            files.push(responder::DEFAULT_PATH.into());
+            files.push(DEFAULT_PATH.into());
         }
         let mut checked = Checked { exit: Exit::Success };
-        let configs: Vec<_> = files
-            .iter()
-            .filter_map(|file| Some((file, checked.take(file, config::load_responder(file))?)))
-            .collect();
+        let configs: Vec<_> =
+            files.iter().filter_map(|file| Some((file, checked.take(file, load_as_serve(file))?))).collect();
         let settings: Vec<_> =
             sweep.iter().filter_map(|file| checked.take(file, config::load_sweep(file))).collect();
         for (file, config) in &configs {
@@ -41,19 +49,26 @@ impl CheckConfig {
     }
 }
 
+/// The responder has a last look of its own, at what ssh would be told.
+fn load_as_serve(file: &Path) -> Result<ResponderConfig, Box<dyn Error>> {
+    let config = config::load_responder(file)?;
+    responder::check(&config).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(config)
+}
+
 /// The exit code so far; everything that is wrong is printed as it is found.
 struct Checked {
     exit: Exit,
 }
 
 impl Checked {
-    fn take<T>(&mut self, file: &Path, result: Result<T, ConfigError>) -> Option<T> {
+    fn take<T, E: Display>(&mut self, file: &Path, result: Result<T, E>) -> Option<T> {
         let value = self.judge(result)?;
         println!("{}: ok", file.display());
         Some(value)
     }
 
-    fn judge<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
+    fn judge<T, E: Display>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.exit = failed(Exit::Config, &error)).ok()
     }
 }

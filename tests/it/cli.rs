@@ -3,6 +3,7 @@
 mod check_config;
 mod gate;
 mod help;
+mod serve;
 mod sweep;
 
 use assert_cmd::Command;

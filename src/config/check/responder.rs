@@ -92,6 +92,11 @@ fn check_timing(timing: &Timing, problems: &mut Problems) {
         "timing.critical_period",
         &format!("must not be longer than timing.period ({period})"),
     );
+    problems.unless(
+        backoff_first <= backoff_most,
+        "timing.backoff_first",
+        &format!("must not be longer than timing.backoff_most ({backoff_most})"),
+    );
     problems.unless(history >= expiry, "timing.history", "must not be shorter than timing.expiry");
 }
 

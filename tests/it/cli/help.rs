@@ -18,42 +18,43 @@ fn the_help_of_the_program() {
     check(
         "",
         expect![[r#"
-        exit 0
-        Frees the disk of Ray hosts when Prometheus says so, and never touches what work in progress still
-        needs
+            exit 0
+            Frees the disk of Ray hosts when Prometheus says so, and never touches what work in progress still
+            needs
 
-        Usage: raysweep [OPTIONS] <COMMAND>
+            Usage: raysweep [OPTIONS] <COMMAND>
 
-        Commands:
-          sweep         On a host: free what Ray left behind, and say why the rest stays
-          measure       On a host: measure every worker's temp directory, for node_exporter's textfile
-                        collector
-          gate          On a host: the one command that the responder's key may run
-          check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
+            Commands:
+              serve         Take Alertmanager's webhooks and sweep the hosts that they name, over SSH
+              sweep         On a host: free what Ray left behind, and say why the rest stays
+              measure       On a host: measure every worker's temp directory, for node_exporter's textfile
+                            collector
+              gate          On a host: the one command that the responder's key may run
+              check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
 
-        Options:
-          -h, --help     Print help
-          -V, --version  Print version
+            Options:
+              -h, --help     Print help
+              -V, --version  Print version
 
-        Logging:
-              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
-                                     error [default: info] [possible values: debug, info, warn, error]
-              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+            Logging:
+                  --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                         error [default: info] [possible values: debug, info, warn, error]
+                  --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
-        Exit codes:
-          0  done, or nothing to do
-          1  could not be done
-          2  wrong command line
-          3  wrong or missing configuration
-          4  busy: another sweep runs on this host
-          5  held: the host is on hold
-          6  refused: a command, a request or a payload that is not taken
-          7  needs root
-          8  unreachable: no answer from the responder or the host
+            Exit codes:
+              0  done, or nothing to do
+              1  could not be done
+              2  wrong command line
+              3  wrong or missing configuration
+              4  busy: another sweep runs on this host
+              5  held: the host is on hold
+              6  refused: a command, a request or a payload that is not taken
+              7  needs root
+              8  unreachable: no answer from the responder or the host
 
-        Example:
-          raysweep sweep --dry-run
-    "#]],
+            Example:
+              raysweep sweep --dry-run
+        "#]],
     );
 }
 
@@ -196,4 +197,34 @@ fn a_wrong_command_line_has_its_own_exit_code() {
     ] {
         raysweep().args(arguments).assert().code(2);
     }
+}
+
+#[test]
+fn the_help_of_serve() {
+    check("serve", expect![[r#"
+        exit 0
+        Take Alertmanager's webhooks and sweep the hosts that they name, over SSH
+
+        Usage: raysweep serve [OPTIONS]
+
+        Options:
+              --config.file <FILE>
+                  The responder's configuration and inventory [default: /etc/raysweep/raysweep.yml]
+              --storage.path <FOLDER>
+                  The folder of the journal; what was accepted survives in it [default: /var/lib/raysweep]
+              --web.listen-address <ADDRESS:PORT>
+                  Where to listen, instead of web.listen_address of the configuration
+          -h, --help
+                  Print help
+
+        Logging:
+              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                     error [default: info] [possible values: debug, info, warn, error]
+              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+
+        Ends with SIGTERM or SIGINT, within timing.stop_grace.
+
+        Example:
+          raysweep serve --config.file /etc/raysweep/raysweep.yml --storage.path /var/lib/raysweep
+    "#]]);
 }

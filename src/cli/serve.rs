@@ -1,0 +1,45 @@
+//! `raysweep serve`: the responder.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+use super::{exit::Exit, failed};
+use crate::{
+    config::{self, responder::DEFAULT_PATH},
+    responder::{self, ServeOptions},
+};
+
+/// Take Alertmanager's webhooks and sweep the hosts that they name, over SSH
+#[derive(Debug, Args)]
+#[command(after_help = "Ends with SIGTERM or SIGINT, within timing.stop_grace.\n\n\
+    Example:\n  raysweep serve --config.file /etc/raysweep/raysweep.yml --storage.path /var/lib/raysweep")]
+pub(crate) struct Serve {
+    /// The responder's configuration and inventory
+    #[arg(long = "config.file", value_name = "FILE", default_value = DEFAULT_PATH)]
+    config_file: PathBuf,
+    /// The folder of the journal; what was accepted survives in it
+    #[arg(long = "storage.path", value_name = "FOLDER", default_value = "/var/lib/raysweep")]
+    storage_path: PathBuf,
+    /// Where to listen, instead of web.listen_address of the configuration
+    #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT")]
+    listen_address: Option<SocketAddr>,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Exit {
+        let Self { config_file, storage_path, listen_address } = self;
+        let config = match config::load_responder(&config_file) {
+            Ok(config) => config,
+            Err(error) => return failed(Exit::Config, &error),
+        };
+        let options = ServeOptions { config_file: config_file.clone(), storage_path, listen_address };
+        match responder::run(options, config) {
+            Ok(()) => Exit::Success,
+            Err(error) if error.is_config() => {
+                failed(Exit::Config, &format!("{}: {error}", config_file.display()))
+            }
+            Err(error) => failed(Exit::Failure, &error),
+        }
+    }
+}
