@@ -13,7 +13,7 @@ use std::{
 pub(crate) const RAYSWEEP: &str = env!("CARGO_BIN_EXE_raysweep");
 
 /// No single command of a test takes longer, or it has failed.
-const BOUND: Duration = Duration::from_secs(180);
+const BOUND: Duration = Duration::from_mins(3);
 
 /// What went wrong, readable in the message of a panic.
 pub(crate) struct Failed(pub(crate) String);
