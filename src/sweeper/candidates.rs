@@ -8,7 +8,7 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -111,13 +111,6 @@ pub(crate) struct Candidate {
     pub(crate) class: Class,
 }
 
-impl Candidate {
-    /// Its own name, also while it is detached.
-    pub(crate) fn name(&self) -> &OsStr {
-        own_name(self.path.file_name().unwrap_or_default())
-    }
-}
-
 /// What a worker (or all workers that share a temp root) is doing, and the rules that apply.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation<'a> {
@@ -148,7 +141,7 @@ impl Situation<'_> {
     /// the worker is doing, how old it is.
     pub(crate) fn keeps(&self, candidate: &Candidate, tree: &Tree, signs: &Signs) -> Option<Keep> {
         kept_by_contents(tree, self.owner)
-            .or_else(|| kept_by_use(candidate.name(), tree, signs))
+            .or_else(|| kept_by_use(&candidate.path, tree, signs))
             .or_else(|| self.kept_by_age(candidate.class, tree.newest))
     }
 
@@ -229,8 +222,10 @@ fn kept_by_contents(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
     Some(Keep::new(KeptBecause::Error, format!("it belongs to user {other}, not to Ray's user {owner}")))
 }
 
-/// Whoever uses anything of the tree keeps it.
-pub(crate) fn kept_by_use(name: &OsStr, tree: &Tree, signs: &Signs) -> Option<Keep> {
+/// Whoever uses anything of the tree keeps it. The path is relative to the temp root, and may be that
+/// of something detached.
+pub(crate) fn kept_by_use(path: &Path, tree: &Tree, signs: &Signs) -> Option<Keep> {
+    let Called { name, session } = Called::of(path);
     let in_use = |pid: Option<i32>, detail: String| Some(Keep { why: KeptBecause::InUse, detail, pid });
     if let Some(file) = tree.in_use.first() {
         let pid = signs.files.get(file).copied();
@@ -239,16 +234,37 @@ pub(crate) fn kept_by_use(name: &OsStr, tree: &Tree, signs: &Signs) -> Option<Ke
     match &tree.sockets {
         None => return in_use(None, "it holds more sockets than can be checked".to_owned()),
         Some(sockets) => {
-            let bound =
-                sockets.iter().find_map(|socket| signs.socket_names.get(socket.as_os_str().as_bytes()));
-            if let Some(pid) = bound {
-                return in_use(Some(*pid), "a process has a socket in it bound".to_owned());
+            let session = session.as_deref().map(OsStrExt::as_bytes);
+            let bound = sockets.iter().find_map(|socket| signs.bound(socket.as_os_str().as_bytes(), session));
+            if bound.is_some() {
+                return in_use(bound, "a process has a socket in it bound".to_owned());
             }
         }
     }
     // What is not UTF-8 cannot be looked for in arguments; the lossy form finds its readable part.
     let pid = signs.mentioned_by(&name.to_string_lossy())?;
     in_use(Some(pid), "a process names it in its arguments or open paths".to_owned())
+}
+
+/// What others would call something under a temp root.
+struct Called {
+    /// Its own name; from the session on where it lies in one, because every session's `sockets` and
+    /// `runtime_resources` are named alike.
+    name: PathBuf,
+    /// The session that it is or lies in.
+    session: Option<OsString>,
+}
+
+impl Called {
+    fn of(path: &Path) -> Self {
+        let own: PathBuf = path.iter().map(own_name).collect();
+        let Some(at) = own.iter().position(is_session) else {
+            return Self { name: own.file_name().unwrap_or_default().into(), session: None };
+        };
+        let name: PathBuf = own.iter().skip(at).collect();
+        let session = name.iter().next().map(OsStr::to_owned);
+        Self { name, session }
+    }
 }
 
 /// Negative ages (a clock that was set back) are no age at all.

@@ -22,12 +22,22 @@ use super::{
 pub(crate) struct Signs {
     /// By fd, map, cwd, root, exe and lock: the file and one process that uses it.
     pub(crate) files: BTreeMap<FileId, i32>,
-    /// The last components of every bound unix socket's path, in every network namespace.
-    pub(crate) socket_names: BTreeMap<Vec<u8>, i32>,
+    /// Every bound unix socket, in every network namespace, and a process that sees it.
+    pub(crate) sockets: BTreeMap<BoundSocket, i32>,
     /// Every process's arguments, joined by spaces, for a look-up by name.
     pub(crate) arguments: Vec<(i32, String)>,
     /// Every path that a process's fds, maps, cwd, root and exe name, for a look-up by session name.
     pub(crate) names: Vec<(i32, String)>,
+}
+
+/// The path that a unix socket is bound to, as far as it tells sockets apart: names are wrong across
+/// namespaces, so its last component stands for it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BoundSocket {
+    /// The last component.
+    pub(crate) name: Vec<u8>,
+    /// The session that the path lies in, if it names one: every session's sockets are named alike.
+    pub(crate) session: Option<Vec<u8>>,
 }
 
 impl Signs {
@@ -52,6 +62,20 @@ impl Signs {
             reading.signs.files.entry(id).or_insert(pid);
         }
         Ok(reading.signs)
+    }
+
+    /// A process that has a socket of this name bound, which may lie in this session: one that is bound
+    /// in another session is another socket.
+    pub(crate) fn bound(&self, name: &[u8], session: Option<&[u8]>) -> Option<i32> {
+        let first = BoundSocket { name: name.to_vec(), session: None };
+        self.sockets
+            .range(first..)
+            .take_while(|(socket, _)| socket.name == name)
+            .find(|(socket, _)| match (&socket.session, session) {
+                (Some(theirs), Some(ours)) => theirs == ours,
+                _ => true,
+            })
+            .map(|(_, pid)| *pid)
     }
 
     /// A process whose arguments or open paths contain this name, such as `session_2026-…_123`.
@@ -161,8 +185,8 @@ impl Reading {
         }
         let listing = proc::bytes(&folder.join("net/unix"))?;
         for line in listing.split(|byte| *byte == b'\n').skip(1) {
-            if let Some(name) = parse::socket_name(line) {
-                self.signs.socket_names.entry(name.to_vec()).or_insert(pid);
+            if let Some(socket) = parse::bound_socket(line) {
+                self.signs.sockets.entry(socket).or_insert(pid);
             }
         }
         self.networks.insert(network);

@@ -182,7 +182,7 @@ impl Run<'_> {
         if changed(&each.tree, &tree) {
             return Ok(Some(Keep::new(KeptBecause::InUse, "it changed during the sweep")));
         }
-        Ok(kept_by_use(each.candidate.name(), &tree, signs))
+        Ok(kept_by_use(&each.candidate.path, &tree, signs))
     }
 
     fn restore(&mut self, each: &Detached, keep: Keep) -> Result<(), Broken> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sweeper::{inside::Kind, jobs::LiveJob};
+use crate::sweeper::{inside::Kind, jobs::LiveJob, signs::BoundSocket};
 
 const ID: FileId = FileId { dev: 1, ino: 2 };
 
@@ -128,7 +128,7 @@ fn each_sign_of_use_keeps_a_tree() {
     assert_eq!(why(&old, &Signs::default(), None), None);
     let open = Signs { files: [(ID, 7)].into(), ..Signs::default() };
     assert_eq!(why(&Tree { in_use: vec![ID], ..old.clone() }, &open, None), Some(KeptBecause::InUse));
-    let bound = Signs { socket_names: [(b"s.sock".to_vec(), 7)].into(), ..Signs::default() };
+    let bound = bound("s.sock", None);
     assert_eq!(
         why(&Tree { sockets: Some(vec!["s.sock".into()]), ..old.clone() }, &bound, None),
         Some(KeptBecause::InUse)
@@ -140,6 +140,31 @@ fn each_sign_of_use_keeps_a_tree() {
     let named =
         Signs { arguments: vec![(7, "python x.py --dir /tmp/tmpabc/y".to_owned())], ..Signs::default() };
     assert_eq!(why(&old, &named, None), Some(KeptBecause::InUse));
+}
+
+fn bound(name: &str, session: Option<&str>) -> Signs {
+    let socket = BoundSocket { name: name.into(), session: session.map(Into::into) };
+    Signs { sockets: [(socket, 7)].into(), ..Signs::default() }
+}
+
+/// Every session has the same names in it, and one that lives must not keep all that are dead.
+#[test]
+fn what_lies_in_a_session_is_told_from_the_same_in_another_session() {
+    let sockets = Tree { sockets: Some(vec!["raylet".into()]), ..tree(at(DAY)) };
+    let used = |path: &str, signs: &Signs| kept_by_use(Path::new(path), &sockets, signs).is_some();
+    for path in [
+        "ray/session_1",
+        "ray/session_1/sockets",
+        "session_1/.raysweep-01890000-0000-7000-8000-000000000000-sockets",
+    ] {
+        assert!(used(path, &bound("raylet", Some("session_1"))), "{path}");
+        assert!(used(path, &bound("raylet", None)), "{path}: it may be bound by another way to it");
+        assert!(!used(path, &bound("raylet", Some("session_2"))), "{path}");
+        assert!(!used(path, &bound("other", Some("session_1"))), "{path}");
+    }
+    let names = |text: &str| Signs { arguments: vec![(7, text.to_owned())], ..Signs::default() };
+    assert!(used("ray/session_1/sockets", &names("--socket=/tmp/ray/session_1/sockets/raylet")));
+    assert!(!used("ray/session_1/sockets", &names("--socket=/tmp/ray/session_2/sockets/raylet")));
 }
 
 #[test]

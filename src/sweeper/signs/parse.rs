@@ -1,6 +1,9 @@
 //! The lines of `/proc/PID/maps`, `/proc/locks` and `/proc/PID/net/unix`.
 
-use crate::sweeper::FileId;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+use super::BoundSocket;
+use crate::sweeper::{FileId, candidates::is_session};
 
 /// A mapped file.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,15 +49,18 @@ pub(crate) fn lock(line: &str) -> Option<(i32, FileId)> {
     Some((pid, FileId { dev: device(dev)?, ino: ino.parse().ok()? }))
 }
 
-/// The last component of the path that a socket is bound to. A name may hold line breaks: a line that
-/// does not look like the others is the rest of one.
-pub(crate) fn socket_name(line: &[u8]) -> Option<&[u8]> {
+/// The path that a socket is bound to. A name may hold line breaks: a line that does not look like the
+/// others is the rest of one.
+pub(crate) fn bound_socket(line: &[u8]) -> Option<BoundSocket> {
     let path = path_of(line).unwrap_or(line);
     // Names that begin with '@' are in no file system.
     if path.starts_with(b"@") {
         return None;
     }
-    path.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty())
+    let mut components = path.rsplit(|byte| *byte == b'/');
+    let name = components.next().filter(|name| !name.is_empty())?.to_vec();
+    let session = components.find(|component| is_session(OsStr::from_bytes(component)));
+    Some(BoundSocket { name, session: session.map(<[u8]>::to_vec) })
 }
 
 /// What follows the seven fields before the path. Nothing does where the socket is not bound.
@@ -110,15 +116,21 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_socket_is_known_by_its_name() {
-        let name = |path: &str| {
-            socket_name(format!("ffff: 00000002 00000000 00010000 0001 01 1234{path}").as_bytes())
-                .map(|name| String::from_utf8_lossy(name).into_owned())
+    fn a_bound_socket_is_known_by_its_name_and_its_session() {
+        let known = |path: &str| {
+            bound_socket(format!("ffff: 00000002 00000000 00010000 0001 01 1234{path}").as_bytes()).map(
+                |socket| {
+                    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                    (text(socket.name), socket.session.map(text))
+                },
+            )
         };
-        assert_eq!(name(" /tmp/ray/session_1/sockets/raylet"), Some("raylet".to_owned()));
-        assert_eq!(name(" relative name"), Some("relative name".to_owned()));
-        assert_eq!(name(" @abstract/raylet"), None);
-        assert_eq!(name(""), None);
-        assert_eq!(socket_name(b"rest of a name"), Some(&b"rest of a name"[..]));
+        let raylet = Some(("raylet".to_owned(), Some("session_1".to_owned())));
+        assert_eq!(known(" /tmp/ray/session_1/sockets/raylet"), raylet);
+        assert_eq!(known(" /tmp/ray/session_latest/raylet"), Some(("raylet".to_owned(), None)));
+        assert_eq!(known(" relative name"), Some(("relative name".to_owned(), None)));
+        assert_eq!(known(" @abstract/raylet"), None);
+        assert_eq!(known(""), None);
+        assert_eq!(bound_socket(b"rest of a name").unwrap().name, b"rest of a name");
     }
 }

@@ -28,7 +28,7 @@ fn an_open_file_a_bound_socket_and_a_lock_are_seen() {
     let _listener = UnixListener::bind(folder.path().join("bound-here")).unwrap();
     let signs = own_signs();
     assert!(signs.files.contains_key(&id_of(&path)));
-    assert!(signs.socket_names.contains_key(&b"bound-here"[..]));
+    assert!(signs.bound(b"bound-here", None).is_some());
     assert_eq!(signs.mentioned_by("session_of_this_test"), Some(own_pid()));
     let locks = fs::read_to_string("/proc/locks").unwrap();
     assert!(locks.lines().filter_map(parse::lock).any(|(_, id)| id == id_of(&path)), "{locks}");

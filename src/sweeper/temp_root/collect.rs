@@ -74,7 +74,7 @@ impl Run<'_> {
             return Ok(true);
         }
         match self.inside.look(&session.path) {
-            Ok(tree) => Ok(kept_by_use(OsStr::new(name), &tree, signs).is_some()),
+            Ok(tree) => Ok(kept_by_use(&session.path, &tree, signs).is_some()),
             // What cannot be looked into may be alive.
             Err(error) => passing(error).map(|_| true),
         }

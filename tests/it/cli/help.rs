@@ -201,7 +201,9 @@ fn a_wrong_command_line_has_its_own_exit_code() {
 
 #[test]
 fn the_help_of_serve() {
-    check("serve", expect![[r#"
+    check(
+        "serve",
+        expect![[r#"
         exit 0
         Take Alertmanager's webhooks and sweep the hosts that they name, over SSH
 
@@ -226,5 +228,6 @@ fn the_help_of_serve() {
 
         Example:
           raysweep serve --config.file /etc/raysweep/raysweep.yml --storage.path /var/lib/raysweep
-    "#]]);
+    "#]],
+    );
 }
