@@ -41,11 +41,8 @@ pub(crate) async fn ask(worker: &Worker, settings: &SweepSettings) -> Jobs {
 }
 
 async fn answer(worker: &Worker, settings: &SweepSettings) -> Result<Vec<LiveJob>, String> {
-    let container = match (worker.runtime, &worker.container) {
-        (Runtime::Docker | Runtime::Podman, Some(container)) => container,
-        _ => {
-            return Err(format!("no runtime through which Ray could be asked ({})", worker.runtime.as_str()));
-        }
+    let (Runtime::Docker | Runtime::Podman, Some(container)) = (worker.runtime, &worker.container) else {
+        return Err(format!("no runtime through which Ray could be asked ({})", worker.runtime.as_str()));
     };
     if worker.raylets.is_empty() {
         return Err("no raylet runs that could name its cluster".to_owned());

@@ -147,9 +147,9 @@ impl Reading {
 
     /// Mapped files, with their descriptors closed or not. Maps show the device of the file's super
     /// block, which is not what stat shows on btrfs nor, on older kernels, through overlayfs: so each
-    /// is looked up through map_files as well, once for all processes that share it.
+    /// is looked up through `map_files` as well, once for all processes that share it.
     fn maps(&mut self, folder: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
-        // A thread's own folder has no map_files; the whole process shares its maps.
+        // A thread's own folder has no `map_files`; the whole process shares its maps.
         let map_files = match folder.parent() {
             Some(tasks) if tasks.ends_with("task") => tasks.with_file_name("map_files"),
             _ => folder.join("map_files"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard::{
     Docker,
     container::LogOutput,
-    exec::{CreateExecOptions, StartExecOptions, StartExecResults},
+    exec::{CreateExecOptions, StartExecResults},
 };
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -74,8 +74,7 @@ impl Output {
 }
 
 async fn output_of(docker: &Docker, exec: &str) -> Result<Output, String> {
-    let options = StartExecOptions { output_capacity: Some(MOST_BYTES), ..StartExecOptions::default() };
-    let started = docker.start_exec(exec, Some(options)).await.map_err(|error| error.to_string())?;
+    let started = docker.start_exec(exec, None).await.map_err(|error| error.to_string())?;
     let StartExecResults::Attached { output: mut stream, .. } = started else {
         return Err("the runtime gave no output".to_owned());
     };

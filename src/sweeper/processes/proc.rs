@@ -2,8 +2,12 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, StatxFlags, makedev, statx},
+    io::Errno,
 };
 
 use crate::sweeper::FileId;
@@ -21,9 +25,10 @@ pub(crate) enum Unread {
 }
 
 impl Unread {
-    pub(crate) fn of(path: &Path, error: io::Error) -> Self {
-        let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-        if matches!(code, Some(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH)) {
+    // The signature that `map_err` asks for.
+    #[allow(clippy::needless_pass_by_value)]
+    fn of(path: &Path, error: io::Error) -> Self {
+        if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH)) {
             return Self::Vanished;
         }
         Self::Failed(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
@@ -66,11 +71,12 @@ pub(crate) fn link(path: &Path) -> Result<PathBuf, Unread> {
     fs::read_link(path).map_err(|error| Unread::of(path, error))
 }
 
-/// The file behind a link of /proc.
+/// The file behind a link of /proc. Its server is not asked (`DONT_SYNC`): a descriptor on a dead
+/// FUSE or network file system must neither hang a sweep nor stop it, and a file's identity does not change.
 pub(crate) fn file_id(path: &Path) -> Result<FileId, Unread> {
-    fs::metadata(path)
-        .map(|metadata| FileId { dev: metadata.dev(), ino: metadata.ino() })
-        .map_err(|error| Unread::of(path, error))
+    statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)
+        .map(|found| FileId { dev: makedev(found.stx_dev_major, found.stx_dev_minor), ino: found.stx_ino })
+        .map_err(|error| Unread::of(path, error.into()))
 }
 
 /// The names in a folder of /proc. One that cannot be read to its end is not read in part.

@@ -9,7 +9,7 @@ use crate::sweeper::{FileId, candidates::is_session};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Map<'a> {
     pub(crate) id: FileId,
-    /// The name of its entry in map_files.
+    /// The name of its entry in `map_files`.
     pub(crate) range: String,
     /// Its path; empty where the kernel shows none.
     pub(crate) name: &'a str,
@@ -32,7 +32,7 @@ pub(crate) fn map(line: &str) -> Option<Option<Map<'_>>> {
     if ino == 0 {
         return Some(None);
     }
-    // Maps pad addresses to eight digits, map_files does not.
+    // Maps pad addresses to eight digits, `map_files` does not.
     let (start, end) = addresses.split_once('-')?;
     let address = |text| u64::from_str_radix(text, 16).ok();
     let range = format!("{:x}-{:x}", address(start)?, address(end)?);
