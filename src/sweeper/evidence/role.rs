@@ -57,7 +57,7 @@ impl<'a> Roles<'a> {
             .filter(|process| belongs(process))
             .map(|process| (process.id.pid, process))
             .collect();
-        let family = Family::of(&members);
+        let family = Family::of(&members, activity);
         let by_id = members
             .values()
             .map(|process| (process.id, (*process, family.role(process, activity))))
@@ -105,7 +105,7 @@ struct Family {
 }
 
 impl Family {
-    fn of(members: &BTreeMap<i32, &Process>) -> Self {
+    fn of(members: &BTreeMap<i32, &Process>, activity: &Activity) -> Self {
         let mut family = Self {
             raylets: BTreeSet::new(),
             entrypoint: BTreeSet::new(),
@@ -118,6 +118,8 @@ impl Family {
             family.starters.extend(members.get(&process.parent).map(|starter| starter.id.pid));
             family.packages.extend(packages(process));
             let mut ancestor = members.get(&process.parent);
+            let main = ancestor.and_then(|parent| main_program(parent, process, members, activity));
+            family.entrypoint.extend(main);
             // A reading takes time and pids are reused: a chain could seem to bite its own tail.
             while let Some(found) = ancestor.filter(|found| family.entrypoint.insert(found.id.pid)) {
                 ancestor = members.get(&found.parent);
@@ -143,7 +145,7 @@ impl Family {
         if self.entrypoint.contains(&process.id.pid) {
             return Role::Entrypoint;
         }
-        if activity.ignore_programs.iter().any(|ignored| ignored == program(process)) {
+        if is_ignored(process, activity) {
             return Role::Ignored;
         }
         if is_waiting_shell(process) {
@@ -192,6 +194,28 @@ impl Family {
             .iter()
             .any(|package| script.strip_prefix(package.as_str()).is_some_and(|rest| scripts.contains(&rest)))
     }
+}
+
+/// `ray start` without `--block` leaves the raylet to the container's first process. Where that is an
+/// init wrapper, what has started the raylet is the wrapper's main program: its first child, because
+/// every other one is an orphan of the main program's.
+fn main_program(
+    init: &Process,
+    raylet: &Process,
+    members: &BTreeMap<i32, &Process>,
+    activity: &Activity,
+) -> Option<i32> {
+    let is_first = !members.contains_key(&init.parent);
+    if !is_first || !is_ignored(init, activity) {
+        return None;
+    }
+    let children = members.values().filter(|child| child.parent == init.id.pid);
+    let main = children.min_by_key(|child| (child.id.start_ticks, child.id.pid))?;
+    (main.id.start_ticks < raylet.id.start_ticks).then_some(main.id.pid)
+}
+
+fn is_ignored(process: &Process, activity: &Activity) -> bool {
+    activity.ignore_programs.iter().any(|ignored| ignored == program(process))
 }
 
 /// The Ray package that a raylet belongs to, by the name that it was started under and by the file

@@ -230,6 +230,34 @@ fn the_whole_chain_that_started_the_raylet_is_no_work() {
     assert_eq!(judgement.state, WorkerState::NoJob, "{:?}", judgement.evidence);
 }
 
+/// `docker run --init IMAGE bash -c "ray start …; sleep infinity"`: the raylet is an orphan of the shell's.
+fn under_an_init_wrapper(wrapper: &str, shell_ticks: u64) -> Vec<Process> {
+    let at = |mut process: Process, start_ticks| {
+        process.id.start_ticks = start_ticks;
+        process
+    };
+    vec![
+        at(process(10, 5, wrapper, &["tini", "--"]), 500),
+        at(process(11, 10, "/usr/bin/bash", &["bash", "-c", "ray start; sleep infinity"]), shell_ticks),
+        at(process(12, 11, "/usr/bin/sleep", &["sleep", "infinity"]), 1100),
+        raylet(20, 10),
+        script(21, 10, "_private/log_monitor.py"),
+    ]
+}
+
+#[test]
+fn the_main_program_of_an_init_wrapper_that_left_the_raylet_behind_is_no_work() {
+    let state = |processes: Vec<Process>| judged(processes.clone(), processes).state;
+    assert_eq!(state(under_an_init_wrapper("/usr/bin/tini", 501)), WorkerState::NoJob);
+    // It came after the raylet, so it has not started it.
+    assert_eq!(state(under_an_init_wrapper("/usr/bin/tini", 1050)), WorkerState::Active);
+    assert_eq!(state(under_an_init_wrapper("/usr/bin/supervisord", 501)), WorkerState::Active);
+    // A second child is an orphan of whatever it is.
+    let mut orphan = under_an_init_wrapper("/usr/bin/tini", 501);
+    orphan.push(process(13, 10, "/usr/bin/bash", &["bash", "-c", "x"]));
+    assert_eq!(state(orphan), WorkerState::Active);
+}
+
 #[test]
 fn without_a_raylet_nothing_is_an_entrypoint() {
     let judgement = judged(vec![ray_start()], vec![ray_start()]);
