@@ -38,16 +38,17 @@ metric_down_at() {
             "[.[].values[] | select(.[0] > $2 and (.[1] | tonumber) < $limit / 2) | .[0]] | min // empty"
 }
 
-# Alertmanager's own log says when it sent the group to raysweep.
+# Alertmanager's own log says when it sent the group to raysweep: to people goes another
+# group, of which RaySweep alerts are a part.
 notified_at() {
     local line
-    line=$(grep -F 'receiver=raysweep' "$(daemon_log alertmanager)" | grep -m1 -F 'Notify success') &&
+    line=$(grep -F msg=flushing "$(daemon_log alertmanager)" | grep -m1 -vF RaySweep) &&
         line=${line#*ts=} && epoch "${line%% *}"
 }
 
-# responder_api PATH FILTER
+# responder_api KIND FILTER: incidents or attempts, the newest first.
 responder_api() {
-    curl -fs -H "Authorization: Bearer $(<"$WORLD_DIR/token")" "http://127.0.0.1:9095/api/v1/$1" | jq -er "$2"
+    curl -fs -H "Authorization: Bearer $(<"$WORLD_DIR/token")" "http://127.0.0.1:9095/api/v1/$1" | jq -er ".$1 | $2"
 }
 
 # The one incident and the one attempt of this demo: the newest.

@@ -80,7 +80,8 @@ responder_up() {
 monitoring_up() {
     alertmanager_up "$WORLD_DIR/alertmanager.yml" --log.level=debug &&
         prometheus_up "$WORLD_DIR/prometheus.yml" &&
-        wait_for 30 "all targets to be scraped" all_targets_up
+        wait_for 30 "all targets to be scraped" all_targets_up &&
+        wait_for 30 "the rules to know ray-worker-1" worker_used_share ray-worker-1
 }
 
 all_targets_up() {

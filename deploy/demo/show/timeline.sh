@@ -45,7 +45,7 @@ fired_text() {
 }
 
 notified_text() {
-    echo "webhook delivered, for the group host=$HOST_NAME (Alertmanager)"
+    echo "the webhook is called, for the group host=$HOST_NAME (Alertmanager)"
 }
 
 accepted_text() {
