@@ -4,13 +4,18 @@
 //! output and an exit code. Nothing is decided here.
 
 mod check_config;
+mod connection;
 mod exit;
 mod gate;
+mod history;
 mod log;
 mod measure;
+mod replay;
 mod serve;
+mod status;
 mod sweep;
 mod table;
+mod text;
 
 use std::process::ExitCode;
 
@@ -42,6 +47,9 @@ enum Command {
     Sweep(sweep::Sweep),
     Measure(measure::Measure),
     Gate(gate::Gate),
+    Replay(replay::Replay),
+    Status(status::Status),
+    History(history::History),
     CheckConfig(check_config::CheckConfig),
 }
 
@@ -55,6 +63,9 @@ pub fn main() -> ExitCode {
         Command::Sweep(sweep) => sweep.run(),
         Command::Measure(measure) => measure.run(),
         Command::Gate(gate) => gate.run(),
+        Command::Replay(replay) => replay.run(),
+        Command::Status(status) => status.run(),
+        Command::History(history) => history.run(),
         Command::CheckConfig(check_config) => check_config.run(),
     };
     exit.into()

@@ -1,1 +1,4 @@
-//! The operator's side.
+//! The operator's side: what is asked from a desk about a fleet.
+
+pub mod client;
+pub mod replay;

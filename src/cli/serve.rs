@@ -21,7 +21,7 @@ pub(crate) struct Serve {
     /// The folder of the journal; what was accepted survives in it
     #[arg(long = "storage.path", value_name = "FOLDER", default_value = "/var/lib/raysweep")]
     storage_path: PathBuf,
-    /// Where to listen, instead of web.listen_address of the configuration
+    /// Where to listen, instead of the address in the configuration
     #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT")]
     listen_address: Option<SocketAddr>,
 }

@@ -10,7 +10,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::{exit::Exit, failed, table};
+use super::{exit::Exit, failed, table, text};
 use crate::{
     config::{self, sweep::DEFAULT_PATH},
     domain::{
@@ -103,8 +103,7 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
         line.push(b'\n');
         stdout.write_all(&line)?;
     } else if stdout.is_terminal() {
-        let width = terminal_size::terminal_size().map(|(width, _)| width.0);
-        stdout.write_all(table::for_terminal(report, width).as_bytes())?;
+        stdout.write_all(table::for_terminal(report, text::terminal_width()).as_bytes())?;
     } else {
         stdout.write_all(table::for_file(report).as_bytes())?;
     }

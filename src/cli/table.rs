@@ -5,28 +5,18 @@
 
 use std::fmt::Write;
 
-use bytesize::ByteSize;
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle, presets};
-
+use super::text::{self, plain, size};
 use crate::domain::{
     attempt::Mode,
     evidence::Evidence,
     report::{Kept, PruneReport, Removed, Report, Verdict, WorkerReport},
 };
 
-/// The width where the terminal does not tell its own.
-const WIDTH: u16 = 100;
-
-/// Columns without borders, and one line under the header.
-const RULED_HEADER: TableStyle = presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─'));
-
 /// A summary, a table of the workers, and below it the reasons for each.
 pub(super) fn for_terminal(report: &Report, width: Option<u16>) -> String {
     let mut text = format!("{}\n", summary(report));
     if !report.workers.is_empty() {
-        for line in workers(report, width.unwrap_or(WIDTH)).lines() {
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
+        text.push_str(&workers(report, width.unwrap_or(text::WIDTH)));
     }
     for worker in &report.workers {
         let _ = writeln!(text, "\n{}", plain(&worker.name));
@@ -97,29 +87,19 @@ fn changes_nothing(report: &Report) -> bool {
     report.dry_run || report.mode == Mode::Observe
 }
 
-fn workers(report: &Report, width: u16) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(RULED_HEADER)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width)
-        .set_header(["worker", "runtime", "state", "verdict", "before → after", "freed"]);
-    for worker in &report.workers {
-        table.add_row([
+fn workers(report: &Report, width: u16) -> String {
+    let rows = report.workers.iter().map(|worker| {
+        vec![
             plain(&worker.name),
             plain(&worker.runtime),
             worker.state.map_or("-", |state| state.as_str()).to_owned(),
             worker.verdict.as_str().to_owned(),
             format!("{} → {}", size(worker.tmp_before_bytes), size(worker.tmp_after_bytes)),
             size(worker.freed_bytes),
-        ]);
-    }
-    for numbers in [4, 5] {
-        if let Some(column) = table.column_mut(numbers) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+        ]
+    });
+    let header = ["worker", "runtime", "state", "verdict", "before → after", "freed"];
+    text::table(&header, rows, &[4, 5], width)
 }
 
 /// Why a worker's verdict is what it is: what was seen, what went, what stayed, what failed.
@@ -153,27 +133,6 @@ fn pruned(prune: &PruneReport) -> String {
 
 fn of_process(pid: Option<i32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
-}
-
-/// SI units, as sizes are written in the settings.
-fn size(bytes: u64) -> String {
-    ByteSize(bytes).display().si().to_string()
-}
-
-/// Control characters, and those that turn the direction of writing, as escapes.
-fn plain(text: &str) -> String {
-    let drives = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().fold(String::with_capacity(text.len()), |mut plain, c| {
-        if drives(c) {
-            plain.extend(c.escape_unicode());
-        } else {
-            plain.push(c);
-        }
-        plain
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 mod check_config;
 mod gate;
 mod help;
+mod replay;
+mod running;
 mod serve;
 mod sweep;
 

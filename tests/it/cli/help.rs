@@ -30,6 +30,10 @@ fn the_help_of_the_program() {
               measure       On a host: measure every worker's temp directory, for node_exporter's textfile
                             collector
               gate          On a host: the one command that the responder's key may run
+              replay        Explain what an Alertmanager payload would lead to, or send it to a responder once
+                            more
+              status        Show the incidents that a responder has open
+              history       Show the newest attempts of a responder, and how they ended
               check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
 
             Options:
@@ -204,30 +208,146 @@ fn the_help_of_serve() {
     check(
         "serve",
         expect![[r#"
-        exit 0
-        Take Alertmanager's webhooks and sweep the hosts that they name, over SSH
+            exit 0
+            Take Alertmanager's webhooks and sweep the hosts that they name, over SSH
 
-        Usage: raysweep serve [OPTIONS]
+            Usage: raysweep serve [OPTIONS]
+
+            Options:
+                  --config.file <FILE>
+                      The responder's configuration and inventory [default: /etc/raysweep/raysweep.yml]
+                  --storage.path <FOLDER>
+                      The folder of the journal; what was accepted survives in it [default: /var/lib/raysweep]
+                  --web.listen-address <ADDRESS:PORT>
+                      Where to listen, instead of the address in the configuration
+              -h, --help
+                      Print help
+
+            Logging:
+                  --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                         error [default: info] [possible values: debug, info, warn, error]
+                  --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+
+            Ends with SIGTERM or SIGINT, within timing.stop_grace.
+
+            Example:
+              raysweep serve --config.file /etc/raysweep/raysweep.yml --storage.path /var/lib/raysweep
+        "#]],
+    );
+}
+
+#[test]
+fn the_help_of_replay() {
+    check(
+        "replay",
+        expect![[r#"
+            exit 0
+            Explain what an Alertmanager payload would lead to, or send it to a responder once more
+
+            Without --url nothing is sent: each alert is shown with its host, its policy, what would happen and
+            why. With --url the responder makes one attempt on each host, whatever its incidents say.
+
+            Usage: raysweep replay [OPTIONS] <FILE>
+
+            Arguments:
+              <FILE>
+                      The payload; - for standard input
+
+            Options:
+                  --dry-run
+                      Explain only, even with --url
+
+                  --json
+                      Print the explanation as JSON
+
+                  --url <URL>
+                      Send it to the responder that listens there
+
+                  --bearer-token-file <FILE>
+                      The file with the bearer token that the responder wants
+
+                  --config.file <FILE>
+                      The configuration with the policies and the inventory to explain by
+          
+                      [default: /etc/raysweep/raysweep.yml]
+
+              -h, --help
+                      Print help (see a summary with '-h')
+
+            Logging:
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
+          
+                      [default: info]
+                      [possible values: debug, info, warn, error]
+
+                  --log.format <FORMAT>
+                      How a log line is written
+          
+                      [default: text]
+                      [possible values: text, json]
+
+            Example:
+              raysweep replay payload.json
+              raysweep replay --url http://127.0.0.1:9095 --bearer-token-file /etc/raysweep/token payload.json
+        "#]],
+    );
+}
+
+#[test]
+fn the_help_of_status() {
+    check(
+        "status",
+        expect![[r#"
+        exit 0
+        Show the incidents that a responder has open
+
+        Usage: raysweep status [OPTIONS]
 
         Options:
-              --config.file <FILE>
-                  The responder's configuration and inventory [default: /etc/raysweep/raysweep.yml]
-              --storage.path <FOLDER>
-                  The folder of the journal; what was accepted survives in it [default: /var/lib/raysweep]
-              --web.listen-address <ADDRESS:PORT>
-                  Where to listen, instead of web.listen_address of the configuration
-          -h, --help
-                  Print help
+          -h, --help  Print help
+
+        Responder:
+              --url <URL>                 Where the responder listens [default: http://127.0.0.1:9095]
+              --bearer-token-file <FILE>  The file with the bearer token that the responder wants
 
         Logging:
               --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
                                      error [default: info] [possible values: debug, info, warn, error]
               --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
-        Ends with SIGTERM or SIGINT, within timing.stop_grace.
+        Example:
+          raysweep status --url http://127.0.0.1:9095
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_history() {
+    check(
+        "history",
+        expect![[r#"
+        exit 0
+        Show the newest attempts of a responder, and how they ended
+
+        Usage: raysweep history [OPTIONS]
+
+        Options:
+              --host <HOST>   Only this host's
+              --limit <ROWS>  So many of them [default: 50]
+          -h, --help          Print help
+
+        Responder:
+              --url <URL>                 Where the responder listens [default: http://127.0.0.1:9095]
+              --bearer-token-file <FILE>  The file with the bearer token that the responder wants
+
+        Logging:
+              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                     error [default: info] [possible values: debug, info, warn, error]
+              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
         Example:
-          raysweep serve --config.file /etc/raysweep/raysweep.yml --storage.path /var/lib/raysweep
+          raysweep history --host ray-80 --limit 20
     "#]],
     );
 }

@@ -1,0 +1,58 @@
+//! `raysweep history`: what was done.
+
+use clap::Args;
+
+use super::{
+    connection::Connection,
+    exit::Exit,
+    failed,
+    text::{self, plain, size, time},
+};
+use crate::fleet::client::Attempt;
+
+/// Show the newest attempts of a responder, and how they ended
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  raysweep history --host ray-80 --limit 20")]
+pub(crate) struct History {
+    /// Only this host's
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// So many of them
+    #[arg(long, value_name = "ROWS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl History {
+    pub(crate) fn run(self) -> Exit {
+        let Self { host, limit, connection } = self;
+        match connection.client().and_then(|client| client.attempts(host.as_deref(), limit)) {
+            Ok(attempts) if attempts.is_empty() => println!("no attempt is known"),
+            Ok(attempts) => print!("{}", table(&attempts)),
+            Err(error) => return failed(Exit::from(&error), &error),
+        }
+        Exit::Success
+    }
+}
+
+fn table(attempts: &[Attempt]) -> String {
+    let rows = attempts.iter().map(|attempt| {
+        let seconds = attempt
+            .started_at
+            .zip(attempt.finished_at)
+            .map(|(started, finished)| finished.duration_since(started).as_secs_f64());
+        vec![
+            plain(&attempt.host),
+            attempt.started_at.map_or_else(|| "-".to_owned(), time),
+            plain(&attempt.trigger),
+            plain(attempt.outcome.as_deref().unwrap_or("-")),
+            attempt.freed_bytes.and_then(|bytes| u64::try_from(bytes).ok()).map_or_else(String::new, size),
+            seconds.map_or_else(String::new, |seconds| format!("{seconds:.1}")),
+            plain(attempt.reason.as_deref().unwrap_or("")),
+            plain(&attempt.id),
+        ]
+    });
+    let header = ["host", "started (UTC)", "trigger", "outcome", "freed", "seconds", "reason", "attempt"];
+    text::table(&header, rows, &[4, 5], text::terminal_width().unwrap_or(u16::MAX))
+}

@@ -1,0 +1,58 @@
+//! `raysweep status`: the open incidents.
+
+use clap::Args;
+
+use super::{
+    connection::Connection,
+    exit::Exit,
+    failed,
+    text::{self, plain, time},
+};
+use crate::fleet::client::{ClientError, Incident};
+
+/// So many incidents are looked through for open ones: the most that a responder shows.
+const ROWS: u32 = 1000;
+
+/// Show the incidents that a responder has open
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  raysweep status --url http://127.0.0.1:9095")]
+pub(crate) struct Status {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Status {
+    pub(crate) fn run(self) -> Exit {
+        let Self { connection } = self;
+        match open_incidents(&connection) {
+            Ok(incidents) if incidents.is_empty() => println!("no host is in trouble"),
+            Ok(incidents) => print!("{}", table(&incidents)),
+            Err(error) => return failed(Exit::from(&error), &error),
+        }
+        Exit::Success
+    }
+}
+
+fn open_incidents(connection: &Connection) -> Result<Vec<Incident>, ClientError> {
+    let mut incidents = connection.client()?.incidents(None, ROWS)?;
+    incidents.retain(|incident| incident.closed_at.is_none());
+    Ok(incidents)
+}
+
+fn table(incidents: &[Incident]) -> String {
+    let rows = incidents.iter().map(|incident| {
+        vec![
+            plain(&incident.host),
+            plain(incident.urgency.as_deref().unwrap_or("-")),
+            plain(&incident.state),
+            time(incident.opened_at),
+            incident.attempts.to_string(),
+            plain(incident.last_outcome.as_deref().unwrap_or("-")),
+            incident.due_at.map_or_else(|| "-".to_owned(), time),
+            plain(incident.escalation.as_deref().unwrap_or("")),
+        ]
+    });
+    let header =
+        ["host", "urgency", "state", "since (UTC)", "attempts", "last outcome", "next (UTC)", "told"];
+    text::table(&header, rows, &[4], text::terminal_width().unwrap_or(u16::MAX))
+}

@@ -1,0 +1,66 @@
+//! Output for people: tables, sizes, and texts from elsewhere that must not drive a terminal.
+
+use bytesize::ByteSize;
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle, presets};
+use jiff::Timestamp;
+
+/// The width where the terminal does not tell its own.
+pub(super) const WIDTH: u16 = 100;
+
+/// Columns without borders, and one line under the header.
+const RULED_HEADER: TableStyle = presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─'));
+
+/// The terminal's width, if standard output is one.
+pub(super) fn terminal_width() -> Option<u16> {
+    terminal_size::terminal_size().map(|(width, _)| width.0)
+}
+
+/// A table in lines without trailing space. The columns of `numbers` are set to the right.
+pub(super) fn table(
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    numbers: &[usize],
+    width: u16,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(RULED_HEADER)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for at in numbers {
+        if let Some(column) = table.column_mut(*at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// SI units, as sizes are written in the settings.
+pub(super) fn size(bytes: u64) -> String {
+    ByteSize(bytes).display().si().to_string()
+}
+
+/// To the second, in UTC: hosts and people are in different places.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%F %T").to_string()
+}
+
+/// Control characters, and those that turn the direction of writing, as escapes.
+pub(super) fn plain(text: &str) -> String {
+    let drives = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut plain, c| {
+        if drives(c) {
+            plain.extend(c.escape_unicode());
+        } else {
+            plain.push(c);
+        }
+        plain
+    })
+}

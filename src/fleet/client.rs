@@ -1,0 +1,231 @@
+//! Talks to a running responder over HTTP.
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, de::DeserializeOwned};
+use ureq::{Agent, Body, http::Response};
+
+/// Where a responder listens that was told nothing else.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:9095";
+
+/// How long an answer may take.
+const TIME: Duration = Duration::from_secs(30);
+/// The longest answer that is read.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Why a responder could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The token cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Token {
+        /// The token's file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No answer.
+    #[error("{url} does not answer: {message}")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// Why there is no answer.
+        message: String,
+    },
+    /// It would not have us.
+    #[error("{url} wants a bearer token, or another one: --bearer-token-file")]
+    Unauthorized {
+        /// What was asked.
+        url: String,
+    },
+    /// It answered that it cannot, or will not.
+    #[error("{url} answered {status}: {message}")]
+    Status {
+        /// What was asked.
+        url: String,
+        /// The status code.
+        status: u16,
+        /// What it said of it.
+        message: String,
+    },
+    /// It answered something that is no answer of a responder.
+    #[error("{url} answered what no raysweep answers: {message}")]
+    Shape {
+        /// What was asked.
+        url: String,
+        /// What cannot be read.
+        message: String,
+    },
+}
+
+/// What a replayed notification leads to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Replayed {
+    /// The replay's own identity.
+    pub replay: String,
+    /// What was decided about each alert.
+    pub alerts: Vec<ReplayedAlert>,
+}
+
+/// What was decided about a replayed alert.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReplayedAlert {
+    /// Its name.
+    pub alert: String,
+    /// The host that it names, where it names one.
+    pub host: Option<String>,
+    /// The one attempt on that host.
+    pub attempt: Option<String>,
+    /// Why nothing is done.
+    pub ignored: Option<String>,
+}
+
+/// A host's trouble.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Incident {
+    /// The host.
+    pub host: String,
+    /// Where it stands.
+    pub state: String,
+    /// How pressing it is.
+    pub urgency: Option<String>,
+    /// When it began.
+    pub opened_at: Timestamp,
+    /// When the host is looked at next.
+    pub due_at: Option<Timestamp>,
+    /// How often the host was looked at.
+    pub attempts: i64,
+    /// How that ended last.
+    pub last_outcome: Option<String>,
+    /// Why a person was told.
+    pub escalation: Option<String>,
+    /// When it ended.
+    pub closed_at: Option<Timestamp>,
+}
+
+/// One sweep of a host.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Attempt {
+    /// Its identity.
+    pub id: String,
+    /// The host.
+    pub host: String,
+    /// Who asked.
+    pub trigger: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// What it freed.
+    pub freed_bytes: Option<i64>,
+}
+
+/// A responder that can be asked.
+#[derive(Debug)]
+pub struct Client {
+    agent: Agent,
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// For the responder at `url`; the token is the one that Alertmanager shows.
+    pub fn new(url: &str, token_file: Option<&Path>) -> Result<Self, ClientError> {
+        let read = |path: &Path| {
+            let unreadable = |source| ClientError::Token { path: path.display().to_string(), source };
+            std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(unreadable)
+        };
+        let token = token_file.map(read).transpose()?;
+        // No proxy: the token is the responder's and nobody else's.
+        let config = Agent::config_builder()
+            .timeout_global(Some(TIME))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        Ok(Self { agent: config.new_agent(), base: url.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// Sends a payload, which makes one attempt on each host that it names.
+    pub fn replay(&self, payload: &[u8]) -> Result<Replayed, ClientError> {
+        let url = format!("{}/api/v1/replay", self.base);
+        let request = self.agent.post(&url).content_type("application/json");
+        let request = match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        answered(url, request.send(payload))
+    }
+
+    /// The newest incidents, of one host or of all.
+    pub fn incidents(&self, host: Option<&str>, limit: u32) -> Result<Vec<Incident>, ClientError> {
+        #[derive(Deserialize)]
+        struct Incidents {
+            incidents: Vec<Incident>,
+        }
+        self.rows("incidents", host, limit).map(|Incidents { incidents }| incidents)
+    }
+
+    /// The newest attempts, of one host or of all.
+    pub fn attempts(&self, host: Option<&str>, limit: u32) -> Result<Vec<Attempt>, ClientError> {
+        #[derive(Deserialize)]
+        struct Attempts {
+            attempts: Vec<Attempt>,
+        }
+        self.rows("attempts", host, limit).map(|Attempts { attempts }| attempts)
+    }
+
+    fn rows<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        host: Option<&str>,
+        limit: u32,
+    ) -> Result<T, ClientError> {
+        let url = format!("{}/api/v1/{what}", self.base);
+        let request = self.agent.get(&url).query("limit", limit.to_string());
+        let request = match host {
+            Some(host) => request.query("host", host),
+            None => request,
+        };
+        let request = match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        answered(url, request.call())
+    }
+}
+
+fn answered<T: DeserializeOwned>(
+    url: String,
+    result: Result<Response<Body>, ureq::Error>,
+) -> Result<T, ClientError> {
+    let mut response = match result {
+        Ok(response) => response,
+        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+    };
+    let status = response.status().as_u16();
+    let text = match response.body_mut().with_config().limit(MOST_BYTES).read_to_string() {
+        Ok(text) => text,
+        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+    };
+    match status {
+        200..=299 => serde_json::from_str(&text)
+            .map_err(|error| ClientError::Shape { url, message: error.to_string() }),
+        401 | 403 => Err(ClientError::Unauthorized { url }),
+        _ => Err(ClientError::Status { url, status, message: error_in(&text) }),
+    }
+}
+
+/// `{"error": "…"}`, or the start of whatever else was said.
+fn error_in(text: &str) -> String {
+    #[derive(Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let said = serde_json::from_str(text).map(|Said { error }| error);
+    said.unwrap_or_else(|_| text.chars().take(200).collect())
+}
