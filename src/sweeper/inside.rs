@@ -56,7 +56,7 @@ pub(crate) enum Kind {
 /// The size of a temp root and of the file system under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usage {
-    /// Bytes on disk under the root: st_blocks, hard links once, no mount crossed.
+    /// Bytes on disk under the root: `st_blocks`, hard links once, no mount crossed.
     pub(crate) used_bytes: u64,
     pub(crate) files: u64,
     /// The root itself, and the device of its file system.

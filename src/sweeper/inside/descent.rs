@@ -1,6 +1,6 @@
 //! The way from the top of a tree down to where a walk stands, with a bounded number of open files.
 //!
-//! One descriptor a level ends at RLIMIT_NOFILE: 3,000 nested folders stop std and every walker like
+//! One descriptor a level ends at `RLIMIT_NOFILE`: 3,000 nested folders stop std and every walker like
 //! it. So only the deepest levels stay open. A level that was closed is opened again by `..` from its
 //! child, and must then be the folder that it was: if the child was moved meanwhile, the way is
 //! walked again from the top.

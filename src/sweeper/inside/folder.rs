@@ -225,6 +225,10 @@ impl Names {
         self.bytes.extend_from_slice(name.to_bytes_with_nul());
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     pub(super) fn pop(&mut self) -> Option<CString> {
         let (_, rest) = self.bytes.split_last()?;
         let start = rest.iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);

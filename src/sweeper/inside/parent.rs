@@ -179,6 +179,12 @@ impl Link {
         Ok(Self { child, socket: Some(socket), lines: Lines::default(), limit, until })
     }
 
+    /// The child's process id, for tests that do things to it.
+    #[cfg(test)]
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks and waits for the first answer.
     pub(super) fn call(&mut self, request: &Request) -> Result<Answer, InsideError> {
         let mut line = serde_json::to_vec(request)

@@ -53,12 +53,14 @@ pub(super) fn delete(root: impl AsFd, detached: &Path, id: FileId) -> Result<Del
 /// Removes an entry and whatever is in it, in passes.
 fn remove(parent: &OwnedFd, name: &CStr, path: &Path, facts: &Facts, threads: usize) -> Deleted {
     let mut total = Deleted::default();
-    for _ in 0..MOST_PASSES {
+    for number in 0..MOST_PASSES {
         let pass = if facts.kind == Kind::Folder {
-            pass(parent, name, path, facts.id, threads)
+            // What the threads left are folders that another one was still emptying. One thread
+            // empties each before it removes it.
+            pass(parent, name, path, facts.id, if number == 0 { threads } else { 1 })
         } else {
             let work = Work::default();
-            work.unlink(parent, name, path, facts);
+            work.unlink(parent, name, facts, || path.to_owned());
             work.into_tally()
         };
         total.bytes = total.bytes.saturating_add(pass.deleted.bytes);
@@ -90,7 +92,7 @@ fn pass(parent: &OwnedFd, name: &CStr, path: &Path, id: FileId, threads: usize) 
                 work.run(threads);
             });
         }
-        Err(error) => work.failed(path, &error.to_string()),
+        Err(error) => work.failed(|| path.to_owned(), &error.to_string()),
     }
     work.into_tally()
 }
@@ -176,7 +178,7 @@ impl Work {
     }
 
     /// Unlinks what is no folder, and counts what that frees.
-    fn unlink(&self, folder: impl AsFd, name: &CStr, path: &Path, facts: &Facts) {
+    fn unlink(&self, folder: impl AsFd, name: &CStr, facts: &Facts, path: impl FnOnce() -> PathBuf) {
         if facts.mounted {
             return self.failed(path, "something is mounted on it");
         }
@@ -197,7 +199,7 @@ impl Work {
 
     /// Removes a folder that should be empty. One that is not may still be being emptied, or somebody
     /// added to it: the next pass will tell.
-    fn rmdir(&self, parent: impl AsFd, name: &CStr, path: &Path, bytes: u64) {
+    fn rmdir(&self, parent: impl AsFd, name: &CStr, bytes: u64, path: impl FnOnce() -> PathBuf) {
         match unlinkat(parent, name, AtFlags::REMOVEDIR) {
             Ok(()) => {
                 let mut tally = self.tally();
@@ -209,10 +211,11 @@ impl Work {
         }
     }
 
-    fn failed(&self, path: &Path, why: &str) {
+    /// Notes what could not be removed. A path is only worked out for those that are listed.
+    fn failed(&self, path: impl FnOnce() -> PathBuf, why: &str) {
         let errors = &mut self.tally().deleted.errors;
         if errors.len() < MOST_ERRORS {
-            errors.push(format!("{}: {why}", path.display()));
+            errors.push(format!("{}: {why}", path().display()));
         }
     }
 }
@@ -228,18 +231,19 @@ struct Removal<'a> {
 impl Removal<'_> {
     fn run(&mut self) {
         let job = self.job;
-        let Some((top, facts)) = self.open(&job.parent, &job.name, &job.path, None) else { return };
+        let path = || job.path.clone();
+        let Some((top, facts)) = self.open(&job.parent, &job.name, None, path) else { return };
         if job.id.is_some_and(|id| id != facts.id) {
-            return self.work.failed(&job.path, "it is not the folder that was looked at");
+            return self.work.failed(path, "it is not the folder that was looked at");
         }
         let mut descent = Descent::new(top, facts.id, facts.bytes);
         match self.empty(&mut descent) {
             Ok(()) => {
                 drop(descent);
-                self.work.rmdir(&job.parent, &job.name, &job.path, facts.bytes);
+                self.work.rmdir(&job.parent, &job.name, facts.bytes, path);
             }
             // It was moved while it was emptied; what is left is found anew or is no longer in it.
-            Err(errno) => self.work.failed(&job.path.join(descent.path()), &reason(errno)),
+            Err(errno) => self.work.failed(|| job.path.join(descent.path()), &reason(errno)),
         }
     }
 
@@ -251,8 +255,8 @@ impl Removal<'_> {
                 Some(name) => self.enter(descent, name)?,
                 None => match descent.leave()? {
                     Some(left) => {
-                        let path = self.job.path.join(descent.path()).join(as_path(&left.name));
-                        self.work.rmdir(descent.folder()?, &left.name, &path, left.bytes);
+                        let path = || self.path(descent, &left.name);
+                        self.work.rmdir(descent.folder()?, &left.name, left.bytes, path);
                     }
                     None => return Ok(()),
                 },
@@ -260,17 +264,24 @@ impl Removal<'_> {
         }
     }
 
+    fn path(&self, descent: &Descent, name: &CStr) -> PathBuf {
+        self.job.path.join(descent.path()).join(as_path(name))
+    }
+
     /// Goes into a folder, or hands it to a thread that has nothing to do.
     fn enter(&mut self, descent: &mut Descent, name: CString) -> Result<(), Errno> {
+        // The only folder is not handed on: a chain of them would be handed on level by level.
+        let is_last = descent.pending().is_none_or(|pending| pending.is_empty());
         let here = descent.folder()?;
-        let path = self.job.path.join(descent.path()).join(as_path(&name));
-        if self.work.is_hungry(self.threads)
+        if !is_last
+            && self.work.is_hungry(self.threads)
             && let Ok(parent) = here.try_clone_to_owned()
         {
+            let path = self.path(descent, &name);
             self.work.give(Job { parent, name, path, id: None });
             return Ok(());
         }
-        if let Some((fd, facts)) = self.open(here, &name, &path, descent.device()) {
+        if let Some((fd, facts)) = self.open(here, &name, descent.device(), || self.path(descent, &name)) {
             descent.enter(fd, facts.id, name, facts.bytes);
             self.unlink_files(descent)?;
         }
@@ -281,8 +292,8 @@ impl Removal<'_> {
         &self,
         parent: impl AsFd,
         name: &CStr,
-        path: &Path,
         device: Option<u64>,
+        path: impl FnOnce() -> PathBuf,
     ) -> Option<(OwnedFd, Facts)> {
         let parent = parent.as_fd();
         let opened = folder::open_folder(parent, name).and_then(|fd| {
@@ -305,20 +316,20 @@ impl Removal<'_> {
     fn unlink_files(&mut self, descent: &mut Descent) -> Result<(), Errno> {
         let mut folders = Names::default();
         let here = descent.folder()?;
-        let base = self.job.path.join(descent.path());
-        let work = self.work;
+        let (work, job) = (self.work, self.job);
+        let base = || job.path.join(descent.path());
         let read = self.entries.each(here, |name| {
             match folder::facts(here, name) {
                 Ok(facts) if facts.is_folder() => folders.push(name),
-                Ok(facts) => work.unlink(here, name, &base.join(as_path(name)), &facts),
+                Ok(facts) => work.unlink(here, name, &facts, || base().join(as_path(name))),
                 Err(Errno::NOENT) => {}
-                Err(errno) => work.failed(&base.join(as_path(name)), &reason(errno)),
+                Err(errno) => work.failed(|| base().join(as_path(name)), &reason(errno)),
             }
             Ok::<_, Errno>(())
         });
         match read {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => work.failed(&base, &reason(errno)),
+            Err(errno) => work.failed(base, &reason(errno)),
         }
         if let Some(pending) = descent.pending() {
             *pending = folders;

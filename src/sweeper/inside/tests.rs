@@ -4,6 +4,8 @@ use std::process::{Command, ExitCode};
 
 mod harness;
 mod here;
+mod hostile;
+mod process;
 mod worlds;
 
 /// Set for the process that is to be the child.

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The worker that a process is in.
 pub(super) fn worker_of(pid: u32) -> Worker {

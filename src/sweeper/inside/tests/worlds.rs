@@ -90,7 +90,7 @@ fn a_file_is_found_in_use_through_the_overlay() {
     let tree = look(&mut inside, Path::new("tmpown"), &in_use).unwrap();
     assert_eq!(tree.in_use, in_use.iter().copied().collect::<Vec<_>>());
     // As an older kernel shows it: the layer's own device and inode.
-    let below = id(&Path::new(&format!("{}/upper/tmp/tmpown/sub/file", world.scratch.display())));
+    let below = id(Path::new(&format!("{}/upper/tmp/tmpown/sub/file", world.scratch.display())));
     assert_ne!(below.dev, tree.id.dev);
     let tree = look(&mut inside, Path::new("tmpown"), &BTreeSet::from([below])).unwrap();
     assert_eq!(tree.in_use, [below]);

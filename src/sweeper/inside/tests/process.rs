@@ -1,0 +1,156 @@
+//! The child as a process: what it says, how it ends, and what it does when its parent does.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{child_command, harness::*};
+use crate::{
+    domain::attempt::AttemptId,
+    sweeper::inside::{
+        Inside, InsideError,
+        enter::Target,
+        parent::Link,
+        protocol::{Answer, Line, Lines, Request, write_line},
+    },
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn target(root: &Path) -> Target {
+    let here = here();
+    Target {
+        init: here.init,
+        mount_namespace: here.mount_namespace,
+        cgroup: here.cgroup,
+        temp_root: root.to_owned(),
+    }
+}
+
+/// A child and the bare socket to it.
+fn raw() -> (std::process::Child, UnixStream) {
+    let (socket, theirs) = UnixStream::pair().unwrap();
+    let mut command = child_command();
+    command.stdin(std::os::fd::OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    (child, socket)
+}
+
+fn next(lines: &mut Lines, socket: &UnixStream) -> Answer {
+    match lines.next(socket, 1 << 20, || Ok(())).unwrap() {
+        Line::Message(answer) => answer,
+        Line::End => panic!("the child ended"),
+    }
+}
+
+/// A child that has detached `tmp1`.
+fn with_detached(root: &Path) -> (std::process::Child, UnixStream, PathBuf) {
+    let (child, socket) = raw();
+    let path = root.join("tmp1");
+    fs::create_dir(&path).unwrap();
+    let mut lines = Lines::default();
+    write_line(&socket, &Request::Enter(target(root))).unwrap();
+    assert!(matches!(next(&mut lines, &socket), Answer::Entered(_)));
+    let request = Request::Detach { path: "tmp1".into(), id: id(&path), attempt: AttemptId::now() };
+    write_line(&socket, &request).unwrap();
+    assert!(matches!(next(&mut lines, &socket), Answer::Detached(_)));
+    assert!(!path.exists());
+    (child, socket, path)
+}
+
+#[test]
+fn a_line_that_is_cut_or_garbage_restores_and_ends_the_child() {
+    for rest in [b"".as_slice(), b"{\"op\":\"us", b"nonsense\n", b"{\"op\":\"root\"}\n", b"\xff\xff\n"] {
+        let root = tempfile::tempdir().unwrap();
+        let (mut child, mut socket, path) = with_detached(root.path());
+        socket.write_all(rest).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = vec![];
+        socket.read_to_end(&mut all).unwrap();
+        child.wait().unwrap();
+        assert!(path.exists(), "{}", String::from_utf8_lossy(rest));
+    }
+}
+
+#[test]
+fn a_request_that_arrives_in_pieces_is_one_request() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut child, mut socket) = raw();
+    let request = serde_json::to_vec(&Request::Enter(target(root.path()))).unwrap();
+    for byte in request.iter().chain(b"\n{\"op\":\"disk\"}\n{\"op\":\"usage\"}\n") {
+        socket.write_all(&[*byte]).unwrap();
+    }
+    let mut lines = Lines::default();
+    assert!(matches!(next(&mut lines, &socket), Answer::Entered(_)));
+    assert!(matches!(next(&mut lines, &socket), Answer::Disk(_)));
+    assert!(matches!(next(&mut lines, &socket), Answer::Usage(_)));
+    drop(socket);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn nothing_but_enter_comes_first() {
+    let (mut child, mut socket) = raw();
+    socket.write_all(b"{\"op\":\"usage\"}\n").unwrap();
+    let mut all = vec![];
+    socket.read_to_end(&mut all).unwrap();
+    assert!(all.is_empty());
+    assert!(!child.wait().unwrap().success());
+}
+
+#[test]
+fn a_child_that_does_not_answer_is_killed_in_time() {
+    let root = tempfile::tempdir().unwrap();
+    let limit = Duration::from_secs(2);
+    let started = Instant::now();
+    let mut inside = Inside::enter(&here(), root.path(), limit).unwrap();
+    let pid = Pid::from_raw(i32::try_from(inside.link.pid()).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    assert!(matches!(inside.usage(), Err(InsideError::Timeout(_))));
+    assert!(started.elapsed() < limit + SOON);
+    assert!(matches!(inside.usage(), Err(InsideError::Gone(_))));
+    assert!(!Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists(), "it was waited for");
+}
+
+#[test]
+fn a_child_that_was_killed_is_gone_and_no_more() {
+    let root = tempfile::tempdir().unwrap();
+    let mut inside = enter(root.path());
+    let pid = Pid::from_raw(i32::try_from(inside.link.pid()).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    assert!(matches!(inside.disk(), Err(InsideError::Gone(_))));
+    assert!(matches!(inside.disk(), Err(InsideError::Gone(_))));
+}
+
+#[test]
+fn what_is_no_child_of_ours_is_gone() {
+    for (program, argument) in [("true", ""), ("cat", "/proc/self/maps"), ("sh", "-cecho hello >&0")] {
+        let mut link = Link::start(Command::new(program).arg(argument), Duration::from_secs(10)).unwrap();
+        assert!(matches!(link.call(&Request::Disk), Err(InsideError::Gone(_))), "{program}");
+    }
+}
+
+#[test]
+fn the_child_gives_way_and_holds_nothing_of_the_parents() {
+    let root = tempfile::tempdir().unwrap();
+    let _lock = fs::File::create(root.path().join("lock")).unwrap();
+    let inside = enter(root.path());
+    let proc = PathBuf::from(format!("/proc/{}", inside.link.pid()));
+    let stat = fs::read_to_string(proc.join("stat")).unwrap();
+    assert_eq!(stat.rsplit_once(')').unwrap().1.split(' ').nth(17), Some("10"), "its niceness");
+    let limits = fs::read_to_string(proc.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    for fd in fs::read_dir(proc.join("fd")).unwrap() {
+        let target = fs::read_link(fd.unwrap().path()).unwrap();
+        assert!(!target.ends_with("lock"), "{}", target.display());
+    }
+}
