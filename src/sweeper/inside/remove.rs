@@ -53,6 +53,7 @@ pub(super) fn delete(root: impl AsFd, detached: &Path, id: FileId) -> Result<Del
 /// Removes an entry and whatever is in it, in passes.
 fn remove(parent: &OwnedFd, name: &CStr, path: &Path, facts: &Facts, threads: usize) -> Deleted {
     let mut total = Deleted::default();
+    let mut files_before = 0;
     for number in 0..MOST_PASSES {
         let pass = if facts.kind == Kind::Folder {
             // What the threads left are folders that another one was still emptying. One thread
@@ -67,9 +68,12 @@ fn remove(parent: &OwnedFd, name: &CStr, path: &Path, facts: &Facts, threads: us
         total.files += pass.deleted.files;
         total.errors = pass.deleted.errors;
         total.complete = matches!(facts_if(parent, name, facts.id), Err(InsideError::NotFound));
-        if total.complete || pass.entries == 0 {
+        // Whoever fills it faster than it empties would keep us here for ever.
+        let outrun = number > 0 && pass.deleted.files >= files_before.max(1);
+        if total.complete || pass.entries == 0 || outrun {
             break;
         }
+        files_before = pass.deleted.files;
     }
     if total.complete {
         total.errors.clear();
