@@ -69,7 +69,7 @@ fn unreadable(before: &Snapshot, after: &Snapshot) -> Vec<Evidence> {
 }
 
 fn signs_of(process: &Process, role: &Role, runtime: Runtime) -> Vec<Evidence> {
-    let title = shown(&process.arguments.join(" "));
+    let title = command(process);
     let sign = |kind, detail| Evidence::of_process(kind, process.id.pid, detail);
     let mut signs = vec![];
     match role {
@@ -135,6 +135,32 @@ fn shortened(evidence: Vec<Evidence>) -> Vec<Evidence> {
     }
     kept.extend(left_out.into_iter().map(|(kind, count)| Evidence::new(kind, format!("and {count} more"))));
     kept
+}
+
+/// A process's title or command line, without what its arguments call a secret: reports travel.
+fn command(process: &Process) -> String {
+    const SECRET: [&str; 6] = ["password", "passwd", "secret", "token", "credential", "key"];
+    let names_secret = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        SECRET.iter().any(|secret| word.contains(secret))
+    };
+    let joined = process.arguments.join(" ");
+    let mut is_value = false;
+    let words: Vec<&str> = joined
+        .split(' ')
+        .map(|word| {
+            let hidden = std::mem::replace(&mut is_value, word.starts_with('-') && names_secret(word));
+            match word.split_once(['=', ':']) {
+                Some((name, value)) if names_secret(name) && !value.is_empty() => {
+                    is_value = false;
+                    &word[..=name.len()]
+                }
+                _ if hidden => "…",
+                _ => word,
+            }
+        })
+        .collect();
+    shown(&words.join(" "))
 }
 
 /// Titles and paths are whatever a process says: bounded, and nothing that moves a terminal.

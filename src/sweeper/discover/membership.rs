@@ -76,7 +76,6 @@ fn lines(cgroup: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// A container's cgroup ends at the component that carries its id: what it made below is its own,
 /// and a path without the id is shared with others, such as the runtime's daemon on hybrid hosts.
-/// `conmon` watches a Podman container from the host's side, in a cgroup with the same id.
 fn own_part(path: &str, container: Option<&str>) -> Option<String> {
     let mut own = String::new();
     for component in path.split('/').skip(1) {
@@ -86,7 +85,7 @@ fn own_part(path: &str, container: Option<&str>) -> Option<String> {
             Some(id) => component.contains(id),
             None => container_id_in(component).is_some(),
         };
-        if carries && !component.contains("conmon") {
+        if carries {
             return Some(own);
         }
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
+    command,
     role::{Role, Roles},
-    shown,
 };
 use crate::{
     domain::evidence::{Evidence, EvidenceKind},
@@ -44,7 +44,7 @@ pub(super) fn signs(first: &Roles, last: &Roles, window: Duration, idle_percent:
 }
 
 fn sign(process: &Process, percent: f64) -> Evidence {
-    let detail = format!("{percent:.1} % of a core: {}", shown(&process.arguments.join(" ")));
+    let detail = format!("{percent:.1} % of a core: {}", command(process));
     Evidence::of_process(EvidenceKind::Cpu, process.id.pid, detail)
 }
 

@@ -87,8 +87,12 @@ const AGENTS: [(&str, &[&str]); 2] = [
 const UNDER_RAYLET: [&str; 2] = ["dashboard/agent.py", "_private/runtime_env/agent/main.py"];
 
 /// Daemons that stand beside the raylet: `ray start` has started them.
-const BESIDE_RAYLET: [&str; 3] =
-    ["_private/log_monitor.py", "autoscaler/_private/monitor.py", "dashboard/dashboard.py"];
+const BESIDE_RAYLET: [&str; 4] = [
+    "_private/log_monitor.py",
+    "autoscaler/_private/monitor.py",
+    "autoscaler/v2/monitor.py",
+    "dashboard/dashboard.py",
+];
 
 /// What the raylet starts its workers with, until they have a title.
 const WORKER_SCRIPTS: [&str; 2] = ["_private/workers/setup_worker.py", "_private/workers/default_worker.py"];

@@ -100,6 +100,7 @@ fn a_head_has_daemons_of_its_own() {
     );
     assert_rest(gcs);
     assert_rest(script(31, 10, "autoscaler/_private/monitor.py"));
+    assert_rest(script(31, 10, "autoscaler/v2/monitor.py"));
     assert_rest(script(32, 10, "dashboard/dashboard.py"));
 }
 
@@ -358,6 +359,7 @@ fn whoever_shares_mounts_pids_or_cgroup_belongs_to_the_worker() {
     assert_rest(outside(foreign()));
     // The runtime's own daemon shares the hierarchy that it does not manage.
     assert_rest(foreign().in_namespaces(namespaces(0)).in_cgroup("0::/system.slice/containerd.service\n"));
+    // Podman's conmon watches a container from the host's side, in a cgroup beside it with the same id.
     let watcher = format!("2:cpuacct:/libpod-conmon-{CONTAINER}\n");
     assert_rest(foreign().in_namespaces(namespaces(0)).in_cgroup(&watcher));
 
@@ -437,6 +439,14 @@ fn what_ray_says_of_jobs_decides_between_no_job_and_in_job() {
     assert_eq!(live.evidence[0].detail, "job 01000000 since 1970-01-01T00:00:00Z, driver 10.0.0.84 pid 374");
     let unknown = told(Jobs::Unknown("no answer".to_owned()));
     assert_eq!((unknown.state, unknown.evidence[0].kind), (WorkerState::InJob, EvidenceKind::RayUnreachable));
+}
+
+#[test]
+fn secrets_on_a_command_line_do_not_travel() {
+    let process =
+        python(60, 5, &["psql", "--password=hunter2", "--api-token", "abc", "sh", "PGPASSWORD=x psql", "-v"]);
+    assert_eq!(command(&process), "psql --password= --api-token … sh PGPASSWORD= psql -v");
+    assert_eq!(command(&titled("ray::train")), "ray::train");
 }
 
 #[test]
