@@ -6,3 +6,4 @@
 mod cli;
 mod config;
 mod house;
+mod responder;

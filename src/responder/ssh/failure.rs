@@ -46,8 +46,8 @@ pub enum SshError {
     /// This machine cannot run ssh.
     #[error("ssh cannot be run here: {0}")]
     Local(#[source] io::Error),
-    /// The connection broke while the sweep ran.
-    #[error("the connection broke before the report was complete")]
+    /// The connection broke while the sweep ran, or the sweep was killed: ssh does not tell which.
+    #[error("the connection broke, or the sweep was killed, before the report was complete")]
     ConnectionLost,
     /// The attempt took longer than it may.
     #[error("no report within the attempt's deadline")]

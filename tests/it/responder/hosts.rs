@@ -1,0 +1,96 @@
+//! Every way in which a host may be sick, and the others that go on.
+
+use std::net::TcpListener;
+
+use super::harness::{Behaviour, Fleet, LARGE, alert, firing, free_port, payload};
+
+#[test]
+fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
+    let silent = TcpListener::bind("127.0.1.5:0").unwrap();
+    let mut fleet = Fleet::new();
+    fleet.add("well", &Behaviour::FREES);
+    fleet.add_with_changed_key("changed-key");
+    fleet.add_with_unknown_key("unknown-key");
+    fleet.add_that_refuses_our_key("other-key");
+    fleet.add_port("silent", silent.local_addr().unwrap().port());
+    fleet.add_port("closed", free_port("127.0.1.6"));
+    fleet.add("no-binary", &Behaviour::Script("exec /usr/local/bin/raysweep-that-is-not-there gate"));
+    fleet.add("gate-refuses", &Behaviour::Script("echo 'refused: no' >&2; exit 6"));
+    fleet.add("cut", &Behaviour::Script(r#"printf '{"schema":1,"attempt":"%s"' "$attempt""#));
+    fleet.add("mute", &Behaviour::Script("exit 1"));
+    fleet.add("of-another", &Behaviour::Script(r#"echo '{"schema":1}'"#));
+    fleet.add("endless", &Behaviour::Script("yes"));
+    fleet.add("killed", &Behaviour::Script("kill -9 $$"));
+    fleet.add("on-hold", &Behaviour::Reports { outcome: "held", mode: "enforce" });
+    fleet.add("busy", &Behaviour::Reports { outcome: "busy", mode: "enforce" });
+    fleet.add("observing", &Behaviour::Reports { outcome: "freed", mode: "observe" });
+    let expected = [
+        ("well", "freed", None),
+        ("changed-key", "refused", Some("host_key_changed")),
+        ("unknown-key", "refused", Some("host_key_unknown")),
+        ("other-key", "refused", Some("auth_refused")),
+        ("silent", "unreachable", Some("connect_timeout")),
+        ("closed", "unreachable", Some("connection_refused")),
+        ("no-binary", "refused", Some("no_binary")),
+        ("gate-refuses", "refused", Some("request_refused")),
+        ("cut", "unknown", Some("no_report")),
+        ("mute", "unknown", Some("no_report")),
+        ("of-another", "unknown", Some("bad_report")),
+        ("endless", "unknown", Some("output_too_long")),
+        // To ssh a killed command and a broken connection look alike.
+        ("killed", "unknown", Some("connection_lost")),
+        ("on-hold", "held", None),
+        ("busy", "busy", None),
+        ("observing", "freed", None),
+    ];
+    let alerts: Vec<_> =
+        expected.iter().map(|(host, ..)| alert(LARGE, "firing", &[("host", host)])).collect();
+    let responder = fleet.serve("");
+    assert_eq!(responder.send(payload(&alerts)), 200);
+    let mut failures = std::collections::BTreeMap::<_, f64>::new();
+    for (host, outcome, reason) in expected {
+        let attempt = responder.ended_attempt(host);
+        assert_eq!(attempt["outcome"], outcome, "{attempt}");
+        assert_eq!(attempt["reason"].as_str(), reason, "{attempt}");
+        let series = format!(r#"raysweep_attempts_total{{host="{host}",outcome="{outcome}"}}"#);
+        assert_eq!(responder.metric(&series), 1.0, "{series}");
+        if let Some(reason) = reason {
+            *failures.entry(reason).or_default() += 1.0;
+            let told = |line: &str| line.contains(&format!("host={host}")) && line.contains(reason);
+            assert!(responder.log().lines().any(told), "no {reason} of {host} in\n{}", responder.log());
+        }
+    }
+    for (reason, times) in failures {
+        let series = format!(r#"raysweep_attempt_failures_total{{reason="{reason}"}}"#);
+        assert_eq!(responder.metric(&series), times, "{series}");
+    }
+    let observed = responder.ended_attempt("observing");
+    assert_eq!(observed["report"]["mode"], "observe");
+    assert_eq!(observed["report"]["workers"][0]["verdict"], "would_clean");
+    // No command reached a host whose key was not the pinned one, or who did not let us in.
+    for host in ["changed-key", "unknown-key", "other-key"] {
+        assert_eq!(fleet.host(host).requests(), [""; 0], "{host}");
+    }
+    // The others go on: the healthy host is still served.
+    responder.send(super::harness::resolved("well"));
+    assert_eq!(responder.incident("well")["close_reason"], "resolved");
+    responder.stop();
+}
+
+#[test]
+fn a_host_that_hangs_is_given_up_at_the_attempts_deadline_and_leaves_nothing() {
+    let mut fleet = Fleet::new();
+    fleet.add("hangs", &Behaviour::WaitsThenFrees);
+    fleet.add("well", &Behaviour::FREES);
+    let ssh = format!("{}", fleet.path("data/ssh").display());
+    let responder = fleet.serve("");
+    responder.send(firing("hangs"));
+    responder.send(firing("well"));
+    assert_eq!(responder.ended_attempt("well")["outcome"], "freed");
+    let attempt = responder.ended_attempt("hangs");
+    assert_eq!((&attempt["outcome"], &attempt["reason"]), (&"unknown".into(), &"deadline".into()));
+    super::harness::wait_for("the end of ssh's folders", || {
+        (std::fs::read_dir(&ssh).unwrap().count() == 0).then_some(())
+    });
+    assert_eq!(super::harness::processes_with(&ssh), [""; 0]);
+}

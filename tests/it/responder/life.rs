@@ -1,0 +1,103 @@
+//! Start, stop, and being killed.
+
+use super::harness::{Behaviour, Fleet, LOOPBACK, firing, processes_with, wait_for};
+
+#[test]
+fn a_responder_killed_in_mid_attempt_records_an_unknown_end_and_does_not_run_it_again() {
+    let mut fleet = Fleet::new();
+    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
+    let settings = "timing: { period: 1h, critical_period: 1h }";
+    let responder = fleet.serve(settings);
+    responder.send(firing("ray-80"));
+    wait_for("the request at the host", || (fleet.host("ray-80").requests().len() == 1).then_some(()));
+    let ssh = fleet.path("data/ssh").display().to_string();
+    assert_eq!(processes_with(&ssh).len(), 1);
+    responder.kill_9();
+
+    let responder = fleet.serve(settings);
+    let attempt = responder.ended_attempt("ray-80");
+    assert_eq!((&attempt["outcome"], &attempt["reason"]), (&"unknown".into(), &"interrupted".into()));
+    assert_eq!(responder.attempts("ray-80").len(), 1);
+    let incident = responder.incident("ray-80");
+    assert_eq!((&incident["state"], &incident["last_outcome"]), (&"waiting".into(), &"unknown".into()));
+    // The same alert again, as Alertmanager would send it, is no reason for a second run either.
+    responder.send(firing("ray-80"));
+    assert_eq!(responder.attempts("ray-80").len(), 1);
+    assert_eq!(fleet.host("ray-80").requests().len(), 1);
+    // The ssh process that the killed responder left is gone, and so is its folder.
+    wait_for("the end of the left-over ssh", || processes_with(&ssh).is_empty().then_some(()));
+    assert_eq!(std::fs::read_dir(&ssh).unwrap().count(), 0);
+}
+
+#[test]
+fn what_was_accepted_before_a_kill_is_done_after_it() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("limits: { attempts_at_once: 1 }");
+    responder.send(firing("ray-80"));
+    responder.kill_9();
+    let responder = fleet.serve("timing: { recheck: 100ms, period: 100ms, critical_period: 100ms }");
+    wait_for("the host to be freed", || {
+        (responder.incident("ray-80")["last_outcome"] == "freed").then_some(())
+    });
+}
+
+#[test]
+fn a_graceful_stop_lets_an_attempt_end_and_records_it() {
+    let mut fleet = Fleet::new();
+    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
+    let mut responder = fleet.serve("");
+    responder.send(firing("ray-80"));
+    let host = fleet.host("ray-80");
+    wait_for("the request at the host", || (host.requests().len() == 1).then_some(()));
+    responder.signal("-TERM");
+    wait_for("the stop to begin", || responder.log().contains("stopping").then_some(()));
+    host.open_gate();
+    assert_eq!(responder.exit_code(), Some(0));
+    let responder = fleet.serve("");
+    assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
+}
+
+#[test]
+fn an_attempt_that_outlasts_the_grace_period_is_given_up_and_recorded_as_unknown() {
+    let mut fleet = Fleet::new();
+    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
+    let mut responder = fleet.serve("timing: { stop_grace: 300ms }");
+    responder.send(firing("ray-80"));
+    wait_for("the request at the host", || (fleet.host("ray-80").requests().len() == 1).then_some(()));
+    responder.signal("-INT");
+    assert_eq!(responder.exit_code(), Some(0));
+    assert_eq!(processes_with(&fleet.path("data/ssh").display().to_string()), [""; 0]);
+    let responder = fleet.serve("");
+    let attempt = responder.ended_attempt("ray-80");
+    assert_eq!((&attempt["outcome"], &attempt["reason"]), (&"unknown".into(), &"stopped".into()));
+}
+
+#[test]
+fn it_is_healthy_and_ready_and_a_second_one_on_the_same_journal_is_refused() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("");
+    assert_eq!(responder.get("/-/healthy").0, 200);
+    assert_eq!(responder.get("/-/ready").0, 200);
+    let log = fleet.try_serve("", LOOPBACK).err().expect("two responders on one journal");
+    assert!(log.contains("in use by another process"), "{log}");
+}
+
+#[test]
+fn an_address_that_is_not_loopback_is_refused_without_a_token() {
+    let fleet = Fleet::of_one();
+    let log = fleet.try_serve("", "0.0.0.0:0").err().expect("open to all");
+    assert!(log.contains("bearer_token_file"), "{log}");
+}
+
+#[test]
+fn a_host_that_left_the_inventory_has_no_open_incident_and_no_attempt() {
+    let mut fleet = Fleet::new();
+    fleet.add("ray-80", &Behaviour::Reports { outcome: "held", mode: "enforce" });
+    let responder = fleet.serve("");
+    responder.send(firing("ray-80"));
+    responder.ended_attempt("ray-80");
+    responder.stop();
+    let fleet = fleet.without_hosts();
+    let responder = fleet.serve("");
+    assert_eq!(responder.incident("ray-80")["close_reason"], "removed");
+}
