@@ -18,11 +18,14 @@ source "$HERE/show/print.sh"
 prepare() {
     # shellcheck source=deploy/demo/show/build.sh
     source "$HERE/show/build.sh"
+    SCRATCH=$(mktemp -d)
+    trap 'rm -rf "$SCRATCH"' EXIT
     headline "Preparing"
     step "Debian packages" "$HERE/install.sh"
     step "a Rust toolchain" toolchain_install
     step "raysweep (cargo build)" build_raysweep
     step "the image of a Ray node" "$HERE/ray-image.sh"
+    rm -rf "$SCRATCH"
 }
 
 # What happens in the world; its end, in whatever way, is the end of all that it started.
@@ -34,6 +37,7 @@ inside() {
         # shellcheck source=/dev/null
         source "$HERE/show/$part.sh"
     done
+    SCRATCH=$WORLD_DIR
     trap logs_on_failure EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -58,7 +62,9 @@ main() {
     fi
     prepare
     # Sparse, and what fills it is allocated and never written: it takes about 2 GiB.
-    WORLD_DISK_SIZE=16G "$HERE/world.sh" "$SELF" --inside "$RAYSWEEP"
+    # exec, so that whoever ends this process ends the world.
+    export WORLD_DISK_SIZE=16G
+    exec "$HERE/world.sh" "$SELF" --inside "$RAYSWEEP"
 }
 
 main "$@"

@@ -4,30 +4,31 @@
 REPOSITORY=$(realpath "$HERE/../..")
 readonly REPOSITORY
 
-# Where `sudo` has hidden the user's own toolchain, it is still that one that counts.
-toolchain_path() {
-    local home
-    home=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
-    export PATH="$PATH:$HOME/.cargo/bin:$home/.cargo/bin"
-    if [[ -d $home/.rustup ]]; then
-        export RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup}
+# Under sudo the toolchain is the user's own, and so must be what it writes.
+as_user() {
+    local user=${SUDO_USER:-root} home
+    home=$(getent passwd "$user" | cut -d: -f6)
+    local path=$PATH:$home/.cargo/bin
+    if [[ $user == root ]]; then
+        PATH=$path "$@"
+    else
+        sudo -H -u "$user" env PATH="$path" "$@"
     fi
 }
 
 toolchain_found() {
     local needed found
     needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPOSITORY/Cargo.toml")
-    found=$(cd "$REPOSITORY" && rustc --version 2>/dev/null | cut -d' ' -f2) &&
+    found=$(cd "$REPOSITORY" && as_user rustc --version 2>/dev/null | cut -d' ' -f2) && [[ -n $found ]] &&
         printf '%s\n%s\n' "$needed" "$found" | sort -V -C &&
-        command -v cargo cc >/dev/null
+        as_user cargo --version >/dev/null 2>&1 && command -v cc >/dev/null
 }
 
 # Debian's `cargo` is years old; `cargo-web` is the one that it keeps new for its browsers.
 toolchain_install() {
-    toolchain_path
     toolchain_found && return
     local packages=(gcc libc6-dev)
-    command -v rustup >/dev/null || packages+=(cargo-web)
+    as_user rustup --version >/dev/null 2>&1 || packages+=(cargo-web)
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends --no-remove \
         -o DPkg::Lock::Timeout=300 "${packages[@]}" || return
     toolchain_found || {
@@ -39,8 +40,8 @@ toolchain_install() {
 build_raysweep() {
     local target
     cd "$REPOSITORY" || return
-    cargo build --locked --bin raysweep || return
-    target=$(cargo metadata --locked --no-deps --format-version 1 | jq -r .target_directory) || return
+    as_user cargo build --locked --bin raysweep || return
+    target=$(as_user cargo metadata --locked --no-deps --format-version 1 | jq -r .target_directory) || return
     RAYSWEEP=$target/debug/raysweep
     "$RAYSWEEP" --version
 }

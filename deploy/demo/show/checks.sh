@@ -2,16 +2,17 @@
 # What must be true in the end. Each check asks the thing itself and not the report.
 
 leftovers_gone() {
-    local path
-    for path in "${PLANTED_PATHS[@]}"; do
-        docker exec ray-worker-1 test ! -e "$path" || return
-    done
     # Nor may anything stand under the name that a sweep gives to what it detaches.
-    [[ -z $(docker exec ray-worker-1 find /tmp -name '.raysweep-*') ]]
+    # shellcheck disable=SC2016 # for the shell inside
+    docker exec ray-worker-1 sh -c \
+        'for path; do ! ls -d "$path" 2>/dev/null || exit 1; done
+         left=$(find /tmp -name ".raysweep-*") && test -z "$left"' \
+        sh "${PLANTED_PATHS[@]}"
 }
 
+# Its logs stay: it is the newest dead session.
 dead_session_gone() {
-    [[ -z $(docker exec ray-worker-3 find "$DEAD_SESSION" -mindepth 1 -type f -not -path "$DEAD_SESSION/logs/*") ]]
+    [[ $(docker exec ray-worker-3 ls -A "$DEAD_SESSION") == logs ]]
 }
 
 live_session_stands() {

@@ -13,19 +13,17 @@ headline() {
 }
 
 # step DESCRIPTION CMD…: says what is done and how long it took; its output is shown only
-# where it fails.
+# where it fails. $SCRATCH is a folder that goes when the demo does.
 step() {
-    local description=$1 start=$EPOCHREALTIME log
+    local description=$1 start=$EPOCHREALTIME
     shift
-    log=$(mktemp "${WORLD_DIR:-/tmp}/step.XXXXXX")
-    if ! "$@" >"$log" 2>&1; then
+    if ! "$@" >"$SCRATCH/step.log" 2>&1; then
         printf '  %sFAIL%s  %s; it said last:\n' "$RED" "$PLAIN" "$description"
-        tail -n 30 "$log"
-        rm -f "$log"
+        tail -n 30 "$SCRATCH/step.log"
         return 1
     fi
-    rm -f "$log"
-    printf '  %sok%s    %-62s %s%6.1f s%s\n' "$GREEN" "$PLAIN" "$description" "$DIM" "$(seconds_between "$start" "$EPOCHREALTIME")" "$PLAIN"
+    printf '  %sok%s    %-62s %s%6.1f s%s\n' "$GREEN" "$PLAIN" "$description" \
+        "$DIM" "$(seconds_between "$start" "$EPOCHREALTIME")" "$PLAIN"
 }
 
 # seconds_between FROM TO: both in seconds since 1970.
@@ -40,5 +38,5 @@ epoch() {
 
 # bytes NUMBER: for people.
 bytes() {
-    numfmt --to=si --suffix=B --format=%.1f "$1"
+    numfmt --to=si --round=nearest --format=%.1f "$1" | sed -E 's/([kKMGT]?)$/ \1B/'
 }

@@ -12,7 +12,7 @@ stage_up() {
     step "ray-worker-2: a task holds a folder by its name, and sleeps" sleeping_task_up
     step "ray-worker-3: a dead session beside the live one" dead_session_plant
     step "host $HOST_NAME: sshd, raysweep installed, mode enforce" demo_host_up "$binary"
-    step "node_exporter, and measure every second" measuring_up
+    step "node_exporter, and measure every 2 seconds" measuring_up
     step "the responder" responder_up "$binary"
     step "Alertmanager and Prometheus" monitoring_up
 }
@@ -54,14 +54,14 @@ demo_host_up() {
     host_key "$HOST_NAME" >"$WORLD_DIR/known_hosts"
 }
 
-# As the shipped cron line does it, but every second. cron itself stays away: its hourly
+# As the shipped cron line does it, but every 2 seconds. cron itself stays away: its hourly
 # sweep might be the one that frees the disk, and the alert would have nothing to do.
 measuring_up() {
     local enter
     mapfile -t enter < <(host_entry "$HOST_NAME")
     # shellcheck disable=SC2016 # for the shell inside
     daemon_start measure "${enter[@]}" sh -c \
-        'while sleep 1; do nice raysweep measure --textfile /run/raysweep/raysweep.prom --log.level warn; done'
+        'while sleep 2; do nice raysweep measure --textfile /run/raysweep/raysweep.prom --log.level warn; done'
     node_exporter_up "$HOST_NAME" &&
         wait_for 30 "the metrics of three workers" all_workers_measured
 }

@@ -3,7 +3,7 @@
 
 summary() {
     local failed=0
-    headline "Seconds from firing"
+    headline "Seconds from firing to"
     summary_times
     headline "Bytes"
     summary_bytes
@@ -38,7 +38,7 @@ check() {
 summary_times() {
     local name
     for name in notified accepted connected swept metric resolved closed; do
-        printf '  %-10s %6.1f\n' "$name" "$(since_fired "$name")"
+        printf '  %-14s %10s\n' "$name" "$(since_fired "$name")"
     done
 }
 
