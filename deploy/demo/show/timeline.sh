@@ -43,7 +43,7 @@ timeline_look() {
     while read -r _ name; do
         event_show "$name"
         [[ $name != swept ]] || verdicts_show
-    done < <(for name in "${happened[@]}"; do echo "${AT[$name]} $name"; done | sort -s -n)
+    done < <(for name in "${happened[@]}"; do echo "${AT[$name]} $name"; done | sort -s -n -k1,1)
 }
 
 # time_of EVENT: as the part tells it that knows; nothing before it has happened.
@@ -52,8 +52,7 @@ time_of() {
         notified) notified_at ;;
         accepted) incident_time accepted_at ;;
         connected) attempt_time connected_at ;;
-        swept) attempt_time report.finished_at ;;
-        freed) attempt_time finished_at ;;
+        swept | freed) attempt_time finished_at ;;
         metric) metric_down_at ray-worker-1 "${AT[fired]}" ;;
         resolved) incident_alert_time ends_at ;;
         closed) incident_time closed_at ;;
@@ -119,7 +118,7 @@ verdicts_show() {
     attempt_field 'report.workers' | jq -c 'sort_by(.name)[]' | while read -r worker; do
         printf '%s%s%-13s%s %-8s %s\n' "$indent" "$BOLD" "$(jq -r .name <<<"$worker")" "$PLAIN" \
             "$(jq -r '.state // "-"' <<<"$worker")" "$(verdict_text "$worker")"
-        verdict_reasons "$worker" | tr -s '[:cntrl:] ' '\n ' | cut -c1-92 |
+        verdict_reasons "$worker" | cut -c1-92 |
             sed "s/^/$indent  $DIM/; s/\$/$PLAIN/"
     done
 }
