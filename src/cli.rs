@@ -17,7 +17,7 @@ mod sweep;
 mod table;
 mod text;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -73,7 +73,8 @@ pub fn main() -> ExitCode {
 
 /// Prints why a subcommand could not do its work, in one line, and passes the exit code on.
 fn failed(exit: Exit, error: &dyn std::fmt::Display) -> Exit {
-    eprintln!("raysweep: {error}");
+    // Standard error may be a file on a full disk or a reader that has gone; the code still tells.
+    let _ = writeln!(std::io::stderr(), "raysweep: {error}");
     exit
 }
 

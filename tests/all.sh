@@ -52,6 +52,12 @@ unit_file() {
 
 export -f shell_scripts unit_file
 
+# Where `sudo` has hidden the toolchain, or there was none.
+HERE=$PWD/deploy/demo
+# shellcheck source=deploy/demo/show/build.sh
+source "$HERE/show/build.sh"
+toolchain_path
+
 step tools 1200 tests/tools.sh "$TOOLS"
 step fmt 60 cargo fmt --check
 step clippy 900 cargo clippy --locked --all-targets -- -D warnings

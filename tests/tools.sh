@@ -8,8 +8,27 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 readonly DENY_VERSION=0.20.2
 tools=$1
 
-if ! command -v cargo >/dev/null; then
-    echo "tools.sh: cargo is missing: install Rust (https://rustup.rs) with clippy and rustfmt" >&2
+install() {
+    export DEBIAN_FRONTEND=noninteractive
+    local options=(-qq -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300)
+    apt-get install "${options[@]}" "$@" >/dev/null ||
+        { apt-get update -qq && apt-get install "${options[@]}" "$@" >/dev/null; }
+}
+
+lints_and_formats() {
+    cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1
+}
+
+# The demo's own way to a toolchain.
+HERE=$PWD/deploy/demo
+# shellcheck source=deploy/demo/show/build.sh
+source "$HERE/show/build.sh"
+toolchain_install
+if ! lints_and_formats && dpkg -s cargo-web >/dev/null 2>&1; then
+    install rust-web-clippy rustfmt-web
+fi
+if ! lints_and_formats; then
+    echo "tools.sh: clippy or rustfmt is missing: rustup component add clippy rustfmt" >&2
     exit 1
 fi
 
@@ -18,9 +37,7 @@ for need in "shellcheck shellcheck" "systemd-analyze systemd" "cc gcc" "column b
     command -v "${need%% *}" >/dev/null || missing+=("${need##* }")
 done
 if ((${#missing[@]})); then
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get install -qq -y --no-install-recommends --no-remove "${missing[@]}" >/dev/null ||
-        { apt-get update -qq && apt-get install -qq -y --no-install-recommends --no-remove "${missing[@]}"; }
+    install "${missing[@]}"
 fi
 deploy/demo/install.sh
 

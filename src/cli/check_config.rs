@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{exit::Exit, failed};
+use super::{exit::Exit, failed, text};
 use crate::{
     config::{
         self,
@@ -64,7 +64,8 @@ struct Checked {
 impl Checked {
     fn take<T, E: Display>(&mut self, file: &Path, result: Result<T, E>) -> Option<T> {
         let value = self.judge(result)?;
-        println!("{}: ok", file.display());
+        // What was found stands, whoever reads it.
+        let _ = text::say(&format!("{}: ok\n", file.display()));
         Some(value)
     }
 

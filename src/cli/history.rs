@@ -28,11 +28,10 @@ impl History {
     pub(crate) fn run(self) -> Exit {
         let Self { host, limit, connection } = self;
         match connection.client().and_then(|client| client.attempts(host.as_deref(), limit)) {
-            Ok(attempts) if attempts.is_empty() => println!("no attempt is known"),
-            Ok(attempts) => print!("{}", table(&attempts)),
-            Err(error) => return failed(Exit::from(&error), &error),
+            Ok(attempts) if attempts.is_empty() => text::say("no attempt is known\n"),
+            Ok(attempts) => text::say(&table(&attempts)),
+            Err(error) => failed(Exit::from(&error), &error),
         }
-        Exit::Success
     }
 }
 

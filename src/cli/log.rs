@@ -44,6 +44,9 @@ impl LogOptions {
         let filter = EnvFilter::new(format!("{others},raysweep={level}"));
         let builder: SubscriberBuilder<_, _, _, fn() -> std::io::Stderr> =
             tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // A log on a full disk, or without a reader, loses lines. Complaining of it where it cannot be
+        // written would end the sweep.
+        let builder = builder.log_internal_errors(false);
         // A second subscriber in one process is a test's; the first one stays.
         let _ = match format {
             Format::Text => builder.with_ansi(false).try_init(),

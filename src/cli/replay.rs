@@ -96,13 +96,12 @@ fn explain(notification: &Notification, config_file: &Path, json: bool) -> Exit 
     let explained = replay::explain(notification, &config.policies(), &directory);
     if json {
         match serde_json::to_string(&explained) {
-            Ok(line) => println!("{line}"),
-            Err(error) => return failed(Exit::Failure, &error),
+            Ok(line) => text::say(&format!("{line}\n")),
+            Err(error) => failed(Exit::Failure, &error),
         }
     } else {
-        print!("{}", explanation(notification, &explained));
+        text::say(&explanation(notification, &explained))
     }
-    Exit::Success
 }
 
 fn explanation(notification: &Notification, explained: &[Explained]) -> String {
@@ -131,10 +130,7 @@ fn explanation(notification: &Notification, explained: &[Explained]) -> String {
 
 fn send(url: &str, token_file: Option<&Path>, payload: &[u8]) -> Exit {
     match Client::new(url, token_file).and_then(|client| client.replay(payload)) {
-        Ok(replayed) => {
-            print!("{}", sent(&replayed));
-            Exit::Success
-        }
+        Ok(replayed) => text::say(&sent(&replayed)),
         Err(error) => failed(Exit::from(&error), &error),
     }
 }

@@ -25,11 +25,10 @@ impl Status {
     pub(crate) fn run(self) -> Exit {
         let Self { connection } = self;
         match open_incidents(&connection) {
-            Ok(incidents) if incidents.is_empty() => println!("no host is in trouble"),
-            Ok(incidents) => print!("{}", table(&incidents)),
-            Err(error) => return failed(Exit::from(&error), &error),
+            Ok(incidents) if incidents.is_empty() => text::say("no host is in trouble\n"),
+            Ok(incidents) => text::say(&table(&incidents)),
+            Err(error) => failed(Exit::from(&error), &error),
         }
-        Exit::Success
     }
 }
 

@@ -1,14 +1,28 @@
 //! Output for people: tables, sizes, and texts from elsewhere that must not drive a terminal.
 
+use std::io::{self, Write};
+
 use bytesize::ByteSize;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle, presets};
 use jiff::Timestamp;
+
+use super::{exit::Exit, failed};
 
 /// The width where the terminal does not tell its own.
 pub(super) const WIDTH: u16 = 100;
 
 /// Columns without borders, and one line under the header.
 const RULED_HEADER: TableStyle = presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─'));
+
+/// Prints a text. Whoever has stopped reading (`| head`) is not told any more, and that is no failure.
+pub(super) fn say(text: &str) -> Exit {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(Exit::Failure, &format!("standard output: {error}"))
+        }
+        _ => Exit::Success,
+    }
+}
 
 /// The terminal's width, if standard output is one.
 pub(super) fn terminal_width() -> Option<u16> {

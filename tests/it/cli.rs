@@ -1,6 +1,7 @@
 //! The program as its callers see it: help, messages, exit codes.
 
 mod check_config;
+mod deaf;
 mod gate;
 mod help;
 mod replay;
