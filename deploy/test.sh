@@ -25,6 +25,14 @@ is() {
     ok "$1"
 }
 
+# ok_if DESCRIPTION CMD…
+ok_if() {
+    described=$1
+    shift
+    "$@" || not_ok "$described"
+    ok "$described"
+}
+
 # ends DESCRIPTION CODE CMD…: the command ends with that code.
 ends() {
     described=$1 wanted=$2 code=0
@@ -49,12 +57,39 @@ gate() {
     as_account env ${1+"SSH_ORIGINAL_COMMAND=$1"} /usr/local/bin/raysweep gate
 }
 
+# cron_line WORD: the command of the cron line with that word, as cron hands it to its shell.
+cron_line() {
+    grep "^[0-9*].* $1 " /etc/cron.d/raysweep | cut -d' ' -f7- | sed 's/\\%/%/g'
+}
+
+# as_cron COMMAND: with the environment that the file sets, and nothing else.
+as_cron() {
+    env -i HOME=/root LOGNAME=root "$(grep ^PATH= /etc/cron.d/raysweep)" /bin/sh -c "$1"
+}
+
 install_host() {
     "$here/install-host.sh" --binary "$binary" --key "$work/key.pub" --from 127.0.0.1/32 \
         --textfile-dir "$work/textfile" "$@"
 }
 
+# A real cron, for as long as it takes to come round to the next minute.
+cron_measures() {
+    cron -f &
+    cron=$!
+    tries=0
+    until [ -s /run/raysweep/raysweep.prom ] || [ "$tries" = 75 ]; do
+        tries=$((tries + 1))
+        sleep 1
+    done
+    kill "$cron"
+    wait "$cron" || true
+    rm -f /run/crond.pid /run/crond.reboot
+    [ -s /run/raysweep/raysweep.prom ]
+}
+
 main() {
+    # The machine's own jobs are not ours to run.
+    rm -rf /etc/cron.d/* /var/spool/cron/crontabs/*
     everything >"$work/before"
     getent passwd >"$work/accounts-before"
     ssh-keygen -q -t ed25519 -N '' -f "$work/key"
@@ -86,6 +121,18 @@ main() {
     echo "$request" | gate sweep >"$work/out" || true
     is 'a report comes through the gate and sudo' 01890000-0000-7000-8000-000000000000 \
         "$(jq -r .attempt "$work/out")"
+
+    rm -r /run/raysweep
+    ends 'the measuring line of cron runs' 0 as_cron "$(cron_line measure)"
+    ok_if 'and makes the metrics anew' grep -q '^raysweep_measure_timestamp_seconds ' /run/raysweep/raysweep.prom
+    rm /run/raysweep/raysweep.prom
+    ok_if 'cron takes the file and measures by itself' cron_measures
+    delay=$(cron_line sweep | sed -n 's/^sleep \(.*\); nice .*/\1/p')
+    seconds=$(as_cron "echo $delay")
+    ok_if "the hourly line waits a part of five minutes ($seconds s)" test "$seconds" -lt 300
+    is 'the same part each time' "$seconds" "$(as_cron "echo $delay")"
+    ends 'the hourly line of cron runs' 0 as_cron "$(cron_line sweep | sed 's/^sleep .*; nice/nice/')"
+    is 'and its sweep is in the log' cron "$(tail -n 1 /var/log/raysweep/sweeps.jsonl | jq -r .trigger)"
 
     echo 'mode: nonsense' >"$work/bad.yml"
     ends 'bad settings change nothing' 1 install_host --settings "$work/bad.yml"
