@@ -96,13 +96,8 @@ pub fn run(options: ServeOptions, config: ResponderConfig) -> Result<(), ServeEr
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let served = runtime.block_on(async {
-        let app = App::bind(options, config).await?;
-        app.run(async {
-            if let Err(error) = app::stop_signal().await {
-                tracing::error!(%error, "signals cannot be received");
-            }
-        })
-        .await
+        let signals = app::Signals::listen()?;
+        App::bind(options, config).await?.run(signals.stop()).await
     });
     // Whatever still blocks has had its time.
     runtime.shutdown_background();

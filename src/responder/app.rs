@@ -178,27 +178,44 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Ends with the first SIGTERM or SIGINT; the second one ends the process at once.
-pub(super) async fn stop_signal() -> Result<(), std::io::Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => warn!("the configuration is read at start only: restart to apply changes"),
-        }
-    }
-    tokio::spawn(abort_on_second(terminate, interrupt));
-    Ok(())
+/// The signals that the process listens to. Made before anything is promised: a signal that comes
+/// before somebody waits for it is not lost.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-async fn abort_on_second(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn listen() -> Result<Self, ServeError> {
+        let listen = |kind| signal(kind).map_err(ServeError::Runtime);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
-    warn!("asked twice to stop: stopping at once");
-    std::process::exit(1);
+
+    /// Ends with the first SIGTERM or SIGINT; the second one ends the process at once.
+    pub(super) async fn stop(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            warn!("asked twice to stop: stopping at once");
+            std::process::exit(1);
+        });
+    }
+
+    async fn next(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    warn!("the configuration is read at start only: restart to apply changes");
+                }
+            }
+        }
+    }
 }

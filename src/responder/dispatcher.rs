@@ -47,7 +47,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How long attempts that are told to stop may take to write down that they did.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often ended incidents are looked through for those that are too old.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
+const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 /// Starts attempts.
 #[derive(Debug)]

@@ -2,6 +2,13 @@
 //!
 //! Status codes follow what Alertmanager does with them: everything but 5xx is final to it, so
 //! trouble of our own is always 503, and 429 is never used.
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
+//! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
+//! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). |
+//! | `GET /-/healthy`, `/-/ready`, `/metrics` | Open to all who reach the address. |
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -142,12 +149,11 @@ async fn webhook<J: Journal>(
 }
 
 fn refused<J>(web: &Web<J>, refusal: &Refusal) {
-    match refusal {
-        Refusal::Journal(error) => {
-            web.intake.metrics.journal_failed("accept");
-            error!(reason = error.reason(), %error, "notification refused: the journal failed");
-        }
-        _ => warn!(reason = refusal.result(), error = %refusal, "notification refused"),
+    if let Refusal::Journal(error) = refusal {
+        web.intake.metrics.journal_failed("accept");
+        error!(reason = error.reason(), %error, "notification refused: the journal failed");
+    } else {
+        warn!(reason = refusal.result(), error = %refusal, "notification refused");
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +18,7 @@ use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nan
 use crate::domain::{host::HostName, policy::Urgency};
 
 /// What lies before the responder's own beginning: attempts that the journal remembers.
-const BEFORE: Duration = Duration::from_secs(366 * 24 * 3600);
+const BEFORE: Duration = Duration::from_hours(366 * 24);
 
 /// The limiter of the whole fleet. Its keys are inventory hosts, so it cannot grow from outside.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Limiter {
         let keyed = |period: Duration| {
             let period = period.clamp(Duration::from_nanos(1), BEFORE);
             // Burst 1: "at most one in this time", which per_hour() and its kin do not mean.
-            let quota = Quota::with_period(period).expect("the period is not zero");
+            let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN));
             RateLimiter::new(quota, Cells { ledger: ledger.clone(), period: period.into() }, time.clone())
         };
         let (warning, critical) = (keyed(period), keyed(critical_period));

@@ -1,7 +1,7 @@
 //! What Prometheus is told of the responder. Series are bounded by inventory and policies; no label
 //! from outside becomes one.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -192,13 +192,12 @@ impl Metrics {
 
     /// Which hosts have an open incident now, and which of these wait for a person.
     pub fn set_open(&self, inventory: &[HostName], open: &[(HostName, bool)]) {
+        let open: BTreeMap<_, _> = open.iter().map(|(host, person)| (host, *person)).collect();
         for host in inventory {
-            let found = open.iter().find(|(name, _)| name == host);
+            let found = open.get(host).copied();
             let labels = ByHost::new(host);
             self.incident_open.get_or_create(&labels).set(found.is_some().into());
-            self.incident_escalated
-                .get_or_create(&labels)
-                .set(found.is_some_and(|(_, person)| *person).into());
+            self.incident_escalated.get_or_create(&labels).set(found.unwrap_or_default().into());
         }
     }
 

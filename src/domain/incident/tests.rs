@@ -3,12 +3,12 @@ use proptest::prelude::*;
 use super::*;
 
 const TIMING: Timing = Timing {
-    recheck: Duration::from_secs(300),
-    decay: Duration::from_secs(240),
+    recheck: Duration::from_mins(5),
+    decay: Duration::from_mins(4),
     backoff_first: Duration::from_secs(30),
-    backoff_most: Duration::from_secs(600),
-    escalate_after: Duration::from_secs(3600),
-    expiry: Duration::from_secs(2700),
+    backoff_most: Duration::from_mins(10),
+    escalate_after: Duration::from_hours(1),
+    expiry: Duration::from_mins(45),
 };
 
 fn at(secs: i64) -> Timestamp {

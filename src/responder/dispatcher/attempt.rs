@@ -14,7 +14,7 @@ use super::{Claim, Dispatcher, INTERRUPTIONS, STOPPED, without_report};
 use crate::{
     domain::{
         attempt::{Outcome, SweepRequest},
-        evidence::Evidence,
+        evidence::{Evidence, WorkerState},
         host::HostName,
         report::{Report, WorkerReport},
     },
@@ -180,7 +180,7 @@ fn tell_worker(worker: &WorkerReport) {
     info!(
         worker = worker.name,
         verdict = worker.verdict.as_str(),
-        state = worker.state.map(|state| state.as_str()),
+        state = worker.state.map(WorkerState::as_str),
         freed_bytes = worker.freed_bytes,
         removed = worker.removed.len(),
         kept = worker.kept.len(),

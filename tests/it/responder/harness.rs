@@ -87,10 +87,11 @@ impl Drop for Host {
     }
 }
 
-/// A folder with the responder's key, its known_hosts, its configuration and its hosts.
+/// A folder with the responder's key, its `known_hosts`, its configuration and its hosts.
 pub(crate) struct Fleet {
-    folder: TempDir,
+    // Before their folder, so that each finds its own until it has ended.
     pub(crate) hosts: Vec<Host>,
+    folder: TempDir,
     known_hosts: String,
     entries: String,
 }
@@ -321,8 +322,8 @@ impl Responder {
         self.rows("incidents").into_iter().find(|incident| incident["host"] == host).unwrap_or(Value::Null)
     }
 
-    /// The value of a series, written as Prometheus writes it.
-    pub(crate) fn metric(&self, series: &str) -> f64 {
+    /// The value of a series, written as Prometheus writes it; a whole number.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
         let (_, text) = self.get("/metrics");
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
@@ -456,7 +457,7 @@ fn command(folder: &Path, behaviour: &Behaviour) -> String {
         Behaviour::WaitsThenFrees => {
             // Bounded, so that nothing stays behind whatever becomes of the test.
             format!(
-                "n=0\nuntil [ -e {folder}/gate ] || [ $n -gt 1500 ]; do sleep 0.02; n=$((n+1)); done\n{}",
+                "n=0\nuntil [ -e {folder}/gate ] || [ ! -d {folder} ] || [ $n -gt 1500 ]; do sleep 0.02; n=$((n+1)); done\n{}",
                 report("freed", "enforce")
             )
         }

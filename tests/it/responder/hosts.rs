@@ -47,15 +47,15 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
         expected.iter().map(|(host, ..)| alert(LARGE, "firing", &[("host", host)])).collect();
     let responder = fleet.serve("");
     assert_eq!(responder.send(payload(&alerts)), 200);
-    let mut failures = std::collections::BTreeMap::<_, f64>::new();
+    let mut failures = std::collections::BTreeMap::<_, u64>::new();
     for (host, outcome, reason) in expected {
         let attempt = responder.ended_attempt(host);
         assert_eq!(attempt["outcome"], outcome, "{attempt}");
         assert_eq!(attempt["reason"].as_str(), reason, "{attempt}");
         let series = format!(r#"raysweep_attempts_total{{host="{host}",outcome="{outcome}"}}"#);
-        assert_eq!(responder.metric(&series), 1.0, "{series}");
+        assert_eq!(responder.metric(&series), 1, "{series}");
         if let Some(reason) = reason {
-            *failures.entry(reason).or_default() += 1.0;
+            *failures.entry(reason).or_default() += 1;
             let told = |line: &str| line.contains(&format!("host={host}")) && line.contains(reason);
             assert!(responder.log().lines().any(told), "no {reason} of {host} in\n{}", responder.log());
         }

@@ -32,8 +32,8 @@ fn hostile_labels_are_recorded_and_counted_and_start_no_ssh() {
     assert_eq!(responder.send(payload(&[alert(CRITICAL, "firing", &[("worker", "ray-80")])])), 200);
     let ignored =
         |reason: &str| responder.metric(&format!(r#"raysweep_alerts_ignored_total{{reason="{reason}"}}"#));
-    assert_eq!(ignored("unknown_host"), hostile.len() as f64);
-    assert_eq!((ignored("unknown_alert"), ignored("no_host_label")), (1.0, 1.0));
+    assert_eq!(ignored("unknown_host"), u64::try_from(hostile.len()).unwrap());
+    assert_eq!((ignored("unknown_alert"), ignored("no_host_label")), (1, 1));
 
     let rows = responder.rows("ignored");
     assert_eq!(rows.len(), hostile.len() + 2);
@@ -64,7 +64,7 @@ fn labels_that_name_two_hosts_lead_to_nothing() {
     let responder = fleet.serve("");
     let labels = [("host", "ray-80"), ("instance", "ray-81.example:9100")];
     assert_eq!(responder.send(payload(&[alert(LARGE, "firing", &labels)])), 200);
-    assert_eq!(responder.metric(r#"raysweep_alerts_ignored_total{reason="ambiguous_host"}"#), 1.0);
+    assert_eq!(responder.metric(r#"raysweep_alerts_ignored_total{reason="ambiguous_host"}"#), 1);
     assert_eq!(responder.rows("ignored")[0]["reason"], "ambiguous_host");
     assert_eq!((responder.rows("incidents").len(), fleet.ssh_starts()), (0, 0));
 }
@@ -88,8 +88,8 @@ fn what_is_no_notification_is_refused_with_400_and_what_is_too_long_with_413() {
         assert_eq!(responder.send(body), 400, "{body}");
     }
     assert_eq!(responder.send("x".repeat(5000)), 413);
-    assert_eq!(responder.metric(r#"raysweep_notifications_total{result="malformed"}"#), 4.0);
-    assert_eq!(responder.metric(r#"raysweep_notifications_total{result="too_large"}"#), 1.0);
+    assert_eq!(responder.metric(r#"raysweep_notifications_total{result="malformed"}"#), 4);
+    assert_eq!(responder.metric(r#"raysweep_notifications_total{result="too_large"}"#), 1);
     assert_eq!(responder.get("/webhook").0, 405);
     assert_eq!(responder.get("/nothing").0, 404);
 }
@@ -100,7 +100,7 @@ fn alerts_that_the_sender_cut_off_are_counted() {
     let responder = fleet.serve("");
     let body = include_str!("../../../alertmanager/payloads/truncated.json");
     assert_eq!(responder.send(body), 200);
-    assert_eq!(responder.metric("raysweep_alerts_truncated_total"), 2.0);
+    assert_eq!(responder.metric("raysweep_alerts_truncated_total"), 2);
     assert!(responder.log().contains("max_alerts"));
 }
 
@@ -147,10 +147,10 @@ fn every_series_of_a_host_and_a_policy_starts_at_zero_and_none_comes_from_a_labe
     let responder = fleet.serve("");
     let series = || responder.get("/metrics").1.lines().filter(|line| !line.starts_with('#')).count();
     let before = series();
-    assert_eq!(responder.metric(r#"raysweep_attempts_total{host="ray-80",outcome="refused"}"#), 0.0);
+    assert_eq!(responder.metric(r#"raysweep_attempts_total{host="ray-80",outcome="refused"}"#), 0);
     assert_eq!(
         responder.metric(r#"raysweep_alerts_total{alert="RayWorkerDiskCritical",status="firing"}"#),
-        0.0
+        0
     );
     for n in 0..50 {
         responder.send(payload(&[alert(&format!("A{n}"), "firing", &[("host", &format!("h{n}"))])]));

@@ -40,14 +40,14 @@ fn a_firing_alert_leads_to_one_sweep_and_its_resolution_closes_the_incident() {
     let request = format!(r#"sweep {{"schema":1,"attempt":"{id}","trigger":"alert","dry_run":false}}"#);
     assert_eq!(fleet.host("ray-80").requests(), [request]);
     for (series, value) in [
-        (r#"raysweep_attempts_total{host="ray-80",outcome="freed"}"#, 1.0),
-        (r#"raysweep_freed_bytes_total{host="ray-80"}"#, 4096.0),
-        (r#"raysweep_incidents_closed_total{reason="resolved"}"#, 1.0),
-        (r#"raysweep_notifications_total{result="accepted"}"#, 2.0),
-        (r#"raysweep_incident_open{host="ray-80"}"#, 0.0),
-        ("raysweep_alert_to_freed_seconds_count", 1.0),
-        ("raysweep_alert_to_resolved_seconds_count", 1.0),
-        ("raysweep_attempts_running", 0.0),
+        (r#"raysweep_attempts_total{host="ray-80",outcome="freed"}"#, 1),
+        (r#"raysweep_freed_bytes_total{host="ray-80"}"#, 4096),
+        (r#"raysweep_incidents_closed_total{reason="resolved"}"#, 1),
+        (r#"raysweep_notifications_total{result="accepted"}"#, 2),
+        (r#"raysweep_incident_open{host="ray-80"}"#, 0),
+        ("raysweep_alert_to_freed_seconds_count", 1),
+        ("raysweep_alert_to_resolved_seconds_count", 1),
+        ("raysweep_attempts_running", 0),
     ] {
         assert_eq!(responder.metric(series), value, "{series}");
     }
@@ -123,14 +123,14 @@ fn a_critical_incident_that_stays_active_is_escalated_at_once() {
     responder.send(payload(&[alert(CRITICAL, "firing", &[("host", "ray-80")])]));
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "active");
     assert_eq!(responder.incident("ray-80")["escalation"], "critical_active");
-    assert_eq!(responder.metric(r#"raysweep_incident_escalated{host="ray-80"}"#), 1.0);
-    assert_eq!(responder.metric(r#"raysweep_escalations_total{reason="critical_active"}"#), 1.0);
+    assert_eq!(responder.metric(r#"raysweep_incident_escalated{host="ray-80"}"#), 1);
+    assert_eq!(responder.metric(r#"raysweep_escalations_total{reason="critical_active"}"#), 1);
     assert!(responder.log().contains("incident escalated"));
     // It goes on looking, and closes when the alert resolves.
     assert_eq!(responder.incident("ray-80")["state"], "waiting");
     responder.send(payload(&[alert(CRITICAL, "resolved", &[("host", "ray-80")])]));
     assert_eq!(responder.incident("ray-80")["state"], "closed");
-    assert_eq!(responder.metric(r#"raysweep_incident_escalated{host="ray-80"}"#), 0.0);
+    assert_eq!(responder.metric(r#"raysweep_incident_escalated{host="ray-80"}"#), 0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     alert::Alert,
-    attempt::AttemptId,
+    attempt::{AttemptId, Outcome},
     decision::Ignored,
     host::HostName,
     incident::{Closed, Incident, IncidentId, Member, State, Timing},
@@ -118,7 +118,7 @@ impl Work for SqliteWork {
         .bind(incident.next_event_at(timing).map(Timestamp::as_microsecond))
         .bind(incident.attempts)
         .bind(incident.failures_in_row)
-        .bind(incident.last_outcome.map(|outcome| outcome.as_str()))
+        .bind(incident.last_outcome.map(Outcome::as_str))
         .bind(incident.escalated.map(|escalated| escalated.at.as_microsecond()))
         .bind(incident.escalated.map(|escalated| escalated.reason.as_str()))
         .bind(closed.map(|(at, _)| at.as_microsecond()))
