@@ -65,7 +65,7 @@ pub struct Activity {
     /// The one window over which CPU is sampled, for all workers together. Default `5s`.
     pub sampling_window: Span,
     /// Programs (base names) that are not work, beside Ray's own and the chain that started Ray.
-    /// Default: init wrappers and `sleep`.
+    /// Default: init wrappers, `sleep` and `tail`.
     pub ignore_programs: Vec<String>,
     /// How long Ray may take to say which jobs are alive. Default `10s`.
     pub ray_timeout: Span,
@@ -84,6 +84,7 @@ impl Default for Activity {
                 "s6-svscan",
                 "s6-supervise",
                 "sleep",
+                "tail",
                 "pause",
             ]
             .map(str::to_owned)

@@ -241,28 +241,30 @@ mod tests {
             disk: DiskSpace { size_bytes: 100, avail_bytes: 40 },
         };
         let text = exposition(&[Measured { worker: "ray-worker-1".into(), usage }], &settings);
-        let figures: String = text
+        // Series of one metric come in no order of their own.
+        let mut lines: Vec<&str> = text
             .lines()
             .filter(|line| !line.contains("timestamp") && !line.contains("raysweep_host_info"))
-            .map(|line| format!("{line}\n"))
             .collect();
+        lines.sort_unstable();
+        let figures: String = lines.iter().map(|line| format!("{line}\n")).collect();
         expect_test::expect![[r##"
-            # HELP ray_worker_tmp_used_bytes Bytes on disk under the worker's temp root.
-            # TYPE ray_worker_tmp_used_bytes gauge
-            ray_worker_tmp_used_bytes{worker="ray-worker-1"} 35
-            # HELP ray_worker_tmp_limit_bytes Size of the file system under the worker's temp root.
-            # TYPE ray_worker_tmp_limit_bytes gauge
-            ray_worker_tmp_limit_bytes{worker="ray-worker-1"} 100
             # HELP ray_worker_tmp_avail_bytes Bytes available on the file system under the worker's temp root.
-            # TYPE ray_worker_tmp_avail_bytes gauge
-            ray_worker_tmp_avail_bytes{worker="ray-worker-1"} 40
+            # HELP ray_worker_tmp_limit_bytes Size of the file system under the worker's temp root.
+            # HELP ray_worker_tmp_used_bytes Bytes on disk under the worker's temp root.
+            # HELP raysweep_host_hold 1 while the host is on hold.
             # HELP raysweep_host_mode The host's mode: 1 for the one that is set.
+            # TYPE ray_worker_tmp_avail_bytes gauge
+            # TYPE ray_worker_tmp_limit_bytes gauge
+            # TYPE ray_worker_tmp_used_bytes gauge
+            # TYPE raysweep_host_hold gauge
             # TYPE raysweep_host_mode gauge
+            ray_worker_tmp_avail_bytes{worker="ray-worker-1"} 40
+            ray_worker_tmp_limit_bytes{worker="ray-worker-1"} 100
+            ray_worker_tmp_used_bytes{worker="ray-worker-1"} 35
+            raysweep_host_hold 0
             raysweep_host_mode{mode="enforce"} 0
             raysweep_host_mode{mode="observe"} 1
-            # HELP raysweep_host_hold 1 while the host is on hold.
-            # TYPE raysweep_host_hold gauge
-            raysweep_host_hold 0
         "##]]
         .assert_eq(&figures);
     }
