@@ -29,12 +29,20 @@ toolchain_install() {
     toolchain_found && return
     local packages=(gcc libc6-dev)
     as_user rustup --version >/dev/null 2>&1 || packages+=(cargo-web)
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends --no-remove \
-        -o DPkg::Lock::Timeout=300 "${packages[@]}" || return
+    toolchain_packages "${packages[@]}" || {
+        apt-get update -qq -o DPkg::Lock::Timeout=300
+        toolchain_packages "${packages[@]}"
+    }
     toolchain_found || {
         echo "no Rust that is new enough for Cargo.toml's rust-version: see https://rustup.rs"
         return 1
     }
+}
+
+# --no-remove: better to fail than to take away something that the machine has.
+toolchain_packages() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends --no-remove \
+        -o DPkg::Lock::Timeout=300 "$@"
 }
 
 build_raysweep() {
