@@ -16,7 +16,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{FileId, inside::Tree, jobs::Jobs, signs::Signs};
+use super::{
+    FileId,
+    inside::{Tree, name_before},
+    jobs::Jobs,
+    signs::Signs,
+};
 use crate::{
     config::{sweep::Ages, units::Span},
     domain::{
@@ -36,9 +41,6 @@ const LEFTOVERS: [(&[u8], Class); 4] = [
 /// Names that fit a class and never go: the source of a bind mount that Ray itself makes.
 const NEVER: [&[u8]; 1] = [b"ray_tmp_mount"];
 
-/// The prefix of what a sweep has detached: `.raysweep-<attempt>-<name>`.
-pub(crate) const DETACHED_PREFIX: &[u8] = b".raysweep-";
-
 /// What a checkpoint's name is followed by in the name of a lock on it, before the pid.
 const CHECKPOINT_LOCK: &[u8] = b".del_lock_";
 
@@ -56,17 +58,14 @@ pub(crate) fn is_session(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"session_") && name != "session_latest"
 }
 
-/// Whether a name is one that an earlier sweep detached.
+/// Whether a name is one that a sweep detached.
 pub(crate) fn is_detached(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(DETACHED_PREFIX)
+    name_before(name).is_some()
 }
 
-/// The name that something had before it was detached: `.raysweep-<attempt>-<name>` → `<name>`, where
-/// an attempt's identity has 36 characters. Any other name is its own.
+/// The name that something had before it was detached. Any other name is its own.
 pub(crate) fn own_name(name: &OsStr) -> &OsStr {
-    let own =
-        name.as_bytes().strip_prefix(DETACHED_PREFIX).and_then(|rest| rest.get(36..)?.strip_prefix(b"-"));
-    own.filter(|own| !own.is_empty()).map_or(name, OsStr::from_bytes)
+    name_before(name).unwrap_or(name)
 }
 
 /// Whether a log's name ends in a pid (`worker-…-123.out`, `python-core-worker-…_123.log`): logs of

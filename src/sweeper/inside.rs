@@ -17,9 +17,11 @@ mod parent;
 mod protocol;
 mod remove;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 mod wire;
+
+pub(crate) use self::detach::name_before;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 

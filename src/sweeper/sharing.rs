@@ -19,7 +19,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{FileId, discover::Worker, processes::Snapshot};
+use super::{FileId, discover::Worker, mountinfo::Mount, processes::Snapshot};
 
 /// Folders of the host that are everybody's, whoever bind-mounts them.
 const EVERYBODYS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
@@ -46,7 +46,7 @@ impl Place {
             Err(error) => return Err(error.into()),
         };
         let mount = mount_of(&found)?;
-        let mounts = mounts_of(pid)?;
+        let mounts = Mount::all_of(pid)?;
         let mount = mounts.iter().find(|known| known.id == mount).ok_or(io::ErrorKind::NotFound)?;
         let real = fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
         let below = real.strip_prefix(&mount.point).map_err(io::Error::other)?;
@@ -80,9 +80,9 @@ impl Place {
                 others.entry(mount).or_insert(process.id.pid);
             }
         }
-        let host = root_mount(&mounts_of(1)?);
+        let host = root_mount(&Mount::all_of(1)?);
         for pid in others.into_values() {
-            match mounts_of(pid) {
+            match Mount::all_of(pid) {
                 // A service with mounts of its own is the host all the same.
                 Ok(mounts) if root_mount(&mounts) == host => {}
                 Ok(mounts) if mounts.iter().any(|mount| self.is_reached_by(mount)) => {
@@ -105,49 +105,10 @@ impl Place {
     }
 }
 
-/// One line of mountinfo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mount {
-    id: u64,
-    device: String,
-    /// The folder of the file system that is mounted.
-    root: PathBuf,
-    point: PathBuf,
-    read_only: bool,
-}
-
 /// What is mounted on `/`, the last of them on top.
 fn root_mount(mounts: &[Mount]) -> Option<(String, PathBuf)> {
     let root = mounts.iter().rev().find(|mount| mount.point == Path::new("/"))?;
     Some((root.device.clone(), root.root.clone()))
-}
-
-fn mounts_of(pid: i32) -> io::Result<Vec<Mount>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/mountinfo"))?;
-    text.lines()
-        .map(|line| mount(line).ok_or_else(|| io::Error::other(format!("not a line of mountinfo: {line:?}"))))
-        .collect()
-}
-
-/// `36 35 98:0 /mnt1 /mnt/parent rw,noatime master:1 - ext3 /dev/root rw`.
-fn mount(line: &str) -> Option<Mount> {
-    let fields: Vec<&str> = line.split(' ').collect();
-    let [id, _parent, device, root, point, options, ..] = fields.as_slice() else { return None };
-    Some(Mount {
-        id: id.parse().ok()?,
-        device: (*device).to_owned(),
-        root: unescaped(root),
-        point: unescaped(point),
-        read_only: options.split(',').any(|option| option == "ro"),
-    })
-}
-
-/// mountinfo writes what would break its lines in three octal digits.
-fn unescaped(text: &str) -> PathBuf {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (octal, plain)| text.replace(octal, plain))
-        .into()
 }
 
 /// The number of the mount that an open file lies in.
@@ -166,7 +127,8 @@ mod tests {
     }
 
     fn line(device: &str, root: &str, options: &str) -> Mount {
-        mount(&format!("36 35 {device} {root} /x {options} master:1 - ext4 /dev/vda rw")).unwrap()
+        Mount::parse(format!("36 35 {device} {root} /x {options} master:1 - ext4 /dev/vda rw").as_bytes())
+            .unwrap()
     }
 
     #[test]
@@ -189,15 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_a_space_survives_mountinfo() {
-        assert_eq!(line("8:1", "/a\\040b", "rw").root, Path::new("/a b"));
-        assert_eq!(mount("36 35"), None);
-    }
-
-    #[test]
     fn our_own_temporary_folder_has_a_place() {
         let folder = tempfile::tempdir().unwrap();
-        let mounts = mounts_of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let mounts = Mount::all_of(i32::try_from(std::process::id()).unwrap()).unwrap();
         let file = fs::File::open(folder.path()).unwrap();
         let number = mount_of(&file).unwrap();
         assert!(mounts.iter().any(|mount| mount.id == number));

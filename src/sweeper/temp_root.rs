@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    candidates::{Candidate, Keep, Situation, kept_by_use, shown},
+    candidates::{Candidate, Keep, Situation, is_detached, kept_by_use, shown},
     inside::{Deleted, Inside, InsideError, Kind, Restored, Tree},
     signs::Signs,
 };
@@ -144,6 +144,12 @@ impl Run<'_> {
     fn remove(&mut self, batch: Vec<(Candidate, Tree)>) -> Result<(), Broken> {
         let mut detached = vec![];
         for (candidate, tree) in batch {
+            if candidate.path.file_name().is_some_and(is_detached) {
+                // An earlier sweep detached it, and something has taken its name since.
+                let path = candidate.path.clone();
+                detached.push(Detached { candidate, path, tree });
+                continue;
+            }
             match self.inside.detach(&candidate.path, tree.id, self.orders.attempt) {
                 Ok(path) => detached.push(Detached { candidate, path, tree }),
                 Err(error) => self.left(&candidate, tree.bytes, error)?,
@@ -263,3 +269,6 @@ fn passing(error: InsideError) -> Result<InsideError, Broken> {
         _ => Ok(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@
 //! is what the parent looks for between detaching and deleting.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::{CStr, CString, OsStr},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -40,12 +41,18 @@ pub(super) fn detached_name(name: &CStr, attempt: AttemptId) -> Result<CString, 
 
 /// The name that something had before an attempt, not necessarily this one, detached it.
 pub(super) fn original_name(detached: &CStr) -> Option<CString> {
-    let rest = detached.to_bytes().strip_prefix(PREFIX.as_bytes())?;
+    let name = name_before(OsStr::from_bytes(detached.to_bytes()))?;
+    CString::new(name.as_bytes()).ok()
+}
+
+/// `.raysweep-<attempt>-<name>` → `<name>`; `None` for every other name.
+pub(crate) fn name_before(detached: &OsStr) -> Option<&OsStr> {
+    let rest = detached.as_bytes().strip_prefix(PREFIX.as_bytes())?;
     let (attempt, name) = rest.split_at_checked(ATTEMPT)?;
     let attempt = std::str::from_utf8(attempt).ok()?;
     let is_attempt = attempt.parse::<AttemptId>().is_ok_and(|id| id.to_string() == attempt);
     let name = name.strip_prefix(b"-").filter(|name| !name.is_empty())?;
-    is_attempt.then(|| CString::new(name).ok()).flatten()
+    is_attempt.then(|| OsStr::from_bytes(name))
 }
 
 /// Renames an entry in place, if it is still the one that was looked at.

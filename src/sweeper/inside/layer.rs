@@ -16,7 +16,6 @@
 
 use std::{
     io,
-    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
@@ -26,6 +25,7 @@ use rustix::{
 };
 
 use super::folder::{self, Facts};
+use crate::sweeper::mountinfo::Mount;
 
 /// `f_type` of btrfs; its maps name another device than its stat does.
 pub(super) const BTRFS: u32 = 0x9123_683E;
@@ -46,18 +46,13 @@ impl Layer {
     /// host's side.
     pub(super) fn find(pid: i32, temp_root: impl AsFd, real_path: &Path) -> io::Result<Self> {
         let facts = folder::facts_of(&temp_root)?;
-        let table = std::fs::read(format!("/proc/{pid}/mountinfo"))?;
-        let Some(mount) = table
-            .split(|byte| *byte == b'\n')
-            .filter_map(Mount::parse)
-            .find(|mount| mount.id == facts.mount_id)
-        else {
+        let Some(mount) = Mount::all_of(pid)?.into_iter().find(|mount| mount.id == facts.mount_id) else {
             return Ok(Self::Hidden);
         };
-        if mount.kind != b"overlay" {
+        if mount.kind != "overlay" {
             return Ok(Self::Plain);
         }
-        Ok(mount.upper_folder(real_path).and_then(|path| Self::open(&path)).unwrap_or(Self::Hidden))
+        Ok(upper_folder(&mount, real_path).and_then(|path| Self::open(&path)).unwrap_or(Self::Hidden))
     }
 
     fn open(path: &Path) -> Option<Self> {
@@ -95,59 +90,15 @@ fn is_of(upper: &OwnedFd, path: &Path, facts: &Facts) -> bool {
             .is_ok_and(|length| length == 1 && mark == *b"y")
 }
 
-/// One line of mountinfo, as far as it matters here.
-struct Mount<'a> {
-    id: u64,
-    /// The folder of the file system that is mounted.
-    root: PathBuf,
-    point: PathBuf,
-    kind: &'a [u8],
-    options: &'a [u8],
-}
-
-impl<'a> Mount<'a> {
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let root = unescape(fields.nth(2)?);
-        let point = unescape(fields.next()?);
-        let mut fields = fields.skip_while(|field| field != b"-").skip(1);
-        let kind = fields.next()?;
-        let options = fields.nth(1)?;
-        Some(Self { id, root, point, kind, options })
-    }
-
-    /// Where the upper layer keeps a folder of this mount. A relative name is of the runtime's own
-    /// working folder, which nobody tells.
-    fn upper_folder(&self, real_path: &Path) -> Option<PathBuf> {
-        let upper = self
-            .options
-            .split(|byte| *byte == b',')
-            .find_map(|option| option.strip_prefix(b"upperdir="))
-            .map(unescape)
-            .filter(|path| path.is_absolute())?;
-        let root = self.root.strip_prefix("/").ok()?;
-        let below = real_path.strip_prefix(&self.point).ok()?;
-        let mut path = upper;
-        path.extend([root, below].iter().filter(|part| !part.as_os_str().is_empty()));
-        Some(path)
-    }
-}
-
-/// Mount tables write a space, a tab, a line feed and a backslash as three octal digits.
-fn unescape(text: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = (*first == b'\\')
-            .then(|| after.get(..3))
-            .flatten()
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        bytes.push(octal.unwrap_or(*first));
-        rest = if octal.is_some() { &after[3..] } else { after };
-    }
-    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+/// Where the upper layer keeps a folder of this mount. A relative name is of the runtime's own working
+/// folder, which nobody tells.
+fn upper_folder(mount: &Mount, real_path: &Path) -> Option<PathBuf> {
+    let upper = mount.path_option("upperdir").filter(|path| path.is_absolute())?;
+    let root = mount.root.strip_prefix("/").ok()?;
+    let below = real_path.strip_prefix(&mount.point).ok()?;
+    let mut path = upper;
+    path.extend([root, below].iter().filter(|part| !part.as_os_str().is_empty()));
+    Some(path)
 }
 
 #[cfg(test)]
@@ -158,21 +109,21 @@ mod tests {
     fn the_upper_folder_is_read_from_the_mount_table() {
         let line = br"66 63 0:39 / / rw,relatime shared:1 master:2 - overlay overlay rw,lowerdir=l/A:l/B,upperdir=/var/lib/do\040cker/x/diff,workdir=/w";
         let mount = Mount::parse(line).unwrap();
-        assert_eq!((mount.id, mount.kind), (66, b"overlay".as_slice()));
-        let upper = mount.upper_folder(Path::new("/tmp")).unwrap();
+        assert_eq!((mount.id, mount.kind.as_str()), (66, "overlay"));
+        let upper = upper_folder(&mount, Path::new("/tmp")).unwrap();
         assert_eq!(upper, Path::new("/var/lib/do cker/x/diff/tmp"));
     }
 
     #[test]
     fn a_mounted_folder_of_an_overlay_lies_deeper_in_the_upper_layer() {
         let line = br"66 63 0:39 /data /tmp rw - overlay overlay rw,upperdir=/u,workdir=/w";
-        let upper = Mount::parse(line).unwrap().upper_folder(Path::new("/tmp/ray")).unwrap();
+        let upper = upper_folder(&Mount::parse(line).unwrap(), Path::new("/tmp/ray")).unwrap();
         assert_eq!(upper, Path::new("/u/data/ray"));
     }
 
     #[test]
     fn an_upper_layer_with_a_relative_name_is_not_guessed() {
         let line = br"66 63 0:39 / / rw - overlay overlay rw,upperdir=abc/diff,workdir=w";
-        assert!(Mount::parse(line).unwrap().upper_folder(Path::new("/tmp")).is_none());
+        assert!(upper_folder(&Mount::parse(line).unwrap(), Path::new("/tmp")).is_none());
     }
 }

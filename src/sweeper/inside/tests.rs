@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-mod harness;
+pub(crate) mod harness;
 mod here;
 mod hostile;
 mod process;

@@ -44,12 +44,12 @@ pub(super) fn here() -> Worker {
     worker_of(std::process::id())
 }
 
-pub(super) fn enter(root: &Path) -> Inside {
+pub(crate) fn enter(root: &Path) -> Inside {
     Inside::enter(&here(), root, DEADLINE).unwrap()
 }
 
 /// A file's identity, without following it if it is a symlink in a temp root.
-pub(super) fn id(path: &Path) -> FileId {
+pub(crate) fn id(path: &Path) -> FileId {
     let meta =
         if path.starts_with("/proc") { fs::metadata(path) } else { fs::symlink_metadata(path) }.unwrap();
     FileId { dev: meta.dev(), ino: meta.ino() }

@@ -1,0 +1,307 @@
+//! The order of a temp root's sweep, over real folders and the real child. Ages cannot be planted
+//! (nobody can back-date a birth), so the sweep's clock stands ahead instead.
+
+use std::{
+    cell::Cell,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::{
+    config::sweep::Ages,
+    domain::evidence::WorkerState,
+    sweeper::{
+        inside::tests::harness::{enter, id},
+        jobs::Jobs,
+    },
+};
+
+struct Stage {
+    root: tempfile::TempDir,
+    state: WorkerState,
+    delete: bool,
+    live_pids: BTreeSet<i32>,
+    hours_later: i64,
+}
+
+impl Stage {
+    /// A worker without a job, an hour after everything in it was last changed.
+    fn new() -> Self {
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            state: WorkerState::NoJob,
+            delete: true,
+            live_pids: BTreeSet::new(),
+            hours_later: 1,
+        }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    fn plant(&self, path: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![1; 5000]).unwrap();
+    }
+
+    fn sweep(&self) -> Findings {
+        self.sweep_with(&|| Ok(Signs::default()), &|| None)
+    }
+
+    fn sweep_with(
+        &self,
+        signs: &dyn Fn() -> io::Result<Signs>,
+        awake: &dyn Fn() -> Option<String>,
+    ) -> Findings {
+        let (jobs, ages) = (Jobs::Known(vec![]), Ages::default());
+        let now = Timestamp::now() + SignedDuration::from_hours(self.hours_later);
+        let situation = Situation { state: self.state, jobs: &jobs, now, ages: &ages, owner: None };
+        let orders = Orders {
+            attempt: AttemptId::now(),
+            delete: self.delete,
+            leftovers: true,
+            live_pids: &self.live_pids,
+            sessions: Path::new("ray"),
+            signs,
+            awake,
+        };
+        sweep(&mut enter(self.root.path()), &situation, &orders)
+    }
+
+    /// Every path under the root, in order.
+    fn standing(&self) -> Vec<String> {
+        fn under(folder: &Path, root: &Path, found: &mut Vec<String>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                found.push(path.strip_prefix(root).unwrap().display().to_string());
+                if path.is_dir() {
+                    under(&path, root, found);
+                }
+            }
+        }
+        let mut found = vec![];
+        under(self.root.path(), self.root.path(), &mut found);
+        found.sort();
+        found
+    }
+}
+
+fn kept(findings: &Findings) -> Vec<(&str, KeptBecause)> {
+    findings.kept.iter().map(|kept| (kept.path.as_str(), kept.why)).collect()
+}
+
+fn removed(findings: &Findings) -> Vec<&str> {
+    findings.removed.iter().map(|removed| removed.path.as_str()).collect()
+}
+
+/// Signs that see nothing the first time, and this from the second time on.
+fn only_later(later: impl Fn() -> Signs) -> impl Fn() -> io::Result<Signs> {
+    let looked = Cell::new(false);
+    move || Ok(if looked.replace(true) { later() } else { Signs::default() })
+}
+
+#[test]
+fn leftovers_go_and_everything_else_stays() {
+    let stage = Stage::new();
+    for path in ["tmpa/x", "ray_tmp_b/x", "pip-c/x", "tmpfile", "checkpoint_tmp_d/x"] {
+        stage.plant(path);
+    }
+    for path in ["mine/x", "ray_tmp_mount/x", "torchinductor_root/x"] {
+        stage.plant(path);
+    }
+    let findings = stage.sweep();
+    assert_eq!(removed(&findings).len(), 5, "{findings:?}");
+    assert_eq!(
+        stage.standing(),
+        ["mine", "mine/x", "ray_tmp_mount", "ray_tmp_mount/x", "torchinductor_root", "torchinductor_root/x"]
+    );
+}
+
+#[test]
+fn without_the_order_to_delete_nothing_changes_and_the_same_is_listed() {
+    let stage = Stage { delete: false, ..Stage::new() };
+    stage.plant("tmpa/x");
+    let before = stage.standing();
+    let findings = stage.sweep();
+    assert_eq!(removed(&findings), ["tmpa"]);
+    assert_eq!(stage.standing(), before);
+}
+
+#[test]
+fn what_comes_into_use_between_the_two_looks_gets_its_name_back() {
+    let stage = Stage::new();
+    stage.plant("tmpa/x");
+    let file = id(&stage.path("tmpa/x"));
+    let findings =
+        stage.sweep_with(&only_later(|| Signs { files: [(file, 7)].into(), ..Signs::default() }), &|| None);
+    assert_eq!(kept(&findings), [("tmpa", KeptBecause::InUse)]);
+    assert_eq!(stage.standing(), ["tmpa", "tmpa/x"]);
+}
+
+#[test]
+fn what_is_written_to_between_the_two_looks_gets_its_name_back() {
+    let stage = Stage::new();
+    stage.plant("tmpa/x");
+    let signs = only_later(|| {
+        let detached = fs::read_dir(stage.root.path()).unwrap().next().unwrap().unwrap().path();
+        fs::write(detached.join("y"), "new").unwrap();
+        Signs::default()
+    });
+    let findings = stage.sweep_with(&signs, &|| None);
+    assert_eq!(kept(&findings), [("tmpa", KeptBecause::InUse)]);
+    assert_eq!(stage.standing(), ["tmpa", "tmpa/x", "tmpa/y"]);
+}
+
+#[test]
+fn work_that_begins_between_the_two_looks_keeps_leftovers_and_not_what_is_dead() {
+    let stage = Stage::new();
+    stage.plant("tmpa/x");
+    stage.plant("ray/session_2026-01-01_1/sockets/x");
+    let findings = stage.sweep_with(&|| Ok(Signs::default()), &|| Some("ray::train".to_owned()));
+    assert_eq!(kept(&findings), [("tmpa", KeptBecause::WorkerActive)]);
+    assert_eq!(removed(&findings), ["ray/session_2026-01-01_1/sockets"]);
+    assert_eq!(stage.standing(), ["ray", "ray/session_2026-01-01_1", "tmpa", "tmpa/x"]);
+}
+
+#[test]
+fn when_the_signs_cannot_be_read_again_everything_gets_its_name_back() {
+    let stage = Stage::new();
+    stage.plant("tmpa/x");
+    let looked = Cell::new(false);
+    let signs = || {
+        if looked.replace(true) { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(Signs::default()) }
+    };
+    let findings = stage.sweep_with(&signs, &|| None);
+    assert_eq!(findings.errors.len(), 1);
+    assert_eq!(stage.standing(), ["tmpa", "tmpa/x"]);
+}
+
+#[test]
+fn what_a_killed_sweep_left_off_its_name_is_judged_anew() {
+    let old = AttemptId::now();
+    let stage = Stage::new();
+    stage.plant(&format!(".raysweep-{old}-tmpa/x"));
+    stage.plant(&format!(".raysweep-{old}-mine/x"));
+    let findings = stage.sweep();
+    assert_eq!(removed(&findings), ["tmpa"]);
+    assert_eq!(stage.standing(), ["mine", "mine/x"], "what never was a candidate only gets its name back");
+    let stage = Stage { state: WorkerState::Active, ..Stage::new() };
+    stage.plant(&format!(".raysweep-{old}-tmpa/x"));
+    stage.sweep();
+    assert_eq!(stage.standing(), ["tmpa", "tmpa/x"]);
+}
+
+#[test]
+fn what_lost_its_name_to_something_else_goes_by_the_same_rules() {
+    let old = AttemptId::now();
+    let detached = format!(".raysweep-{old}-tmpa");
+    let stage = Stage::new();
+    stage.plant(&format!("{detached}/x"));
+    stage.plant("tmpa/y");
+    let young = Stage { hours_later: 0, ..Stage::new() };
+    young.plant(&format!("{detached}/x"));
+    young.plant("tmpa/y");
+    assert_eq!(stage.sweep().removed.len(), 2);
+    assert_eq!(stage.standing(), Vec::<String>::new());
+    assert_eq!(young.sweep().removed.len(), 0);
+    assert_eq!(young.standing().len(), 4, "both stay");
+}
+
+#[test]
+fn a_dead_session_loses_its_data_at_once_and_its_logs_after_a_day() {
+    let mut stage = Stage { state: WorkerState::Active, ..Stage::new() };
+    for session in ["session_2026-01-01_1", "session_2026-01-02_2"] {
+        stage.plant(&format!("ray/{session}/ray_spilled_objects/x"));
+        stage.plant(&format!("ray/{session}/logs/raylet.out"));
+    }
+    std::os::unix::fs::symlink("session_2026-01-02_2", stage.path("ray/session_latest")).unwrap();
+    let logs =
+        |session: &str| ["", "/logs", "/logs/raylet.out"].map(|path| format!("ray/{session}{path}")).to_vec();
+    let findings = stage.sweep();
+    assert_eq!(removed(&findings).len(), 2, "{findings:?}");
+    let mut expected = vec!["ray".to_owned(), "ray/session_latest".to_owned()];
+    expected.extend(logs("session_2026-01-01_1"));
+    expected.extend(logs("session_2026-01-02_2"));
+    // Standing follows the symlink; the folder behind it counts once.
+    let standing = |stage: &Stage| {
+        let found = stage.standing().into_iter();
+        found.filter(|path| !path.starts_with("ray/session_latest/")).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(standing(&stage), expected.into_iter().collect());
+
+    stage.hours_later = 25;
+    let findings = stage.sweep();
+    assert_eq!(removed(&findings), ["ray/session_2026-01-01_1"]);
+    assert_eq!(kept(&findings), [("ray/session_2026-01-02_2/logs", KeptBecause::NewestDeadSession)]);
+    assert!(stage.path("ray/session_2026-01-02_2/logs/raylet.out").exists());
+}
+
+#[test]
+fn a_session_that_any_process_names_is_live_and_loses_only_old_logs() {
+    let stage = Stage { hours_later: 25, ..Stage::new() };
+    let live = "ray/session_2026-01-01_1";
+    for path in [
+        "sockets/raylet",
+        "ray_spilled_objects/x",
+        "runtime_resources/x",
+        "logs/raylet.out",
+        "logs/worker-a-01000000-77.out",
+        "logs/worker-b-01000000-78.out",
+        "logs/old/worker-c-01000000-79.out",
+    ] {
+        stage.plant(&format!("{live}/{path}"));
+    }
+    let open = id(&stage.path(&format!("{live}/logs/worker-b-01000000-78.out")));
+    let signs = || {
+        Ok(Signs {
+            files: [(open, 7)].into(),
+            arguments: vec![(7, "raylet --session_dir=/tmp/ray/session_2026-01-01_1".to_owned())],
+            ..Signs::default()
+        })
+    };
+    let findings = stage.sweep_with(&signs, &|| None);
+    let mut gone = removed(&findings);
+    gone.sort_unstable();
+    assert_eq!(
+        gone,
+        [
+            format!("{live}/logs/old/worker-c-01000000-79.out"),
+            format!("{live}/logs/worker-a-01000000-77.out")
+        ]
+    );
+    for path in
+        ["sockets/raylet", "ray_spilled_objects/x", "runtime_resources/x", "logs/worker-b-01000000-78.out"]
+    {
+        assert!(stage.path(&format!("{live}/{path}")).exists(), "{path}");
+    }
+}
+
+#[test]
+fn a_checkpoint_stays_while_the_process_that_locked_it_lives() {
+    let mut stage = Stage { live_pids: BTreeSet::from([7]), ..Stage::new() };
+    stage.plant("checkpoint_tmp_a/x");
+    stage.plant("checkpoint_tmp_a.del_lock_7");
+    stage.plant("checkpoint_tmp_b/x");
+    stage.plant("checkpoint_tmp_b.del_lock_8");
+    stage.sweep();
+    assert_eq!(stage.standing(), ["checkpoint_tmp_a", "checkpoint_tmp_a.del_lock_7", "checkpoint_tmp_a/x"]);
+    stage.live_pids.clear();
+    stage.sweep();
+    assert_eq!(stage.standing(), Vec::<String>::new());
+}
+
+#[test]
+fn more_leftovers_than_one_batch_all_go() {
+    let stage = Stage::new();
+    for number in 0..=2 * DETACHED_AT_ONCE {
+        stage.plant(&format!("tmp{number}"));
+    }
+    let findings = stage.sweep();
+    assert_eq!(findings.removed.len(), 2 * DETACHED_AT_ONCE + 1);
+    assert_eq!(stage.standing(), Vec::<String>::new());
+}
