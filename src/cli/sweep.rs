@@ -1,7 +1,7 @@
 //! `raysweep sweep`: what cron calls, what the responder calls over SSH, what a person calls.
 
 use std::{
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
 };
 
@@ -17,7 +17,7 @@ use crate::{
         attempt::{AttemptId, SweepRequest, Trigger},
         report::Report,
     },
-    sweeper,
+    sweeper::{self, gate},
 };
 
 /// On a host: free what Ray left behind, and say why the rest stays
@@ -66,7 +66,7 @@ impl Sweep {
         let json = json || request.is_some();
         let request = match request {
             None => SweepRequest::new(AttemptId::now(), trigger, dry_run),
-            Some(_) => match read_request(io::stdin().lock()) {
+            Some(_) => match gate::read_request(io::stdin()) {
                 Ok(request) => request,
                 Err(error) => return failed(Exit::Refused, &error),
             },
@@ -82,19 +82,6 @@ impl Sweep {
     }
 }
 
-/// Reads one request; what is longer than a request can be is refused, not cut.
-fn read_request(input: impl Read) -> Result<SweepRequest, String> {
-    let mut text = vec![];
-    input
-        .take(SweepRequest::MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| format!("the request cannot be read: {error}"))?;
-    if text.len() as u64 > SweepRequest::MAX_BYTES {
-        return Err(format!("the request is longer than {} bytes", SweepRequest::MAX_BYTES));
-    }
-    SweepRequest::parse(&text).map_err(|error| error.to_string())
-}
-
 /// One line of JSON for programs, a table for a person at a terminal, plain lines for a file.
 fn print(report: &Report, json: bool) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -108,20 +95,4 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
         stdout.write_all(table::for_file(report).as_bytes())?;
     }
     stdout.flush()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_that_is_too_long_is_refused_and_not_cut() {
-        let request = SweepRequest::new(AttemptId::now(), Trigger::Alert, false);
-        let mut text = serde_json::to_vec(&request).unwrap();
-        assert_eq!(read_request(text.as_slice()).unwrap(), request);
-        text.resize(usize::try_from(SweepRequest::MAX_BYTES).unwrap(), b' ');
-        assert_eq!(read_request(text.as_slice()).unwrap(), request);
-        text.push(b' ');
-        assert_eq!(read_request(text.as_slice()).unwrap_err(), "the request is longer than 4096 bytes");
-    }
 }

@@ -60,7 +60,7 @@ pub enum GateError {
 /// standard output, and its exit code is the result.
 pub fn run(command: Option<&OsStr>) -> Result<u8, GateError> {
     check_command(command)?;
-    let request = read_in_time(io::stdin(), REQUEST_TIME)?;
+    let request = read_request(io::stdin())?;
     let [program, arguments @ ..] = ROOT_COMMAND;
     let mut root = Command::new(program);
     root.args(arguments);
@@ -82,6 +82,11 @@ fn shown(command: &OsStr) -> String {
     let start: String = text.chars().take(SHOWN).collect();
     let more = if start.len() < text.len() { "…" } else { "" };
     format!("\"{}{more}\"", start.escape_default())
+}
+
+/// Reads one request, bounded in length and in time; for the gate, and again for root.
+pub fn read_request(input: impl Read + Send + 'static) -> Result<SweepRequest, GateError> {
+    read_in_time(input, REQUEST_TIME)
 }
 
 /// Reads the request on a thread of its own: a read of standard input has no time limit. If the time

@@ -132,6 +132,11 @@ fn a_request_is_read_whole_or_refused() {
         let cut = io::Cursor::new(text[..end].to_vec());
         assert!(matches!(read_in_time(cut, limit), Err(GateError::Request(_))), "cut at {end}");
     }
+    let mut padded = text.clone();
+    padded.resize(usize::try_from(SweepRequest::MAX_BYTES).unwrap(), b' ');
+    assert_eq!(read_in_time(io::Cursor::new(padded.clone()), limit).unwrap(), wanted);
+    padded.push(b' ');
+    assert!(matches!(read_in_time(io::Cursor::new(padded), limit), Err(GateError::TooLong)));
     assert!(matches!(read_in_time(io::repeat(b' '), limit), Err(GateError::TooLong)));
     let twice = [text.clone(), text].concat();
     assert!(matches!(read_in_time(io::Cursor::new(twice), limit), Err(GateError::Request(_))));

@@ -36,7 +36,7 @@ fn a_request_from_outside_is_checked_again_as_root() {
     command.current_dir(&folder).args(["sweep", "--request", "-", "--config.file", "sweep.yml"]);
     expect![[r#"
         exit 6
-        raysweep: the request is not what this host takes: missing field `attempt` at line 1 column 12
+        raysweep: refused: the request is not what this host takes: missing field `attempt` at line 1 column 12
     "#]]
     .assert_eq(&said(command.write_stdin(r#"{"schema":2}"#)));
 }
