@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use tokio::sync::Notify;
 use tracing::info;
+use uuid::Uuid;
 
 use super::{
     journal::{Asked, Journal, JournalError, Stored, Work, bounded},
@@ -15,11 +17,9 @@ use crate::domain::{
     attempt::{AttemptId, Trigger},
     decision::{Decision, Ignored, decide},
     host::{Directory, HostName},
-    incident::{Closed, Incident, Receipt, State, Timing},
+    incident::{Closed, Incident, IncidentId, Receipt, State, Timing},
     policy::{Policies, Urgency},
 };
-use serde::Serialize;
-use uuid::Uuid;
 
 /// Takes notifications in.
 #[derive(Debug)]
@@ -71,20 +71,10 @@ pub struct ReplayedAlert {
     pub ignored: Option<&'static str>,
 }
 
-/// What is told once it is on disk.
+/// What became of an alert, told once it is on disk.
 enum Told {
-    Ignored {
-        alert: String,
-        reason: Ignored,
-    },
-    Received {
-        stored: u64,
-        host: HostName,
-        alert: String,
-        status: AlertStatus,
-        receipt: Receipt,
-        opened: bool,
-    },
+    Ignored(Ignored),
+    Received { incident: Option<IncidentId>, host: HostName, receipt: Receipt, opened: bool },
 }
 
 impl<J: Journal> Intake<J> {
@@ -102,7 +92,7 @@ impl<J: Journal> Intake<J> {
             told.push(match decide(alert, &self.policies, &self.directory) {
                 Decision::Ignore(reason) => {
                     work.record_ignored(alert, reason, received_at).await?;
-                    Told::Ignored { alert: bounded::name(alert.name()), reason }
+                    Told::Ignored(reason)
                 }
                 Decision::Act { host, urgency } => {
                     self.receive(&mut work, &mut incidents, alert, host, urgency, received_at).await?
@@ -134,10 +124,9 @@ impl<J: Journal> Intake<J> {
         };
         let open = of_host.last().is_some_and(|stored| !stored.incident.is_closed());
         if !open {
-            let name = bounded::name(alert.name());
             if alert.status == AlertStatus::Resolved {
-                let (status, receipt) = (alert.status, Receipt::Unrelated);
-                return Ok(Told::Received { stored: 0, host, alert: name, status, receipt, opened: false });
+                let receipt = Receipt::Unrelated;
+                return Ok(Told::Received { incident: None, host, receipt, opened: false });
             }
             // One that closed within this very notification has to give way first: at most one is
             // open a host.
@@ -155,14 +144,7 @@ impl<J: Journal> Intake<J> {
         if let Some(member) = stored.incident.members.get(&alert.fingerprint) {
             work.record_alert(stored.id, alert, member).await?;
         }
-        Ok(Told::Received {
-            stored: stored.id.0.unsigned_abs(),
-            host,
-            alert: bounded::name(alert.name()),
-            status: alert.status,
-            receipt,
-            opened: !open,
-        })
+        Ok(Told::Received { incident: Some(stored.id), host, receipt, opened: !open })
     }
 
     /// Counts and logs, once it is true.
@@ -180,21 +162,19 @@ impl<J: Journal> Intake<J> {
                 "the sender cut alerts off and will not send them again: set max_alerts to 0"
             );
         }
-        for told in told {
+        for (alert, told) in notification.alerts.iter().zip(told) {
             match told {
-                Told::Ignored { alert, reason } => {
+                Told::Ignored(reason) => {
                     accepted.ignored += 1;
                     self.metrics.alerts_ignored.get_or_create(&ByReason::new(reason.reason())).inc();
-                    info!(alert = ?alert, reason = reason.reason(), "alert ignored");
+                    info!(alert = bounded::name(alert.name()), reason = reason.reason(), "alert ignored");
                 }
-                Told::Received { stored, host, alert, status, receipt, opened } => {
+                Told::Received { incident, host, receipt, opened } => {
                     accepted.accepted += 1;
-                    self.metrics.alerts.get_or_create(&ByAlert::new(&alert, status.as_str())).inc();
                     if opened {
                         self.metrics.incidents_opened.inc();
                     }
-                    let receipt = if opened { "opened" } else { receipt_word(receipt) };
-                    info!(incident = stored, %host, alert, status = status.as_str(), receipt, "alert accepted");
+                    self.received(alert, incident, &host, if opened { "opened" } else { word(receipt) });
                 }
             }
         }
@@ -202,6 +182,18 @@ impl<J: Journal> Intake<J> {
             closed(&self.metrics, stored);
         }
         accepted
+    }
+
+    fn received(&self, alert: &Alert, incident: Option<IncidentId>, host: &HostName, receipt: &str) {
+        let (name, status) = (alert.name(), alert.status.as_str());
+        self.metrics.alerts.get_or_create(&ByAlert::new(name, status)).inc();
+        let incident = incident.map(|id| id.0);
+        if receipt == word(Receipt::Refreshed) {
+            tracing::debug!(incident, %host, alert = name, status, receipt, "alert accepted");
+        } else {
+            let secs_since_firing = rounded(secs_between(alert.starts_at, Timestamp::now()));
+            info!(incident, %host, alert = name, status, receipt, secs_since_firing, "alert accepted");
+        }
     }
 
     /// Queues one attempt on each host that the payload's firing alerts name. It belongs to no
@@ -236,18 +228,22 @@ impl<J: Journal> Intake<J> {
             }
             alerts.push(replayed);
         }
-        for (host, id) in attempts {
-            let asked = Asked { id, host, incident: None, replay: Some(replay), trigger: Trigger::Manual };
+        for (host, id) in &attempts {
+            let (host, trigger) = (host.clone(), Trigger::Manual);
+            let asked = Asked { id: *id, host, incident: None, replay: Some(replay), trigger };
             work.queue_attempt(&asked, now).await?;
-            info!(%replay, host = %asked.host, attempt = %asked.id, "replay accepted");
         }
         work.commit().await?;
+        for (host, attempt) in attempts {
+            info!(%replay, %host, %attempt, "replay accepted");
+        }
         self.wake.notify_one();
         Ok(Replayed { replay, alerts })
     }
 }
 
-fn receipt_word(receipt: Receipt) -> &'static str {
+/// The receipt as the log writes it.
+fn word(receipt: Receipt) -> &'static str {
     match receipt {
         Receipt::Joined => "joined",
         Receipt::Reopened => "reopened",
@@ -261,8 +257,7 @@ fn receipt_word(receipt: Receipt) -> &'static str {
 pub fn closed(metrics: &Metrics, stored: &Stored) {
     let State::Closed { at, reason } = stored.incident.state else { return };
     metrics.incidents_closed.get_or_create(&ByReason::new(reason.as_str())).inc();
-    let firing_secs =
-        stored.incident.firing_since().map(|since| at.duration_since(since).as_secs_f64().max(0.0));
+    let firing_secs = stored.incident.firing_since().map(|since| secs_between(since, at));
     if let (Closed::Resolved, Some(secs)) = (reason, firing_secs) {
         metrics.alert_to_resolved.observe(secs);
     }
@@ -272,7 +267,17 @@ pub fn closed(metrics: &Metrics, stored: &Stored) {
         reason = reason.as_str(),
         attempts = stored.incident.attempts,
         last_outcome = stored.incident.last_outcome.map_or("none", |outcome| outcome.as_str()),
-        secs_since_firing = firing_secs.map(|secs| (secs * 10.0).round() / 10.0),
+        secs_since_firing = firing_secs.map(rounded),
         "incident closed"
     );
+}
+
+/// Seconds from one instant to a later one; none where the clocks disagree.
+pub fn secs_between(earlier: Timestamp, later: Timestamp) -> f64 {
+    later.duration_since(earlier).as_secs_f64().max(0.0)
+}
+
+/// Seconds as the log shows them.
+pub fn rounded(secs: f64) -> f64 {
+    (secs * 100.0).round() / 100.0
 }

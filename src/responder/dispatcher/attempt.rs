@@ -13,12 +13,13 @@ use tracing::{Instrument, error, info, info_span, warn};
 use super::{Claim, Dispatcher, INTERRUPTIONS, STOPPED, without_report};
 use crate::{
     domain::{
-        attempt::{Outcome, SweepRequest},
+        attempt::{Mode, Outcome, SweepRequest},
         evidence::{Evidence, WorkerState},
         host::HostName,
         report::{Report, WorkerReport},
     },
     responder::{
+        intake::{rounded, secs_between},
         journal::{Asked, Ended, Journal, JournalError, Stored, Work},
         metrics::{ByHost, ByHostOutcome, ByReason},
         ssh::SshError,
@@ -51,14 +52,16 @@ impl<J: Journal> Dispatcher<J> {
         }
         self.metrics.attempt_duration.observe(began.elapsed().as_secs_f64());
         self.count(&claim.asked.host, &ended);
-        if let (Outcome::Freed, Some(since)) = (ended.outcome, claim.firing_since) {
-            self.metrics.alert_to_freed.observe(ended.at.duration_since(since).as_secs_f64().max(0.0));
+        let firing_secs = claim.firing_since.map(|since| secs_between(since, ended.at));
+        if let (1.., Some(secs)) = (ended.freed_bytes, firing_secs) {
+            self.metrics.alert_to_freed.observe(secs);
         }
         info!(
             outcome = ended.outcome.as_str(),
             reason = ended.reason.as_deref(),
             freed_bytes = ended.freed_bytes,
-            secs = (began.elapsed().as_secs_f64() * 100.0).round() / 100.0,
+            secs = rounded(began.elapsed().as_secs_f64()),
+            secs_since_firing = firing_secs.map(rounded),
             "attempt ended"
         );
         self.record(&claim.asked, &ended, &give_up).await;
@@ -67,7 +70,7 @@ impl<J: Journal> Dispatcher<J> {
     async fn sweep(&self, claim: &Claim, began: Instant) -> Result<Report, SshError> {
         let connection = self.ssh.connect(&claim.target).await?;
         self.metrics.connect_duration.observe(began.elapsed().as_secs_f64());
-        info!(secs = (began.elapsed().as_secs_f64() * 100.0).round() / 100.0, "connected");
+        info!(secs = rounded(began.elapsed().as_secs_f64()), "connected");
         if let Err(error) = self.connected(claim).await {
             // Only the time of connecting is lost; the sweep matters more.
             self.metrics.journal_failed("finish");
@@ -161,18 +164,21 @@ impl<J: Journal> Dispatcher<J> {
 
 fn ended(swept: Result<Report, SshError>) -> Ended {
     let at = Timestamp::now();
-    match swept {
-        Ok(report) => Ended {
-            outcome: report.outcome,
-            reason: report.reason.clone(),
-            freed_bytes: report.freed_bytes,
-            report: serde_json::to_string(&report).ok(),
-            at,
-        },
+    let report = match swept {
+        Ok(report) => report,
         Err(error) => {
             warn!(reason = error.reason(), %error, "no report");
-            without_report(error.outcome(), error.reason(), at)
+            return without_report(error.outcome(), error.reason(), at);
         }
+    };
+    let deletes = report.mode == Mode::Enforce && !report.dry_run;
+    Ended {
+        outcome: report.outcome,
+        reason: report.reason.clone(),
+        // Observed, or asked only to look, the host has freed nothing; its report says what it would have.
+        freed_bytes: if deletes { report.freed_bytes } else { 0 },
+        report: serde_json::to_string(&report).ok(),
+        at,
     }
 }
 

@@ -67,6 +67,9 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
     let observed = responder.ended_attempt("observing");
     assert_eq!(observed["report"]["mode"], "observe");
     assert_eq!(observed["report"]["workers"][0]["verdict"], "would_clean");
+    // What would have been freed is in the report; freed is nothing.
+    assert_eq!((&observed["report"]["freed_bytes"], &observed["freed_bytes"]), (&4096.into(), &0.into()));
+    assert_eq!(responder.metric(r#"raysweep_freed_bytes_total{host="observing"}"#), 0);
     // No command reached a host whose key was not the pinned one, or who did not let us in.
     for host in ["changed-key", "unknown-key", "other-key"] {
         assert_eq!(fleet.host(host).requests(), [""; 0], "{host}");

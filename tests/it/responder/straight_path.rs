@@ -68,10 +68,13 @@ fn the_same_alert_again_makes_no_second_attempt() {
     for _ in 0..20 {
         assert_eq!(responder.send(firing("ray-80")), 200);
     }
-    responder.ended_attempt("ray-80");
+    let ended = time(&responder.ended_attempt("ray-80"), "finished_at");
     for _ in 0..20 {
         assert_eq!(responder.send(firing("ray-80")), 200);
     }
+    // Nor do they bring the next one nearer: the space was freed, and the alert has its time to see it.
+    let due = time(&responder.incident("ray-80"), "due_at");
+    assert!(due.duration_since(ended) >= jiff::SignedDuration::from_secs(290), "{ended} {due}");
     assert_eq!(responder.attempts("ray-80").len(), 1);
     assert_eq!(responder.rows("incidents").len(), 1);
     assert_eq!(responder.incident("ray-80")["alerts"].as_array().unwrap().len(), 1);
