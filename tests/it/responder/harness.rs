@@ -154,6 +154,20 @@ impl Fleet {
         self.keep(host);
     }
 
+    /// Adds a host that is reached through another SSH server; that one's log tells.
+    pub(crate) fn add_behind(&mut self, name: &str, gate: &str) {
+        let public = fs::read_to_string(self.path("id.pub")).unwrap();
+        let host = self.start(gate, &Behaviour::FREES, &public);
+        // What is restricted to one command would not pass a connection on either.
+        fs::write(host.folder.join("authorized_keys"), &public).unwrap();
+        self.pin(&host, &host.public_key());
+        let jump = format!("jump: \"{}@{}:{}\", ", user(), host.address, host.port);
+        self.keep(host);
+        self.add(name, &Behaviour::FREES);
+        let entry = format!("{{ name: {name}, ");
+        self.entries = self.entries.replace(&entry, &format!("{entry}{jump}"));
+    }
+
     /// Adds an inventory entry for a port behind which there is no sshd.
     pub(crate) fn add_port(&mut self, name: &str, port: u16) {
         let (address, folder) = (self.next_address(), self.path(name));
@@ -419,7 +433,7 @@ fn sshd(host: &Host) -> Child {
     let text = format!(
         "Port {}\nListenAddress {}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/authorized_keys\n\
          PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin forced-commands-only\nLogLevel VERBOSE\n",
+         PermitRootLogin prohibit-password\nLogLevel VERBOSE\n",
         host.port, host.address
     );
     fs::write(&config, text).unwrap();

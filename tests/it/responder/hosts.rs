@@ -81,6 +81,17 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
 }
 
 #[test]
+fn a_host_behind_a_jump_host_is_reached_through_it_with_the_same_keys_pinned() {
+    let mut fleet = Fleet::new();
+    fleet.add_behind("inner", "gate");
+    let responder = fleet.serve("");
+    responder.send(firing("inner"));
+    assert_eq!(responder.ended_attempt("inner")["outcome"], "freed");
+    assert!(fleet.host("gate").sshd_log().contains("Accepted publickey"));
+    assert_eq!(fleet.host("gate").requests(), [""; 0]);
+}
+
+#[test]
 fn a_host_that_hangs_is_given_up_at_the_attempts_deadline_and_leaves_nothing() {
     let mut fleet = Fleet::new();
     fleet.add("hangs", &Behaviour::WaitsThenFrees);
