@@ -40,8 +40,20 @@ impl FromStr for Span {
 }
 
 impl fmt::Display for Span {
+    /// In the unit that people would write it in: `24h` and `90d`, which humantime calls `1day` and
+    /// `2months 29days …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 24 * HOUR;
+        let secs = self.0.as_secs();
+        let whole = |unit| self.0.subsec_nanos() == 0 && secs >= unit && secs.is_multiple_of(unit);
+        if whole(DAY) && secs > DAY {
+            write!(f, "{}d", secs / DAY)
+        } else if whole(HOUR) {
+            write!(f, "{}h", secs / HOUR)
+        } else {
+            humantime::format_duration(self.0).fmt(f)
+        }
     }
 }
 
@@ -120,6 +132,9 @@ mod tests {
         assert!("10".parse::<Span>().is_err());
         assert!("5000".parse::<Size>().is_err());
         assert_eq!("10m".parse::<Span>(), Ok(Span::mins(10)));
+        for text in ["90d", "24h", "36h", "10m", "1h 30m", "5s", "250ms"] {
+            assert_eq!(text.parse::<Span>().map(|span| span.to_string()).as_deref(), Ok(text));
+        }
         assert_eq!("5000MB".parse::<Size>(), Ok(Size(5_000_000_000)));
         assert_eq!("1GiB".parse::<Size>(), Ok(Size(1 << 30)));
     }

@@ -6,4 +6,5 @@
 mod cli;
 mod config;
 mod house;
+mod reference;
 mod responder;
