@@ -202,11 +202,12 @@ impl Incident {
         if self.is_closed() {
             return Receipt::Unrelated;
         }
-        let was = self.urgency();
+        // Found at the first alert that is as pressing: a notification may bring ten thousand.
+        let raised = alert.status == AlertStatus::Firing && !self.firing().any(|m| m.urgency >= urgency);
         let receipt = self.note(alert, urgency, now);
         // An incident that becomes critical is looked at sooner; the limiter still has its say. The
         // same alert again moves nothing: it makes no second attempt.
-        if let (State::Waiting { due_at }, true) = (self.state, self.urgency() > was) {
+        if let (State::Waiting { due_at }, true) = (self.state, raised) {
             self.state = State::Waiting { due_at: due_at.min(now) };
         }
         if !self.is_firing() {
