@@ -371,6 +371,7 @@ impl Drop for Responder {
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
+            self.log.parent().into_iter().for_each(end_left_over);
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             eprintln!("--- the responder's log ---\n{log}");
         }
@@ -498,10 +499,20 @@ fn report(outcome: &str, mode: &str) -> String {
 
 /// Command lines of processes that name this.
 pub(crate) fn processes_with(text: &str) -> Vec<String> {
-    let processes =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-    processes
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(text))
-        .collect()
+    let all = fs::read_dir("/proc").unwrap();
+    all.filter_map(|entry| command_line(&entry.ok()?.path())).filter(|line| line.contains(text)).collect()
+}
+
+fn command_line(process: &Path) -> Option<String> {
+    Some(String::from_utf8_lossy(&fs::read(process.join("cmdline")).ok()?).replace('\0', " "))
+}
+
+/// Ends the ssh processes that a killed responder left, each by its id.
+fn end_left_over(folder: &Path) {
+    let socket = format!("{}/data/ssh/", folder.display());
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        if command_line(&entry.path()).is_some_and(|line| line.contains(&socket)) {
+            let _ = Command::new("kill").arg(entry.file_name()).status();
+        }
+    }
 }
