@@ -277,15 +277,16 @@ fn rounded(age: Duration) -> Span {
 
 /// A path as a report shows it: what is not UTF-8, and what would break a line, is escaped.
 pub(crate) fn shown(path: &Path) -> String {
-    path.as_os_str().as_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
             if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
         }
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            text.extend(['\\', 'x'].into_iter().chain(format!("{byte:02x}").chars()));
         }
-        text
-    })
+    }
+    text
 }
 
 #[cfg(test)]

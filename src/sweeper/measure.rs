@@ -247,7 +247,7 @@ mod tests {
             .filter(|line| !line.contains("timestamp") && !line.contains("raysweep_host_info"))
             .collect();
         lines.sort_unstable();
-        let figures: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let figures = lines.join("\n") + "\n";
         expect_test::expect![[r##"
             # HELP ray_worker_tmp_avail_bytes Bytes available on the file system under the worker's temp root.
             # HELP ray_worker_tmp_limit_bytes Size of the file system under the worker's temp root.

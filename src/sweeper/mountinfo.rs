@@ -68,16 +68,9 @@ fn unescaped(text: &[u8]) -> PathBuf {
             .flatten()
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match octal {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
+        let taken = if octal.is_some() { 3 } else { 0 };
+        bytes.push(octal.unwrap_or(*first));
+        rest = &after[taken..];
     }
     PathBuf::from(OsString::from_vec(bytes))
 }

@@ -91,7 +91,7 @@ async fn stopped_containers(docker: &Docker, settings: &Prune, report: &mut Prun
 async fn finished_long_ago(docker: &Docker, id: &str, min_age: Duration) -> bool {
     let Ok(container) = docker.inspect_container(id, None).await else { return false };
     let finished = container.state.and_then(|state| state.finished_at);
-    let Some(finished) = finished.and_then(|text| text.to_string().parse::<Timestamp>().ok()) else {
+    let Some(finished) = finished.and_then(|text| text.parse::<Timestamp>().ok()) else {
         return false;
     };
     Duration::try_from(Timestamp::now().duration_since(finished)).is_ok_and(|age| age >= min_age)
