@@ -11,6 +11,8 @@ SELF=$(realpath "${BASH_SOURCE[0]}")
 HERE=$(dirname "$SELF")
 readonly SELF HERE
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Figures are read and written with a point, whatever the user's language.
+export LC_ALL=C.UTF-8
 
 # shellcheck source=deploy/demo/show/print.sh
 source "$HERE/show/print.sh"
