@@ -6,6 +6,7 @@
 // A test's harness may panic: that is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod fleet;
 mod jobs;
 mod leftovers;
 mod measuring;
@@ -15,5 +16,6 @@ mod ray;
 mod sessions;
 mod stage;
 mod sweeping;
+mod whole_way;
 mod work;
 mod world;

@@ -2,10 +2,12 @@
 # Hosts: each has a name, an /etc, /run, /usr/local, users and an sshd of its own, and
 # sees the world's Docker, network and processes.
 
-# host_up NAME PORT [SETTINGS]: with an sshd on 127.0.0.1:PORT; SETTINGS becomes
+# host_up NAME [ADDRESS:]PORT [SETTINGS]: with an sshd there, on 127.0.0.1 unless an ADDRESS
+# is given (an inventory wants one for each host: any of 127.0.0.0/8 will do); SETTINGS becomes
 # /etc/raysweep/sweep.yml. raysweep itself is put there by whoever installs it.
 host_up() {
-    local name=$1 port=$2 settings=${3:-}
+    local name=$1 address=127.0.0.1 port=${2##*:} settings=${3:-}
+    [[ $2 != *:* ]] || address=${2%:*}
     mkdir -p "$(host_folder "$name")/state"
     daemon_start "host-$name" \
         unshare --mount --uts -- "$DEMO_DIR/lib/host-init.sh" "$name" "$(host_folder "$name")"
@@ -13,7 +15,7 @@ host_up() {
     if [[ -n $settings ]]; then
         on_host "$name" install -D -m 644 /dev/stdin /etc/raysweep/sweep.yml <"$settings" || return
     fi
-    sshd_up "$name" 127.0.0.1 "$port"
+    sshd_up "$name" "$address" "$port"
 }
 
 host_folder() {
