@@ -1,7 +1,7 @@
 //! A small fleet for the whole way of an alert: hosts with an sshd each, the responder, and
 //! Prometheus and Alertmanager with the shipped rules and the shipped route, only quicker.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use crate::{
     sweeping::Settings,
@@ -32,6 +32,8 @@ pub(crate) const INVENTORY: [(&str, &str); 6] = [
 /// Fires like the others and stands in no inventory.
 pub(crate) const STRANGER: &str = "omega";
 
+/// Where the shipped script puts raysweep.
+const INSTALLED: &str = "/usr/local/bin/raysweep";
 const RESPONDER: &str = "http://127.0.0.1:9095";
 const EXPORTER: u16 = 9101;
 
@@ -48,13 +50,14 @@ pub(crate) fn hosts_up() -> Result<(), Failed> {
     fs::write(path("known_hosts"), known_hosts).unwrap();
     node_exporter_up()?;
     // The one that enforces looks longest, so that the one that observes still sees what there is.
-    install(ENFORCING, &host_settings("enforce", "5s"))?;
+    install(ENFORCING, &host_settings("enforce", "10s"))?;
     install(HELD, &host_settings("enforce", "1s"))?;
     install(OBSERVING, &host_settings("observe", "1s"))?;
     install(BARE, &host_settings("enforce", "1s"))?;
     on_host(HELD, &["touch", "/etc/raysweep/hold"])?;
     lib(["host_key_change", REKEYED])?;
-    on_host(BARE, &["rm", "/usr/local/bin/raysweep"])?;
+    on_host(BARE, &["umount", INSTALLED])?;
+    on_host(BARE, &["rm", INSTALLED])?;
     Ok(())
 }
 
@@ -75,7 +78,10 @@ fn install(host: &str, settings: &Settings) -> Result<String, Failed> {
     on_host(
         host,
         &[&script, "--binary", RAYSWEEP, "--key", &key, "--from", "127.0.0.0/8", "--settings", &file],
-    )
+    )?;
+    // The hosts of a world have the same containers. A raysweep knows the child of another one by its
+    // file; that of another host would be a stranger at work.
+    on_host(host, &["mount", "--bind", RAYSWEEP, INSTALLED])
 }
 
 /// Runs a command on a host as root.
@@ -90,14 +96,21 @@ fn node_exporter_up() -> Result<String, Failed> {
 
 /// The shipped cron job measures each minute; here it is done without a pause.
 pub(crate) fn measuring_up() -> Result<String, Failed> {
-    let measure =
-        "while :; do /usr/local/bin/raysweep measure --textfile /run/raysweep/raysweep.prom; sleep 1; done";
-    lib(["eval", &format!("daemon_start measuring on_host {ENFORCING} sh -c '{measure}'")])
+    let measure = "while :; do
+        /usr/local/bin/raysweep measure --textfile /run/raysweep/raysweep.prom; sleep 1
+    done";
+    let start = format!(
+        "mapfile -t enter < <(host_entry {ENFORCING})
+         daemon_start measuring \"${{enter[@]}}\" sh -c '{measure}'
+         daemon_ready measuring 20 on_host {ENFORCING} test -s /run/raysweep/raysweep.prom"
+    );
+    lib(["eval", &start])
 }
 
 /// Starts the responder. Every ssh that it starts leaves its arguments in a file of the test's.
 pub(crate) fn responder_up() -> Result<String, Failed> {
-    fs::write(path("token"), "a token for this test alone\n").unwrap();
+    fs::write(path("token"), "a-token-for-this-test-alone\n").unwrap();
+    run(&["chmod", "600", &path("token")], "")?;
     fs::write(path("raysweep.yml"), responder_config()).unwrap();
     fs::create_dir_all(path("bin")).unwrap();
     let ssh = run(&["bash", "-c", "command -v ssh"], "")?;
@@ -226,6 +239,21 @@ pub(crate) fn log() -> Vec<serde_json::Value> {
     let file = world::dir().join("log/responder.log");
     let text = fs::read_to_string(file).unwrap();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// What the parts say of themselves, for whoever has to find out where the way ended.
+pub(crate) fn state() -> String {
+    let mut state = String::new();
+    let alerts = run(&["curl", "-fsS", "http://127.0.0.1:9090/api/v1/alerts"], "");
+    let _ = writeln!(state, "Prometheus: {:.2000}", alerts.unwrap_or_else(|failed| failed.0));
+    let attempts = get(&format!("/api/v1/attempts?host={ENFORCING}"));
+    let _ = writeln!(state, "attempts: {:.6000}", attempts.unwrap_or_else(|failed| failed.0));
+    for daemon in ["responder", "measuring", "alertmanager", "prometheus"] {
+        let file = world::dir().join(format!("log/{daemon}.log")).display().to_string();
+        let end = run(&["tail", "-n", "12", &file], "");
+        let _ = writeln!(state, "{daemon}'s log ends:\n{:.3000}", end.unwrap_or_else(|failed| failed.0));
+    }
+    state
 }
 
 fn path(name: &str) -> String {
