@@ -206,8 +206,8 @@ fn a_driver_is_at_work_wherever_it_stands() {
     let log = format!("{LOGS}/python-core-driver-01000000ffff_374.log");
     assert_active(python(60, 5, &["python3", "train.py"]).with_open(&log), EvidenceKind::Driver);
     assert_active(titled("ray::IDLE").with_open(&log), EvidenceKind::Driver);
-    let tail = process(60, 5, "/usr/bin/tail", &["tail", "x"]).with_open("/root/python-core-driver-1.log");
-    assert_active(tail, EvidenceKind::ForeignProcess);
+    let rsync = process(60, 5, "/usr/bin/rsync", &["rsync", "x"]).with_open("/root/python-core-driver-1.log");
+    assert_active(rsync, EvidenceKind::ForeignProcess);
 }
 
 #[test]

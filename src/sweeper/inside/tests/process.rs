@@ -144,8 +144,10 @@ fn the_child_gives_way_and_holds_nothing_of_the_parents() {
     let _lock = fs::File::create(root.path().join("lock")).unwrap();
     let inside = enter(root.path());
     let proc = PathBuf::from(format!("/proc/{}", inside.link.pid()));
-    let stat = fs::read_to_string(proc.join("stat")).unwrap();
-    assert_eq!(stat.rsplit_once(')').unwrap().1.split(' ').nth(17), Some("10"), "its niceness");
+    // As a test the child is one thread of its process, and niceness is a thread's.
+    let threads = fs::read_dir(proc.join("task")).unwrap();
+    let nicest = threads.map(|thread| niceness(&thread.unwrap().path())).max();
+    assert_eq!(nicest, Some((niceness(Path::new("/proc/self")) + 10).min(19)));
     let limits = fs::read_to_string(proc.join("limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
@@ -153,4 +155,9 @@ fn the_child_gives_way_and_holds_nothing_of_the_parents() {
         let target = fs::read_link(fd.unwrap().path()).unwrap();
         assert!(!target.ends_with("lock"), "{}", target.display());
     }
+}
+
+fn niceness(folder: &Path) -> i32 {
+    let stat = fs::read_to_string(folder.join("stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split(' ').nth(17).unwrap().parse().unwrap()
 }
