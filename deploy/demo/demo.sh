@@ -63,7 +63,7 @@ main() {
         return 77
     fi
     prepare
-    # Sparse, and what fills it is allocated and never written: it takes about 2 GiB.
+    # Sparse, and what fills it is allocated and never written: it takes under 1 GiB.
     # exec, so that whoever ends this process ends the world.
     export WORLD_DISK_SIZE=16G
     exec "$HERE/world.sh" "$SELF" --inside "$RAYSWEEP"
