@@ -63,6 +63,8 @@ pub(crate) struct Usage {
     pub(crate) files: u64,
     /// The root itself, and the device of its file system.
     pub(crate) root: FileId,
+    /// The device that what lies there takes its space from: under an overlay, the upper layer's.
+    pub(crate) device: u64,
     pub(crate) disk: DiskSpace,
 }
 

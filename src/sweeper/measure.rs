@@ -238,6 +238,7 @@ mod tests {
             used_bytes: 35,
             files: 1,
             root: FileId { dev: 1, ino: 1 },
+            device: 1,
             disk: DiskSpace { size_bytes: 100, avail_bytes: 40 },
         };
         let text = exposition(&[Measured { worker: "ray-worker-1".into(), usage }], &settings);

@@ -322,7 +322,7 @@ fn refused(refused: &Refused) -> WorkerReport {
 fn disks(roots: &mut [Root], before: &[Usage]) -> Vec<Disk> {
     let mut disks: Vec<Disk> = vec![];
     for (root, before) in roots.iter_mut().zip(before) {
-        let (major, minor) = (rustix::fs::major(before.root.dev), rustix::fs::minor(before.root.dev));
+        let (major, minor) = (rustix::fs::major(before.device), rustix::fs::minor(before.device));
         let mount = format!("{major}:{minor}");
         if disks.iter().any(|disk| disk.mount == mount) {
             continue;

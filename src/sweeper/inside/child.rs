@@ -132,7 +132,7 @@ impl Hands {
             Request::Enter(_) => {
                 return Err(InsideError::System("already entered".to_owned()).into());
             }
-            Request::Usage => Answer::Usage(look::usage(fd)?),
+            Request::Usage => Answer::Usage(look::usage(fd, layer)?),
             Request::Disk => Answer::Disk(look::disk(fd)?),
             Request::List { folder } => {
                 self.list(&folder, socket)?;

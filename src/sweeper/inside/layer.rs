@@ -63,6 +63,14 @@ impl Layer {
         Some(Self::Upper { folder, dev, btrfs })
     }
 
+    /// The device of the layer that is written to, where there is one.
+    pub(super) fn device(&self) -> Option<u64> {
+        match self {
+            Self::Upper { dev, .. } => Some(*dev),
+            Self::Plain | Self::Hidden => None,
+        }
+    }
+
     /// Whether the top of a tree lies in an image layer, wholly or in part. Doubt says yes.
     pub(super) fn holds(&self, path: &Path, facts: &Facts) -> bool {
         match self {

@@ -36,12 +36,13 @@ pub(super) fn disk(root: impl AsFd) -> Result<DiskSpace, InsideError> {
 }
 
 /// How much lies under the temp root.
-pub(super) fn usage(root: &OwnedFd) -> Result<Usage, InsideError> {
+pub(super) fn usage(root: &OwnedFd, layer: &Layer) -> Result<Usage, InsideError> {
     let top = folder::descend(root, &[])?;
     let facts = folder::facts_of(&top).map_err(|errno| folder::error("the temp root", errno))?;
     let mut size = Size { bytes: facts.bytes, files: 0, linked: HashSet::new() };
     walk(top, &mut size)?;
-    Ok(Usage { used_bytes: size.bytes, files: size.files, root: facts.id, disk: disk(root)? })
+    let device = layer.device().unwrap_or(facts.id.dev);
+    Ok(Usage { used_bytes: size.bytes, files: size.files, root: facts.id, device, disk: disk(root)? })
 }
 
 struct Size {
