@@ -24,17 +24,20 @@ fn between_two_steps_of_a_job_the_first_ones_file_stays_and_the_second_reads_it(
     wait_until(30, "the first step to end", || titles(PLAIN).iter().all(|title| title == "ray::IDLE"));
 
     let swept = Settings::default().sweep(PLAIN);
+    let stood = exists(PLAIN, &folder);
+    let id = job.id.clone();
+    let returned = job.result();
 
+    // What it is all about comes first; what follows says why.
+    assert_eq!(returned.unwrap(), format!("left by step 1 of {id}"), "{}", swept.shown());
+    assert!(stood, "{folder} is gone: {}", swept.shown());
     let worker = swept.worker(PLAIN);
     assert_eq!(worker.state, Some(WorkerState::InJob), "{}", swept.shown());
     let live = worker.evidence.iter().find(|sign| sign.kind == EvidenceKind::LiveJob);
     assert!(live.is_some(), "{}", swept.shown());
     assert_eq!(swept.kept(PLAIN, &folder).why, KeptBecause::JobAlive, "{}", swept.shown());
-    assert!(exists(PLAIN, &folder), "{folder} is gone: {}", swept.shown());
     swept.removed(PLAIN, &older[0]);
     assert!(!exists(PLAIN, &older[0]), "what is older than every live job stays: {}", swept.shown());
-    let id = job.id.clone();
-    assert_eq!(job.result().unwrap(), format!("left by step 1 of {id}"));
 }
 
 #[test]

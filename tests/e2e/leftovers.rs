@@ -10,7 +10,7 @@ use crate::{
     ray::pid_of,
     stage::{NEIGHBOUR, PLAIN, SHARED, at_rest, disk_usage, docker, exists, plant, sh, wait_until_older},
     sweeping::{Settings, Swept},
-    world::wait_until,
+    world::{run, wait_until},
 };
 
 #[test]
@@ -52,29 +52,55 @@ fn old_leftovers_of_the_three_kinds_go_and_young_ones_stay() {
     assert!(more > worker.freed_bytes * 95 / 100, "{more} more available: {}", swept.shown());
 }
 
-/// Through a volume a process that has nothing to do with Ray may hold a file of the worker.
+/// A process that is no work by itself, as `sleep` is, may hold what it was given.
 #[test]
-fn what_another_container_holds_open_through_a_shared_volume_stays() {
+fn what_a_process_holds_open_stays_in_a_worker_at_rest() {
     at_rest();
-    let held = plant(SHARED, "tmp*", 20_000_000, 1).remove(0);
-    let free = plant(SHARED, "tmp*", 20_000_000, 1).remove(0);
-    let file = held.replace("/tmp/", "/shared/") + "/data.bin";
-    docker(&["exec", "-d", NEIGHBOUR, "tail", "-f", &file]).unwrap();
-    wait_until(20, "the neighbour to hold the file", || {
-        docker(&["top", NEIGHBOUR, "-eo", "pid,args"]).unwrap().contains("tail -f")
-    });
-    let holder = pid_of(NEIGHBOUR, "tail -f");
-    wait_until_older(SHARED, &[&held, &free], 3);
+    let held = plant(PLAIN, "tmp*", 20_000_000, 1).remove(0);
+    let free = plant(PLAIN, "tmp*", 20_000_000, 1).remove(0);
+    let hold = format!("exec 9<{held}/data.bin; exec sleep 300");
+    docker(&["exec", "-d", PLAIN, "sh", "-c", &hold]).unwrap();
+    wait_until(20, "the process to hold the file", || said_by_top(PLAIN, "sleep 300"));
+    let holder = pid_of(PLAIN, "sleep 300");
+    wait_until_older(PLAIN, &[&held, &free], 3);
 
-    let swept = Settings::default().sweep(SHARED);
-    let stood = exists(SHARED, &held);
-    sh(NEIGHBOUR, "pkill tail || kill $(pidof tail)").unwrap();
+    let swept = Settings::default().sweep(PLAIN);
+    let stood = exists(PLAIN, &format!("{held}/data.bin"));
+    run(&["kill", &holder.to_string()], "").unwrap();
 
-    let kept = swept.kept(SHARED, &held);
+    assert_eq!(swept.worker(PLAIN).state, Some(WorkerState::NoJob), "{}", swept.shown());
+    let kept = swept.kept(PLAIN, &held);
     assert_eq!((kept.why, kept.pid), (KeptBecause::InUse, Some(holder)), "{}", swept.shown());
     assert!(stood, "{held} is gone: {}", swept.shown());
-    swept.removed(SHARED, &free);
-    assert!(!exists(SHARED, &free), "{free} still stands: {}", swept.shown());
+    swept.removed(PLAIN, &free);
+    assert!(!exists(PLAIN, &free), "{free} still stands: {}", swept.shown());
+}
+
+/// Through a volume a process that has nothing to do with Ray may need a file by its name alone.
+#[test]
+fn the_leftovers_of_a_volume_that_another_container_has_too_stay_and_the_report_says_why() {
+    at_rest();
+    let held = plant(SHARED, "tmp*", 20_000_000, 1).remove(0);
+    let by_name = plant(SHARED, "tmp*", 20_000_000, 1).remove(0);
+    let file = held.replace("/tmp/", "/shared/") + "/data.bin";
+    docker(&["exec", "-d", NEIGHBOUR, "tail", "-f", &file]).unwrap();
+    wait_until(20, "the neighbour to hold the file", || said_by_top(NEIGHBOUR, "tail -f"));
+    let holder = pid_of(NEIGHBOUR, "tail -f");
+    wait_until_older(SHARED, &[&held, &by_name], 3);
+
+    let swept = Settings::default().sweep(SHARED);
+    run(&["kill", &holder.to_string()], "").unwrap();
+
+    for path in [&held, &by_name] {
+        assert!(exists(SHARED, path), "{path} is gone: {}", swept.shown());
+    }
+    let note = swept.worker(SHARED).note.as_deref().unwrap_or_else(|| panic!("no note: {}", swept.shown()));
+    assert!(note.contains("not its alone"), "{note}");
+    assert_eq!(swept.worker(SHARED).freed_bytes, 0, "{}", swept.shown());
+}
+
+fn said_by_top(container: &str, command: &str) -> bool {
+    docker(&["top", container, "-eo", "pid,args"]).unwrap().contains(command)
 }
 
 /// A file that a process of the worker itself has open keeps its whole tree, in a worker at rest.

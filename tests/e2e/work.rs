@@ -24,7 +24,11 @@ fn a_sleeping_task_that_holds_a_folder_by_its_name_alone_is_at_work_and_loses_no
     println!("the old rule, of the same moment: {}", what_the_old_rule_says(PLAIN, &folder));
 
     let swept = Settings::default().sweep(PLAIN);
+    let id = job.id.clone();
+    let returned = job.result();
 
+    // What it is all about comes first; what follows says why.
+    assert_eq!(returned.unwrap(), format!("state of {id}"), "{}", swept.shown());
     let worker = swept.worker(PLAIN);
     assert_eq!(worker.state, Some(WorkerState::Active), "{}", swept.shown());
     assert_eq!(worker.verdict, Verdict::Active, "{}", swept.shown());
@@ -37,8 +41,6 @@ fn a_sleeping_task_that_holds_a_folder_by_its_name_alone_is_at_work_and_loses_no
         assert_eq!(swept.kept(PLAIN, path).why, KeptBecause::WorkerActive, "{}", swept.shown());
         assert!(exists(PLAIN, path), "{path} is gone: {}", swept.shown());
     }
-    let id = job.id.clone();
-    assert_eq!(job.result().unwrap(), format!("state of {id}"));
 }
 
 #[test]
