@@ -19,6 +19,11 @@ use crate::domain::{
     policy::Policies,
 };
 
+mod classic;
+
+/// What the text of `Metrics::encoded` is, as a Content-Type.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// A label set of one label.
 macro_rules! label {
     ($($type:ident { $($name:ident),+ })+) => { $(
@@ -210,6 +215,6 @@ impl Metrics {
     pub fn encoded(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(classic::classic(&text))
     }
 }

@@ -6,4 +6,5 @@ mod hosts;
 mod intake;
 mod life;
 mod limits;
+mod scraping;
 mod straight_path;

@@ -313,6 +313,11 @@ impl Responder {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    pub(crate) fn content_type(&self, path: &str) -> String {
+        let response = agent().get(self.url(path)).call().unwrap();
+        response.headers()["content-type"].to_str().unwrap().to_owned()
+    }
+
     /// Rows of `/api/v1/<name>`, the newest first.
     pub(crate) fn rows(&self, name: &str) -> Vec<Value> {
         let (status, text) = self.get(&format!("/api/v1/{name}"));
