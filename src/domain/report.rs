@@ -210,6 +210,8 @@ pub enum KeptBecause {
     TooYoung,
     /// A process has it open, mapped, locked, bound, as its folder, or names it.
     InUse,
+    /// Somebody who was not judged can write to the temp root, and may hold it by name.
+    Shared,
     /// It belongs to a live session.
     SessionLive,
     /// The newest dead session's logs stay for the post-mortem.
@@ -236,6 +238,7 @@ impl KeptBecause {
             Self::JobAlive => "job_alive",
             Self::TooYoung => "too_young",
             Self::InUse => "in_use",
+            Self::Shared => "shared",
             Self::SessionLive => "session_live",
             Self::NewestDeadSession => "newest_dead_session",
             Self::Mount => "mount",

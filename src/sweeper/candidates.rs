@@ -119,6 +119,9 @@ pub(crate) struct Situation<'a> {
     pub(crate) ages: &'a Ages,
     /// On a bare host only what belongs to this user may go.
     pub(crate) owner: Option<u32>,
+    /// Who else can write to the temp root, where somebody can: nobody judges them, so whatever they may
+    /// hold by name stays.
+    pub(crate) shared_with: Option<&'a str>,
 }
 
 /// Why a candidate stays.
@@ -154,6 +157,12 @@ impl Situation<'_> {
     }
 
     fn leftover_kept(&self, newest: Timestamp) -> Option<Keep> {
+        if let Some(stranger) = self.shared_with {
+            return Some(Keep::new(
+                KeptBecause::Shared,
+                format!("the temp root is not this worker's alone: {stranger}"),
+            ));
+        }
         match self.state {
             WorkerState::Active => Some(Keep::new(
                 KeptBecause::WorkerActive,

@@ -94,6 +94,8 @@ struct Root {
     sessions: PathBuf,
     /// Whether `tmp*` and the like in it are leftovers for every worker that has it.
     leftovers: bool,
+    /// Who else can write to it.
+    shared_with: Option<String>,
 }
 
 impl Sweep<'_> {
@@ -197,6 +199,7 @@ impl Sweep<'_> {
                         members: vec![index],
                         sessions: temp_root.sessions.clone(),
                         leftovers: temp_root.leftovers,
+                        shared_with: None,
                     }),
                 }
             }
@@ -234,7 +237,11 @@ impl Sweep<'_> {
             signs: &super::signs::Signs::read,
             awake: &awake,
         };
-        let findings = temp_root::sweep(&mut root.inside, &situation.rules(self.settings, owner), &orders);
+        let findings = temp_root::sweep(
+            &mut root.inside,
+            &situation.rules(self.settings, owner, root.shared_with.as_deref()),
+            &orders,
+        );
         let used_after = root.inside.usage().map_or(root.usage.used_bytes, |usage| usage.used_bytes);
         for (place, index) in root.members.iter().enumerate() {
             let report = &mut reports[*index];
@@ -271,11 +278,11 @@ fn spare_what_strangers_share(roots: &mut [Root], workers: &[Worker], reports: &
             Err(error) => Err(error.to_string()),
         };
         let Some(why) = stranger.unwrap_or_else(Some) else { continue };
-        root.leftovers = false;
         for index in &root.members {
             reports[*index].note =
                 Some(format!("its temp root is not its alone, so only dead sessions may go: {why}"));
         }
+        root.shared_with = Some(why);
     }
 }
 

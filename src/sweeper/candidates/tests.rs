@@ -37,7 +37,7 @@ fn job(minutes_ago: i64) -> LiveJob {
 
 fn kept(state: WorkerState, jobs: &Jobs, class: Class, minutes_old: i64) -> Option<KeptBecause> {
     let ages = Ages::default();
-    let situation = Situation { state, jobs, now: now(), ages: &ages, owner: None };
+    let situation = Situation { state, jobs, now: now(), ages: &ages, owner: None, shared_with: None };
     situation.keeps(&candidate(class), &tree(at(minutes_old)), &Signs::default()).map(|keep| keep.why)
 }
 
@@ -93,8 +93,14 @@ fn when_ray_names_no_job_or_does_not_answer_only_a_day_frees_a_leftover() {
 fn a_job_that_starts_now_does_not_make_a_young_leftover_old() {
     let ages = Ages { job_start_margin: Span::secs(0), ..Ages::default() };
     let jobs = Jobs::Known(vec![job(0)]);
-    let situation =
-        Situation { state: WorkerState::InJob, jobs: &jobs, now: now(), ages: &ages, owner: None };
+    let situation = Situation {
+        state: WorkerState::InJob,
+        jobs: &jobs,
+        now: now(),
+        ages: &ages,
+        owner: None,
+        shared_with: None,
+    };
     assert_eq!(situation.kept_by_age(Class::Tmp, at(1)).map(|keep| keep.why), Some(KeptBecause::TooYoung));
 }
 
@@ -118,7 +124,14 @@ fn a_change_in_the_future_is_no_age() {
 
 fn why(tree: &Tree, signs: &Signs, owner: Option<u32>) -> Option<KeptBecause> {
     let (ages, jobs) = (Ages::default(), Jobs::Known(vec![]));
-    let situation = Situation { state: WorkerState::NoJob, jobs: &jobs, now: now(), ages: &ages, owner };
+    let situation = Situation {
+        state: WorkerState::NoJob,
+        jobs: &jobs,
+        now: now(),
+        ages: &ages,
+        owner,
+        shared_with: None,
+    };
     situation.keeps(&candidate(Class::Tmp), tree, signs).map(|keep| keep.why)
 }
 
@@ -247,4 +260,25 @@ fn what_is_detached_remembers_its_own_name() {
     for name in ["tmpabc", ".raysweep-", ".raysweep-short-x"] {
         assert_eq!(own_name(OsStr::new(name)), name);
     }
+}
+
+#[test]
+fn what_a_stranger_may_hold_by_name_stays_and_what_is_dead_goes() {
+    let (ages, jobs) = (Ages::default(), Jobs::Known(vec![]));
+    let shared_with = Some("it is the host's own /tmp");
+    let situation = Situation {
+        state: WorkerState::NoJob,
+        jobs: &jobs,
+        now: now(),
+        ages: &ages,
+        owner: None,
+        shared_with,
+    };
+    for class in LEFTOVER_CLASSES {
+        assert_eq!(
+            situation.kept_by_age(class, at(100 * DAY)).map(|keep| keep.why),
+            Some(KeptBecause::Shared)
+        );
+    }
+    assert_eq!(situation.kept_by_age(Class::DeadSession, at(DAY)), None);
 }

@@ -131,8 +131,20 @@ pub(super) struct SharedSituation {
 }
 
 impl SharedSituation {
-    pub(super) fn rules<'a>(&'a self, settings: &'a SweepSettings, owner: Option<u32>) -> Situation<'a> {
-        Situation { state: self.state, jobs: &self.jobs, now: self.now, ages: &settings.ages, owner }
+    pub(super) fn rules<'a>(
+        &'a self,
+        settings: &'a SweepSettings,
+        owner: Option<u32>,
+        shared_with: Option<&'a str>,
+    ) -> Situation<'a> {
+        Situation {
+            state: self.state,
+            jobs: &self.jobs,
+            now: self.now,
+            ages: &settings.ages,
+            owner,
+            shared_with,
+        }
     }
 }
 

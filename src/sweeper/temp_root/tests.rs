@@ -60,7 +60,8 @@ impl Stage {
     ) -> Findings {
         let (jobs, ages) = (Jobs::Known(vec![]), Ages::default());
         let now = Timestamp::now() + SignedDuration::from_hours(self.hours_later);
-        let situation = Situation { state: self.state, jobs: &jobs, now, ages: &ages, owner: None };
+        let situation =
+            Situation { state: self.state, jobs: &jobs, now, ages: &ages, owner: None, shared_with: None };
         let orders = Orders {
             attempt: AttemptId::now(),
             delete: self.delete,
