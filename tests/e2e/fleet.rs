@@ -49,11 +49,10 @@ pub(crate) fn hosts_up() -> Result<(), Failed> {
     }
     fs::write(path("known_hosts"), known_hosts).unwrap();
     node_exporter_up()?;
-    // The one that enforces looks longest, so that the one that observes still sees what there is.
-    install(ENFORCING, &host_settings("enforce", "10s"))?;
-    install(HELD, &host_settings("enforce", "1s"))?;
-    install(OBSERVING, &host_settings("observe", "1s"))?;
-    install(BARE, &host_settings("enforce", "1s"))?;
+    install(ENFORCING, &host_settings("enforce"))?;
+    install(HELD, &host_settings("enforce"))?;
+    install(OBSERVING, &host_settings("observe"))?;
+    install(BARE, &host_settings("enforce"))?;
     on_host(HELD, &["touch", "/etc/raysweep/hold"])?;
     lib(["host_key_change", REKEYED])?;
     on_host(BARE, &["umount", INSTALLED])?;
@@ -61,10 +60,9 @@ pub(crate) fn hosts_up() -> Result<(), Failed> {
     Ok(())
 }
 
-fn host_settings(mode: &'static str, sampling_window: &'static str) -> Settings {
+fn host_settings(mode: &'static str) -> Settings {
     Settings {
         mode,
-        sampling_window,
         runtime_dir: "/run/raysweep".into(),
         hold_file: "/etc/raysweep/hold".into(),
         ..Settings::default()
@@ -145,7 +143,8 @@ fn responder_config() -> String {
 }
 
 /// Alertmanager with the shipped route, then Prometheus with the shipped rules; only times, the
-/// token's place and the targets are this test's.
+/// token's place and the targets are this test's. The host that observes is watched alone at first: the
+/// hosts of a world have the same containers, and what one sweep asks there is work to another host's.
 pub(crate) fn monitoring_up() -> Result<(), Failed> {
     let route = fs::read_to_string(repository("alertmanager/raysweep.yml")).unwrap();
     let route = replaced(&route, "group_wait: 5s", "group_wait: 1s");
@@ -162,18 +161,23 @@ pub(crate) fn monitoring_up() -> Result<(), Failed> {
             .collect();
         fs::write(path(rules), quick.join("\n")).unwrap();
     }
-    fs::write(path("prometheus.yml"), prometheus_config()).unwrap();
+    fs::write(path("prometheus.yml"), prometheus_config(&[OBSERVING])).unwrap();
     lib(["prometheus_up", &path("prometheus.yml")])?;
     Ok(())
 }
 
+/// Has every host watched, and the stranger.
+pub(crate) fn watch_all() -> Result<String, Failed> {
+    let hosts: Vec<_> = INVENTORY.iter().map(|(host, _)| *host).chain([STRANGER]).collect();
+    fs::write(path("prometheus.yml"), prometheus_config(&hosts)).unwrap();
+    run(&["curl", "-fsS", "-X", "POST", "http://127.0.0.1:9090/-/reload"], "")
+}
+
 /// One exporter stands for every host: the hosts of a world have one Docker and one disk. What the
 /// machine's other disks hold is none of the test's business.
-fn prometheus_config() -> String {
-    let hosts: Vec<_> = INVENTORY
+fn prometheus_config(hosts: &[&str]) -> String {
+    let hosts: Vec<_> = hosts
         .iter()
-        .map(|(host, _)| *host)
-        .chain([STRANGER])
         .map(|host| {
             format!("      - {{targets: ['127.0.0.1:{EXPORTER}'], labels: {{host: {host}, ray: 'true'}}}}\n")
         })

@@ -58,8 +58,8 @@ fn what_a_process_holds_open_stays_in_a_worker_at_rest() {
     at_rest();
     let held = plant(PLAIN, "tmp*", 20_000_000, 1).remove(0);
     let free = plant(PLAIN, "tmp*", 20_000_000, 1).remove(0);
-    let hold = format!("exec 9<{held}/data.bin; exec sleep 300");
-    docker(&["exec", "-d", PLAIN, "sh", "-c", &hold]).unwrap();
+    let command = format!("exec 9<{held}/data.bin; exec sleep 300");
+    docker(&["exec", "-d", PLAIN, "sh", "-c", &command]).unwrap();
     wait_until(20, "the process to hold the file", || said_by_top(PLAIN, "sleep 300"));
     let holder = pid_of(PLAIN, "sleep 300");
     wait_until_older(PLAIN, &[&held, &free], 3);
