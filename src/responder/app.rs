@@ -2,7 +2,7 @@
 //! within the grace period.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     net::SocketAddr,
     path::PathBuf,
@@ -85,6 +85,7 @@ impl App {
         let listener =
             TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, source })?;
         let journal = SqliteJournal::open(&storage_path).await?;
+        tell_unreadable(&targets).await;
         let folder = std::path::absolute(storage_path.join("ssh")).map_err(ServeError::Runtime)?;
         let ssh_client = Ssh::prepare(folder, ssh.connect_timeout.0, ssh.output_bytes).await?;
 
@@ -157,6 +158,18 @@ async fn check_token(address: SocketAddr, file: Option<&PathBuf>) -> Result<(), 
             Ok(_) => Ok(()),
             Err(source) => Err(ServeError::Token { path: path.clone(), source }),
         },
+    }
+}
+
+/// Says at the start what every attempt would fail for: ssh only says that the host does not let us
+/// in. The webhook works without these files, and what it takes in waits until they are there.
+async fn tell_unreadable(targets: &BTreeMap<HostName, Target>) {
+    let files: BTreeSet<_> = targets.values().flat_map(Target::files).collect();
+    for (key, path) in files {
+        if let Err(error) = tokio::fs::File::open(path).await {
+            let path = path.display();
+            warn!(key, %path, %error, "no host can be reached with it: create the file, and let this account read it");
+        }
     }
 }
 

@@ -155,6 +155,8 @@ fn master(target: &Target, config: &Path, socket: &Path) -> Command {
     command.arg("-F").arg(config).args(["-M", "-N", "-T", "-S"]).arg(socket);
     command.args(target.arguments());
     command.env_remove("SSH_AUTH_SOCK").env_remove("SSH_ASKPASS").env("LC_ALL", "C");
+    // ssh goes through a jump host by our account's shell, and a service's runs nothing.
+    command.env("SHELL", "/bin/sh");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -74,9 +74,7 @@ impl Target {
         if let Some(jump) = self.jump.as_deref().filter(|jump| !plain(jump, ".-_:@[],%")) {
             return refuse("jump", jump, "use [user@]host[:port]");
         }
-        for (key, path) in
-            [("identity_file", &self.identity_file), ("known_hosts_file", &self.known_hosts_file)]
-        {
+        for (key, path) in self.files() {
             let text = path.to_string_lossy();
             if !path.is_absolute() || text.contains(['"', '\n', '\\', '$', '\u{fffd}']) {
                 return refuse(
@@ -87,6 +85,11 @@ impl Target {
             }
         }
         Ok(())
+    }
+
+    /// The files that ssh reads here, each with the key that names it.
+    pub fn files(&self) -> [(&'static str, &Path); 2] {
+        [("identity_file", &self.identity_file), ("known_hosts_file", &self.known_hosts_file)]
     }
 
     /// What follows the master's own options on the command line.

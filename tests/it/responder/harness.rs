@@ -247,6 +247,8 @@ impl Fleet {
             .arg(self.path("data"))
             .args(["--web.listen-address", address])
             .env("PATH", path)
+            // What a service's account has, which runs nothing.
+            .env("SHELL", "/usr/sbin/nologin")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).unwrap())

@@ -101,3 +101,15 @@ fn a_host_that_left_the_inventory_has_no_open_incident_and_no_attempt() {
     let responder = fleet.serve("");
     assert_eq!(responder.incident("ray-80")["close_reason"], "removed");
 }
+
+#[test]
+fn a_key_that_is_not_there_is_named_at_the_start() {
+    let fleet = Fleet::of_one();
+    std::fs::remove_file(fleet.path("id")).unwrap();
+    let responder = fleet.serve("");
+    let log = responder.log();
+    let path = fleet.path("id").display().to_string();
+    let told = log.lines().find(|line| line.contains("key=\"identity_file\""));
+    assert!(told.is_some_and(|line| line.contains(&path) && line.contains("WARN")), "{log}");
+    assert!(!log.contains("known_hosts_file"), "{log}");
+}
