@@ -57,6 +57,9 @@ check() {
         command -v "$needed" >/dev/null || fail "$needed is missing: install sudo, passwd, openssh-client, util-linux, bsdutils"
     done
     [ -d /etc/cron.d ] || fail "/etc/cron.d is missing: install cron"
+    [ -f "$binary" ] || fail "--binary $binary: no such file"
+    # A bare name would be looked for in PATH, where there is none yet, or an older one.
+    binary=$(realpath "$binary")
     "$binary" --version >/dev/null || fail "$binary does not run here"
     [ "$(grep -c . "$key")" = 1 ] || fail "$key must hold one public key"
     ssh-keygen -l -f "$key" >/dev/null || fail "$key is no public key"

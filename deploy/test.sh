@@ -67,10 +67,12 @@ as_cron() {
     env -i HOME=/root LOGNAME=root "$(grep ^PATH= /etc/cron.d/raysweep)" /bin/sh -c "$1"
 }
 
-install_host() {
-    "$here/install-host.sh" --binary "$binary" --key "$work/key.pub" --from 127.0.0.1/32 \
+# From the program's own folder and by its bare name, as the CI job does it.
+install_host() (
+    cd "$work"
+    "$here/install-host.sh" --binary raysweep --key "$work/key.pub" --from 127.0.0.1/32 \
         --textfile-dir "$work/textfile" "$@"
-}
+)
 
 # A real cron, for as long as it takes to come round to the next minute.
 cron_measures() {
@@ -93,6 +95,7 @@ main() {
     everything >"$work/before"
     getent passwd >"$work/accounts-before"
     ssh-keygen -q -t ed25519 -N '' -f "$work/key"
+    ln -s "$binary" "$work/raysweep"
 
     ends 'the host part goes in' 0 install_host --docker-socket "$work/docker.sock"
     is 'a second run changes nothing' '' "$(install_host --docker-socket "$work/docker.sock")"
