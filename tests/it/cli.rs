@@ -12,7 +12,7 @@ mod sweep;
 use assert_cmd::Command;
 
 /// The program, without variables that would override its configuration.
-fn raysweep() -> Command {
+pub(crate) fn raysweep() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_raysweep"));
     command.env_clear().timeout(std::time::Duration::from_mins(1));
     command

@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod documents;
 mod house;
 mod reference;
 mod responder;
