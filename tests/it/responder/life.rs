@@ -105,7 +105,7 @@ fn a_host_that_left_the_inventory_has_no_open_incident_and_no_attempt() {
 #[test]
 fn a_key_that_is_not_there_is_named_at_the_start() {
     let fleet = Fleet::of_one();
-    std::fs::remove_file(fleet.path("id")).unwrap();
+    std::fs::rename(fleet.path("id"), fleet.path("elsewhere")).unwrap();
     let responder = fleet.serve("");
     let log = responder.log();
     let path = fleet.path("id").display().to_string();
