@@ -89,6 +89,8 @@ struct Root {
     inside: Inside,
     usage: Usage,
     place: Place,
+    /// As its first worker calls it.
+    path: PathBuf,
     /// Indexes into the workers.
     members: Vec<usize>,
     sessions: PathBuf,
@@ -196,6 +198,7 @@ impl Sweep<'_> {
                         inside,
                         usage,
                         place,
+                        path: temp_root.path.clone(),
                         members: vec![index],
                         sessions: temp_root.sessions.clone(),
                         leftovers: temp_root.leftovers,
@@ -230,6 +233,7 @@ impl Sweep<'_> {
         let owner = bare.map(|bare| bare.user_id);
         let orders = Orders {
             attempt: self.request.attempt,
+            root: &root.path,
             delete: self.deletes(),
             leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
             live_pids: &judged.pids_inside(workers, &root.members),

@@ -26,6 +26,8 @@ const DETACHED_AT_ONCE: usize = 64;
 /// What may be done, and how the world is looked at again.
 pub(crate) struct Orders<'a> {
     pub(crate) attempt: AttemptId,
+    /// The temp root as the worker calls it, for the report.
+    pub(crate) root: &'a Path,
     /// Whether anything is deleted; otherwise it is only said what would have been.
     pub(crate) delete: bool,
     /// Whether leftovers are candidates; on a bare host `/tmp` is everybody's.
@@ -46,23 +48,6 @@ pub(crate) struct Findings {
     pub(crate) removed: Vec<Removed>,
     pub(crate) kept: Vec<Kept>,
     pub(crate) errors: Vec<String>,
-}
-
-impl Findings {
-    fn keep(&mut self, candidate: &Candidate, bytes: u64, keep: Keep) {
-        self.kept.push(Kept {
-            class: candidate.class,
-            path: shown(&candidate.path),
-            bytes,
-            why: keep.why,
-            detail: keep.detail,
-            pid: keep.pid,
-        });
-    }
-
-    fn remove(&mut self, candidate: &Candidate, bytes: u64, files: u64) {
-        self.removed.push(Removed { class: candidate.class, path: shown(&candidate.path), bytes, files });
-    }
 }
 
 /// Sweeps what lies under the temp root that `inside` has entered.
@@ -98,6 +83,22 @@ struct Detached {
 }
 
 impl Run<'_> {
+    fn keep(&mut self, candidate: &Candidate, bytes: u64, keep: Keep) {
+        self.findings.kept.push(Kept {
+            class: candidate.class,
+            path: shown(&self.orders.root.join(&candidate.path)),
+            bytes,
+            why: keep.why,
+            detail: keep.detail,
+            pid: keep.pid,
+        });
+    }
+
+    fn removed(&mut self, candidate: &Candidate, bytes: u64, files: u64) {
+        let path = shown(&self.orders.root.join(&candidate.path));
+        self.findings.removed.push(Removed { class: candidate.class, path, bytes, files });
+    }
+
     fn everything(&mut self) -> Result<(), Broken> {
         let signs = (self.orders.signs)().map_err(Broken::Signs)?;
         self.inside.remember(&signs.files.keys().copied().collect())?;
@@ -105,7 +106,7 @@ impl Run<'_> {
         let eligible = self.first_look(candidates, &signs)?;
         if !self.orders.delete {
             for (candidate, tree) in eligible {
-                self.findings.remove(&candidate, tree.bytes, tree.files);
+                self.removed(&candidate, tree.bytes, tree.files);
             }
             return Ok(());
         }
@@ -131,7 +132,7 @@ impl Run<'_> {
                 }
             };
             match self.situation.keeps(&candidate, &tree, signs) {
-                Some(keep) => self.findings.keep(&candidate, tree.bytes, keep),
+                Some(keep) => self.keep(&candidate, tree.bytes, keep),
                 None => eligible.push((candidate, tree)),
             }
         }
@@ -193,14 +194,10 @@ impl Run<'_> {
 
     fn restore(&mut self, each: &Detached, keep: Keep) -> Result<(), Broken> {
         match self.inside.restore(&each.path) {
-            Ok(Restored::InPlace) => self.findings.keep(&each.candidate, each.tree.bytes, keep),
+            Ok(Restored::InPlace) => self.keep(&each.candidate, each.tree.bytes, keep),
             Ok(Restored::NameTaken) => {
                 let detail = format!("something took its name meanwhile; it stays as {}", shown(&each.path));
-                self.findings.keep(
-                    &each.candidate,
-                    each.tree.bytes,
-                    Keep::new(KeptBecause::NameTaken, detail),
-                );
+                self.keep(&each.candidate, each.tree.bytes, Keep::new(KeptBecause::NameTaken, detail));
             }
             Err(error) => self.left(&each.candidate, each.tree.bytes, error)?,
         }
@@ -210,11 +207,11 @@ impl Run<'_> {
     fn delete(&mut self, each: &Detached) -> Result<(), Broken> {
         match self.inside.delete(&each.path, each.tree.id) {
             Ok(Deleted { bytes, files, complete, errors }) => {
-                self.findings.remove(&each.candidate, bytes, files);
+                self.removed(&each.candidate, bytes, files);
                 if !complete {
                     let detail = errors.first().map_or("part of it is left", String::as_str);
                     let rest = each.tree.bytes.saturating_sub(bytes);
-                    self.findings.keep(&each.candidate, rest, Keep::new(KeptBecause::Error, detail));
+                    self.keep(&each.candidate, rest, Keep::new(KeptBecause::Error, detail));
                 }
             }
             Err(error) => self.left(&each.candidate, each.tree.bytes, error)?,
@@ -228,7 +225,7 @@ impl Run<'_> {
             return Ok(());
         }
         let keep = Keep::new(because(&error), error.to_string());
-        self.findings.keep(candidate, bytes, keep);
+        self.keep(candidate, bytes, keep);
         passing(error).map(|_| ())
     }
 }

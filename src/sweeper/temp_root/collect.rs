@@ -37,7 +37,7 @@ impl Run<'_> {
             let candidate = Candidate { class, id: entry.id, path: entry.path };
             if is_locked {
                 let keep = Keep::new(KeptBecause::InUse, "a live process holds its .del_lock");
-                self.findings.keep(&candidate, 0, keep);
+                self.keep(&candidate, 0, keep);
             } else {
                 candidates.push(candidate);
             }
@@ -115,7 +115,7 @@ impl Run<'_> {
             KeptBecause::NewestDeadSession,
             "the newest dead session's logs stay for the post-mortem",
         );
-        self.findings.keep(&candidate, bytes, keep);
+        self.keep(&candidate, bytes, keep);
         Ok(())
     }
 

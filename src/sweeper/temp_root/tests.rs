@@ -64,6 +64,7 @@ impl Stage {
             Situation { state: self.state, jobs: &jobs, now, ages: &ages, owner: None, shared_with: None };
         let orders = Orders {
             attempt: AttemptId::now(),
+            root: Path::new(""),
             delete: self.delete,
             leftovers: true,
             live_pids: &self.live_pids,
