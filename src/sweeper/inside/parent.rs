@@ -221,11 +221,9 @@ impl Link {
     /// After a broken exchange nothing that the child says can be matched to a question.
     fn broken(&mut self, error: &io::Error) -> InsideError {
         let timed_out = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
-        if timed_out {
-            // It is stuck in the kernel or in a very large tree; the next sweep finds what it left.
-            let _ = self.child.kill();
-        }
-        self.end(Duration::from_secs(1));
+        // When the time is over the child may just be waiting for us, with entries detached. One that is
+        // stuck in the kernel or in a very large tree is killed; the next sweep finds what it left.
+        self.end(if timed_out { GRACE } else { Duration::from_secs(1) });
         if timed_out {
             InsideError::Timeout(format!("{:?}", self.limit))
         } else {

@@ -121,6 +121,25 @@ fn a_child_that_does_not_answer_is_killed_in_time() {
 }
 
 #[test]
+fn what_is_detached_when_the_time_is_over_gets_its_name_back_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("tmp1");
+    fs::create_dir(&path).unwrap();
+    let limit = Duration::from_secs(2);
+    let mut inside = Inside::enter(&here(), root.path(), limit).unwrap();
+    inside.detach(Path::new("tmp1"), id(&path), AttemptId::now()).unwrap();
+    let started = Instant::now();
+    let ended = loop {
+        if let Err(error) = inside.disk() {
+            break error;
+        }
+        assert!(started.elapsed() < limit + SOON);
+    };
+    assert!(matches!(ended, InsideError::Timeout(_)), "{ended}");
+    assert!(path.exists());
+}
+
+#[test]
 fn a_child_that_was_killed_is_gone_and_no_more() {
     let root = tempfile::tempdir().unwrap();
     let mut inside = enter(root.path());
