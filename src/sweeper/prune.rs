@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::{
     config::sweep::{Prune, PruneMode, SweepSettings},
     domain::report::PruneReport,
+    sweeper::discover::connect,
 };
 
 /// Prunes as root's setting says; `None` where it says `off`. A prune that another one excludes
@@ -23,14 +24,14 @@ pub(crate) async fn prune(settings: &SweepSettings, within: Duration) -> Option<
         return None;
     }
     let mut report = PruneReport { mode: settings.prune.mode.as_str().to_owned(), ..PruneReport::default() };
-    let socket = settings.containers.socket.to_string_lossy();
-    match Docker::connect_with_unix(&socket, within.as_secs().max(1), bollard::API_DEFAULT_VERSION) {
+    // The newest version that we know is one that most runtimes refuse: `connect` agrees on theirs.
+    match connect(&settings.containers.socket, within).await {
         Ok(docker) => {
             if tokio::time::timeout(within, all(&docker, &settings.prune, &mut report)).await.is_err() {
                 report.errors.push("the deadline of the sweep ended the prune".to_owned());
             }
         }
-        Err(error) => report.errors.push(error.to_string()),
+        Err(error) => report.errors.push(error),
     }
     Some(report)
 }
