@@ -71,6 +71,15 @@ impl Layer {
         }
     }
 
+    /// The devices under which a file of this overlay can show where all of its layers lie on one file
+    /// system. Where they do not, a file shows under a device that nothing else tells of.
+    pub(super) fn devices(&self, overlay: u64) -> Option<[u64; 2]> {
+        match self {
+            Self::Upper { dev, btrfs: false, .. } => Some([overlay, *dev]),
+            Self::Upper { .. } | Self::Plain | Self::Hidden => None,
+        }
+    }
+
     /// Whether the top of a tree lies in an image layer, wholly or in part. Doubt says yes.
     pub(super) fn holds(&self, path: &Path, facts: &Facts) -> bool {
         match self {

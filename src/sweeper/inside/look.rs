@@ -105,9 +105,12 @@ pub(super) fn look(
         Errno::NOENT => InsideError::NotFound,
         errno => folder::error(&path.to_string_lossy(), errno),
     })?;
-    facts.mounted |= facts.is_folder() && facts.id.dev != folder::facts_of(&parent)?.id.dev;
+    let above = folder::facts_of(&parent)?.id.dev;
+    facts.mounted |= facts.is_folder() && facts.id.dev != above;
     let mut sight = Sight {
         top: path,
+        devices: layer.devices(above),
+        stray: None,
         owner: facts.owner,
         in_use,
         linked: HashMap::new(),
@@ -136,7 +139,13 @@ pub(super) fn look(
         }
         walk(top, &mut sight)?;
     }
-    Ok(sight.finish())
+    match sight.stray.take() {
+        None => Ok(sight.finish()),
+        Some(stray) => Err(InsideError::System(format!(
+            "{} shows under a device of its own, as on an overlay over several file systems: who uses it cannot be told",
+            stray.display()
+        ))),
+    }
 }
 
 /// A path in a tree as a path under the temp root. Joining an empty path would add a slash.
@@ -153,6 +162,10 @@ struct Linked {
 
 struct Sight<'a> {
     top: &'a Path,
+    /// The devices under which files in use were told, where it was not those of all devices.
+    devices: Option<[u64; 2]>,
+    /// A file under another device.
+    stray: Option<PathBuf>,
     owner: u32,
     in_use: &'a HashSet<u64>,
     linked: HashMap<FileId, Linked>,
@@ -165,6 +178,9 @@ impl Visitor for Sight<'_> {
         if facts.mounted {
             tree.mount.get_or_insert_with(|| under(self.top, &path()));
             return;
+        }
+        if self.devices.is_some_and(|known| !known.contains(&facts.id.dev)) && self.stray.is_none() {
+            self.stray = Some(under(self.top, &path()));
         }
         tree.newest = tree.newest.max(facts.newest());
         if self.in_use.contains(&facts.id.ino) && tree.in_use.len() < MOST_IN_USE {

@@ -95,3 +95,21 @@ fn a_file_is_found_in_use_through_the_overlay() {
     let tree = look(&mut inside, Path::new("tmpown"), &BTreeSet::from([below])).unwrap();
     assert_eq!(tree.in_use, [below]);
 }
+
+#[test]
+fn a_use_that_cannot_be_told_on_an_overlay_of_several_file_systems_is_no_rest() {
+    let script = r#"
+        cd "$SCRATCH"
+        mkdir lower upper work m
+        mount -t tmpfs tmpfs lower
+        mount -t overlay overlay -o "lowerdir=$SCRATCH/lower,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" m
+        mkdir -p m/tmp/tmpown
+        echo own > m/tmp/tmpown/file"#;
+    let Some(world) = World::start(script) else { return };
+    let root = format!("{}/m/tmp", world.scratch.display());
+    let path = world.path(&format!("{root}/tmpown/file"));
+    let _held = fs::File::open(&path).unwrap();
+    let mut inside = world.enter(&root);
+    let tree = look(&mut inside, Path::new("tmpown"), &BTreeSet::from([id(&path)]));
+    assert!(!matches!(&tree, Ok(tree) if tree.in_use.is_empty()), "{tree:?}");
+}
