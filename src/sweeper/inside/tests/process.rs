@@ -114,6 +114,11 @@ fn a_child_that_does_not_answer_is_killed_in_time() {
     let mut inside = Inside::enter(&here(), root.path(), limit).unwrap();
     let pid = Pid::from_raw(i32::try_from(inside.link.pid()).unwrap()).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
+    // One thread takes the signal and stops the others; until then the child may still answer.
+    let tasks = PathBuf::from(format!("/proc/{}/task", pid.as_raw_nonzero()));
+    while !fs::read_dir(&tasks).unwrap().all(|task| is_stopped(&task.unwrap().path())) {
+        assert!(started.elapsed() < SOON);
+    }
     assert!(matches!(inside.usage(), Err(InsideError::Timeout(_))));
     assert!(started.elapsed() < limit + SOON);
     assert!(matches!(inside.usage(), Err(InsideError::Gone(_))));
@@ -174,6 +179,10 @@ fn the_child_gives_way_and_holds_nothing_of_the_parents() {
         let target = fs::read_link(fd.unwrap().path()).unwrap();
         assert!(!target.ends_with("lock"), "{}", target.display());
     }
+}
+
+fn is_stopped(folder: &Path) -> bool {
+    fs::read_to_string(folder.join("stat")).unwrap().rsplit_once(')').unwrap().1.starts_with(" T")
 }
 
 fn niceness(folder: &Path) -> i32 {
