@@ -216,8 +216,8 @@ impl Situation<'_> {
 
 /// What is in the tree keeps it: mounts, an image layer, somebody else's files.
 fn kept_by_contents(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
-    if let Some(mount) = &tree.mount {
-        return Some(Keep::new(KeptBecause::Mount, format!("{} is a mount", shown(mount))));
+    if let Some(keep) = kept_by_mount(tree) {
+        return Some(keep);
     }
     if tree.image_layer {
         return Some(Keep::new(
@@ -228,6 +228,24 @@ fn kept_by_contents(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
     let owner = owner?;
     let other = if tree.owner == owner { tree.other_owner? } else { tree.owner };
     Some(Keep::new(KeptBecause::Error, format!("it belongs to user {other}, not to Ray's user {owner}")))
+}
+
+/// A mount in the tree keeps it, also one that has appeared since the first look.
+pub(crate) fn kept_by_mount(tree: &Tree) -> Option<Keep> {
+    let mount = tree.mount.as_ref()?;
+    Some(Keep::new(KeptBecause::Mount, format!("{} is a mount", shown(mount))))
+}
+
+/// A dead session that somebody names again: a raylet that joins its cluster anew takes up the session
+/// of that cluster, whose name was chosen by the head. Then all of it is a live session's.
+pub(crate) fn kept_by_revival(candidate: &Candidate, signs: &Signs) -> Option<Keep> {
+    if !matches!(candidate.class, Class::DeadSession | Class::DeadSessionLogs) {
+        return None;
+    }
+    let session = Called::of(&candidate.path).session?;
+    let pid = signs.mentioned_by(&session.to_string_lossy())?;
+    let detail = "its session has come to life during the sweep".to_owned();
+    Some(Keep { why: KeptBecause::InUse, detail, pid: Some(pid) })
 }
 
 /// Whoever uses anything of the tree keeps it. The path is relative to the temp root, and may be that

@@ -4,6 +4,7 @@ mod judged;
 mod outcome;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -216,8 +217,18 @@ impl Sweep<'_> {
             return;
         }
         let least = self.settings.min_tmp_size;
-        for report in reports.iter_mut() {
-            if report.tmp_before_bytes < least.0 && report.errors.is_empty() {
+        // What a killed sweep left without its name is not left so for want of size.
+        let unfinished: BTreeSet<usize> = roots
+            .iter_mut()
+            .filter_map(|root| {
+                temp_root::is_unfinished(&mut root.inside, &root.sessions).then_some(&root.members)
+            })
+            .flatten()
+            .copied()
+            .collect();
+        for (index, report) in reports.iter_mut().enumerate() {
+            let is_small = report.tmp_before_bytes < least.0 && !unfinished.contains(&index);
+            if is_small && report.errors.is_empty() {
                 report.verdict = Verdict::BelowThreshold;
                 report.note.get_or_insert_with(|| format!("holds less than {least} (min_tmp_size)"));
             }
@@ -240,6 +251,7 @@ impl Sweep<'_> {
             sessions: &root.sessions,
             signs: &super::signs::Signs::read,
             awake: &awake,
+            held: &|| hold::reason(&self.settings.hold_file),
         };
         let findings = temp_root::sweep(
             &mut root.inside,
@@ -259,7 +271,10 @@ impl Sweep<'_> {
     }
 
     fn prune(&self, runtime: &tokio::runtime::Runtime) -> Option<PruneReport> {
-        let runs = self.deletes() && self.only.is_none() && self.settings.containers.socket.exists();
+        let runs = self.deletes()
+            && self.only.is_none()
+            && self.settings.containers.socket.exists()
+            && hold::reason(&self.settings.hold_file).is_none();
         runs.then(|| runtime.block_on(prune::prune(self.settings, self.remaining()))).flatten()
     }
 

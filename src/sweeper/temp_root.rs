@@ -2,6 +2,8 @@
 
 mod collect;
 
+pub(crate) use self::collect::is_unfinished;
+
 use std::{
     collections::BTreeSet,
     io,
@@ -9,7 +11,9 @@ use std::{
 };
 
 use super::{
-    candidates::{Candidate, Keep, Situation, is_detached, kept_by_use, shown},
+    candidates::{
+        Candidate, Keep, Situation, is_detached, kept_by_mount, kept_by_revival, kept_by_use, shown,
+    },
     inside::{Deleted, Inside, InsideError, Kind, Restored, Tree},
     signs::Signs,
 };
@@ -40,6 +44,8 @@ pub(crate) struct Orders<'a> {
     pub(crate) signs: &'a dyn Fn() -> io::Result<Signs>,
     /// What is at work now that was not when the worker was judged; `None` if nothing is.
     pub(crate) awake: &'a dyn Fn() -> Option<String>,
+    /// Why nothing may be deleted any more: somebody has put the host on hold.
+    pub(crate) held: &'a dyn Fn() -> Option<String>,
 }
 
 /// What was done under one temp root.
@@ -66,6 +72,8 @@ enum Broken {
     Inside(#[from] InsideError),
     #[error("signs of use cannot be read, so nothing may go: {0}")]
     Signs(io::Error),
+    #[error("the host was put on hold during the sweep: {0}")]
+    Held(String),
 }
 
 struct Run<'a> {
@@ -143,7 +151,21 @@ impl Run<'_> {
 
     /// Detaches a batch, looks at everything again, and deletes what nobody uses.
     fn remove(&mut self, batch: Vec<(Candidate, Tree)>) -> Result<(), Broken> {
+        if let Some(reason) = (self.orders.held)() {
+            return Err(Broken::Held(reason));
+        }
         let mut detached = vec![];
+        let done = self.detach(batch, &mut detached).and_then(|()| self.finish(&mut detached));
+        if done.is_err() {
+            // The child would do it at its end, but other temp roots are swept before that.
+            for each in detached {
+                let _ = self.inside.restore(&each.path);
+            }
+        }
+        done
+    }
+
+    fn detach(&mut self, batch: Vec<(Candidate, Tree)>, detached: &mut Vec<Detached>) -> Result<(), Broken> {
         for (candidate, tree) in batch {
             if candidate.path.file_name().is_some_and(is_detached) {
                 // An earlier sweep detached it, and something has taken its name since.
@@ -156,17 +178,24 @@ impl Run<'_> {
                 Err(error) => self.left(&candidate, tree.bytes, error)?,
             }
         }
+        Ok(())
+    }
+
+    /// Judges again what is detached, and takes it off the list as it is restored or deleted.
+    fn finish(&mut self, detached: &mut Vec<Detached>) -> Result<(), Broken> {
         if detached.is_empty() {
             return Ok(());
         }
         let signs = (self.orders.signs)().map_err(Broken::Signs)?;
         let awake = (self.orders.awake)();
         self.inside.remember(&signs.files.keys().copied().collect())?;
-        for each in detached {
-            match self.second_look(&each, &signs, awake.as_deref())? {
-                Some(keep) => self.restore(&each, keep)?,
-                None => self.delete(&each)?,
+        detached.reverse();
+        while let Some(each) = detached.last() {
+            match self.second_look(each, &signs, awake.as_deref())? {
+                Some(keep) => self.restore(each, keep)?,
+                None => self.delete(each)?,
             }
+            detached.pop();
         }
         Ok(())
     }
@@ -189,7 +218,9 @@ impl Run<'_> {
         if changed(&each.tree, &tree) {
             return Ok(Some(Keep::new(KeptBecause::InUse, "it changed during the sweep")));
         }
-        Ok(kept_by_use(&each.candidate.path, &tree, signs))
+        Ok(kept_by_mount(&tree)
+            .or_else(|| kept_by_revival(&each.candidate, signs))
+            .or_else(|| kept_by_use(&each.candidate.path, &tree, signs)))
     }
 
     fn restore(&mut self, each: &Detached, keep: Keep) -> Result<(), Broken> {
@@ -206,11 +237,13 @@ impl Run<'_> {
 
     fn delete(&mut self, each: &Detached) -> Result<(), Broken> {
         match self.inside.delete(&each.path, each.tree.id) {
-            Ok(Deleted { bytes, files, complete, errors }) => {
-                self.removed(&each.candidate, bytes, files);
-                if !complete {
-                    let detail = errors.first().map_or("part of it is left", String::as_str);
-                    let rest = each.tree.bytes.saturating_sub(bytes);
+            Ok(deleted) => {
+                if has_gone(&deleted) {
+                    self.removed(&each.candidate, deleted.bytes, deleted.files);
+                }
+                if !deleted.complete {
+                    let detail = deleted.errors.first().map_or("part of it is left", String::as_str);
+                    let rest = each.tree.bytes.saturating_sub(deleted.bytes);
                     self.keep(&each.candidate, rest, Keep::new(KeptBecause::Error, detail));
                 }
             }
@@ -243,6 +276,11 @@ fn batches(mut eligible: Vec<(Candidate, Tree)>) -> impl Iterator<Item = Vec<(Ca
 fn changed(before: &Tree, after: &Tree) -> bool {
     let later = after.kind == Kind::Folder && after.newest > before.newest;
     later || after.files > before.files || after.bytes > before.bytes
+}
+
+/// Nothing gone is nothing removed: a host that says that it freed something is not looked after.
+fn has_gone(deleted: &Deleted) -> bool {
+    deleted.complete || deleted.files > 0 || deleted.bytes > 0
 }
 
 /// Whether the class is one that only rest lets go.

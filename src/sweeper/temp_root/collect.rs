@@ -1,6 +1,10 @@
 //! Which entries under a temp root are candidates, before anyone looks into them.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 use super::{Broken, Run, passing};
 use crate::{
@@ -10,7 +14,7 @@ use crate::{
             Candidate, Keep, is_detached, is_process_log, is_session, kept_by_use, leftover_class,
             locked_checkpoints, own_name, shown,
         },
-        inside::{Entry, InsideError, Kind, Restored},
+        inside::{Entry, Inside, InsideError, Kind, Restored},
         signs::Signs,
     },
 };
@@ -20,6 +24,9 @@ impl Run<'_> {
         let mut candidates = vec![];
         if self.orders.leftovers {
             self.leftovers(&mut candidates)?;
+        } else {
+            // They were, when a sweep that was killed detached them: they get their names back.
+            self.entries(Path::new(""))?;
         }
         self.sessions(signs, &mut candidates)?;
         Ok(candidates)
@@ -76,7 +83,12 @@ impl Run<'_> {
         match self.inside.look(&session.path) {
             Ok(tree) => Ok(kept_by_use(&session.path, &tree, signs).is_some()),
             // What cannot be looked into may be alive.
-            Err(error) => passing(error).map(|_| true),
+            Err(InsideError::NotFound) => Ok(true),
+            Err(error) => {
+                let error = passing(error)?;
+                self.findings.errors.push(format!("{}: {error}", shown(&session.path)));
+                Ok(true)
+            }
         }
     }
 
@@ -183,6 +195,30 @@ impl Run<'_> {
         }
         Ok(healed)
     }
+}
+
+/// Whether an earlier sweep was killed here and left something detached. What cannot be listed is left
+/// to a sweep that looks at everything.
+pub(crate) fn is_unfinished(inside: &mut Inside, sessions: &Path) -> bool {
+    let mut folders = vec![PathBuf::new()];
+    if !sessions.as_os_str().is_empty() {
+        folders.push(sessions.to_owned());
+    }
+    while let Some(folder) = folders.pop() {
+        for entry in inside.list(&folder).unwrap_or_default() {
+            if entry.path.file_name().is_some_and(is_detached) {
+                return true;
+            }
+            let is_logs = entry.path.ends_with("logs") || entry.path.ends_with("logs/old");
+            let in_session = folder.iter().any(is_session);
+            if entry.kind == Kind::Folder
+                && (folder == sessions && session_name(&entry).is_some() || in_session && is_logs)
+            {
+                folders.push(entry.path);
+            }
+        }
+    }
+    false
 }
 
 /// A session under its own name, even while an earlier sweep's detaching hides it.

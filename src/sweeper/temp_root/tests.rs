@@ -5,6 +5,7 @@ use std::{
     cell::Cell,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +15,7 @@ use crate::{
     config::sweep::Ages,
     domain::evidence::WorkerState,
     sweeper::{
-        inside::tests::harness::{enter, id},
+        inside::tests::harness::{World, enter, id},
         jobs::Jobs,
     },
 };
@@ -58,6 +59,16 @@ impl Stage {
         signs: &dyn Fn() -> io::Result<Signs>,
         awake: &dyn Fn() -> Option<String>,
     ) -> Findings {
+        self.sweep_inside(&mut enter(self.root.path()), signs, awake, &|| None)
+    }
+
+    fn sweep_inside(
+        &self,
+        inside: &mut Inside,
+        signs: &dyn Fn() -> io::Result<Signs>,
+        awake: &dyn Fn() -> Option<String>,
+        held: &dyn Fn() -> Option<String>,
+    ) -> Findings {
         let (jobs, ages) = (Jobs::Known(vec![]), Ages::default());
         let now = Timestamp::now() + SignedDuration::from_hours(self.hours_later);
         let situation =
@@ -71,8 +82,9 @@ impl Stage {
             sessions: Path::new("ray"),
             signs,
             awake,
+            held,
         };
-        sweep(&mut enter(self.root.path()), &situation, &orders)
+        sweep(inside, &situation, &orders)
     }
 
     /// Every path under the root, in order.
@@ -160,6 +172,24 @@ fn what_is_written_to_between_the_two_looks_gets_its_name_back() {
 }
 
 #[test]
+fn a_mount_that_appears_between_the_two_looks_keeps_what_is_around_it() {
+    let script = r#"mkdir -p "$SCRATCH/tmpa/mnt"; echo x >"$SCRATCH/tmpa/x""#;
+    let Some(world) = World::start(script) else { return };
+    let pid = world.pid.to_string();
+    let signs = only_later(|| {
+        let detached = fs::read_dir(&world.scratch).unwrap().next().unwrap().unwrap().path();
+        let mount = ["-t", &pid, "-m", "mount", "-t", "tmpfs", "tmpfs"];
+        let status = Command::new("nsenter").args(mount).arg(detached.join("mnt")).status().unwrap();
+        assert!(status.success());
+        Signs::default()
+    });
+    let mut inside = world.enter(world.scratch.to_str().unwrap());
+    let findings = Stage::new().sweep_inside(&mut inside, &signs, &|| None, &|| None);
+    assert_eq!(kept(&findings), [("tmpa", KeptBecause::Mount)]);
+    assert!(world.scratch.join("tmpa/x").exists());
+}
+
+#[test]
 fn work_that_begins_between_the_two_looks_keeps_leftovers_and_not_what_is_dead() {
     let stage = Stage::new();
     stage.plant("tmpa/x");
@@ -178,9 +208,60 @@ fn when_the_signs_cannot_be_read_again_everything_gets_its_name_back() {
     let signs = || {
         if looked.replace(true) { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(Signs::default()) }
     };
-    let findings = stage.sweep_with(&signs, &|| None);
+    let mut inside = enter(stage.root.path());
+    let findings = stage.sweep_inside(&mut inside, &signs, &|| None, &|| None);
     assert_eq!(findings.errors.len(), 1);
-    assert_eq!(stage.standing(), ["tmpa", "tmpa/x"]);
+    assert_eq!(stage.standing(), ["tmpa", "tmpa/x"], "at once, and not when the child ends");
+}
+
+#[test]
+fn a_hold_that_comes_during_the_sweep_ends_it_before_the_next_batch() {
+    let stage = Stage::new();
+    for number in 0..=DETACHED_AT_ONCE {
+        stage.plant(&format!("tmp{number}"));
+    }
+    let asked = Cell::new(false);
+    let held = || asked.replace(true).then(|| "stop".to_owned());
+    let mut inside = enter(stage.root.path());
+    let findings = stage.sweep_inside(&mut inside, &|| Ok(Signs::default()), &|| None, &held);
+    assert_eq!(findings.removed.len(), DETACHED_AT_ONCE);
+    assert_eq!(stage.standing().len(), 1);
+    assert!(findings.errors[0].contains("stop"), "{findings:?}");
+}
+
+#[test]
+fn a_dead_session_that_comes_to_life_between_the_two_looks_keeps_all_it_has() {
+    let stage = Stage::new();
+    for entry in ["ray_spilled_objects/x", "node_ip_address.json"] {
+        stage.plant(&format!("ray/session_2026-01-01_1/{entry}"));
+    }
+    let before = stage.standing();
+    let signs = only_later(|| Signs {
+        arguments: vec![(7, "raylet --session_dir=/tmp/ray/session_2026-01-01_1".to_owned())],
+        ..Signs::default()
+    });
+    let findings = stage.sweep_with(&signs, &|| None);
+    assert_eq!(kept(&findings).len(), 2, "{findings:?}");
+    assert_eq!(stage.standing(), before);
+}
+
+#[test]
+fn nothing_gone_is_nothing_removed() {
+    assert!(!has_gone(&Deleted { errors: vec!["tmpa/x: not permitted".to_owned()], ..Deleted::default() }));
+    assert!(has_gone(&Deleted { bytes: 1, files: 1, ..Deleted::default() }));
+    assert!(has_gone(&Deleted { complete: true, ..Deleted::default() }), "an empty folder");
+}
+
+#[test]
+fn what_a_killed_sweep_detached_is_seen_wherever_it_detaches() {
+    for folder in ["", "ray/", "ray/session_1/", "ray/session_1/logs/", "ray/session_1/logs/old/"] {
+        let stage = Stage::new();
+        stage.plant("ray/session_1/logs/old/x");
+        stage.plant("ray/session_1/data/x");
+        assert!(!is_unfinished(&mut enter(stage.root.path()), Path::new("ray")));
+        stage.plant(&format!("{folder}.raysweep-{}-tmpa", AttemptId::now()));
+        assert!(is_unfinished(&mut enter(stage.root.path()), Path::new("ray")), "{folder}");
+    }
 }
 
 #[test]

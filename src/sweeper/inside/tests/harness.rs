@@ -22,7 +22,7 @@ use crate::{
 pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The worker that a process is in.
-pub(super) fn worker_of(pid: u32) -> Worker {
+pub(crate) fn worker_of(pid: u32) -> Worker {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
     let stat = read("stat");
     let start_ticks = stat.rsplit_once(')').unwrap().1.split(' ').nth(20).unwrap().parse().unwrap();
@@ -73,18 +73,18 @@ pub(super) fn sweep_away(inside: &mut Inside, root: &Path, name: &Path) -> Delet
 }
 
 /// A process in a mount namespace of its own, set up by a shell script that ends by saying `ready`.
-pub(super) struct World {
+pub(crate) struct World {
     child: Child,
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
     // Kept open: the shell waits for its end.
     _scratch: tempfile::TempDir,
-    pub(super) scratch: PathBuf,
+    pub(crate) scratch: PathBuf,
 }
 
 impl World {
     /// Runs the script as `unshare -m`. It finds a scratch folder of this machine in `$SCRATCH`.
     /// `None` where nobody may make namespaces.
-    pub(super) fn start(script: &str) -> Option<Self> {
+    pub(crate) fn start(script: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
         }
@@ -114,7 +114,7 @@ impl World {
         worker_of(self.pid)
     }
 
-    pub(super) fn enter(&self, root: &str) -> Inside {
+    pub(crate) fn enter(&self, root: &str) -> Inside {
         Inside::enter(&self.worker(), Path::new(root), DEADLINE).unwrap()
     }
 
