@@ -58,7 +58,12 @@ impl Place {
         }))
     }
 
-    /// A stranger that can write to this folder, in words; `None` if there is none.
+    /// Whether this is the folder that was found here.
+    pub(crate) fn is(&self, found: FileId) -> bool {
+        self.id == found
+    }
+
+    /// A stranger that can reach this folder, in words; `None` if there is none.
     pub(crate) fn stranger(&self, members: &[&Worker], processes: &Snapshot) -> io::Result<Option<String>> {
         for folder in EVERYBODYS {
             let is_it = fs::metadata(folder)
@@ -71,38 +76,51 @@ impl Place {
                 return Ok(Some(format!("it is the host's own {folder}")));
             }
         }
-        let mut others = BTreeMap::new();
+        let mut others: BTreeMap<FileId, Vec<i32>> = BTreeMap::new();
         for process in &processes.processes {
             let mount = process.namespaces.mount;
             let judged = members.iter().any(|member| member.mount_namespace == mount);
             // The host reaches every volume by some path; as temporary folders it has its own.
             if !judged && !processes.is_host(|host| host.mount == mount) {
-                others.entry(mount).or_insert(process.id.pid);
+                others.entry(mount).or_default().push(process.id.pid);
             }
         }
         let host = root_mount(&Mount::all_of(1)?);
-        for pid in others.into_values() {
-            match Mount::all_of(pid) {
-                // A service with mounts of its own is the host all the same.
-                Ok(mounts) if root_mount(&mounts) == host => {}
-                Ok(mounts) if mounts.iter().any(|mount| self.is_reached_by(mount)) => {
-                    return Ok(Some(format!(
-                        "process {pid}, which is not of this worker, has it mounted too"
-                    )));
-                }
-                Ok(_) => {}
-                // It ended meanwhile, and with it its mounts.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+        for pids in others.into_values() {
+            let Some((pid, mounts)) = mounts_of_any(&pids)? else { continue };
+            // A service with mounts of its own is the host all the same.
+            if root_mount(&mounts) != host && mounts.iter().any(|mount| self.is_reached_by(mount)) {
+                return Ok(Some(format!("process {pid}, which is not of this worker, has it mounted too")));
             }
         }
         Ok(None)
     }
 
+    /// Who only reads holds names as well. But who reads all of a disk, as monitoring does, does not
+    /// mean this folder.
     fn is_reached_by(&self, mount: &Mount) -> bool {
-        let overlaps = self.path.starts_with(&mount.root) || mount.root.starts_with(&self.path);
-        mount.device == self.device && !mount.read_only && overlaps
+        let is_meant = mount.root.starts_with(&self.path);
+        let is_written = !mount.read_only && self.path.starts_with(&mount.root);
+        mount.device == self.device && (is_meant || is_written)
     }
+}
+
+/// The mounts that these processes share, from the first that still lives; `None` where all have ended.
+/// A namespace ends with the last of its processes, and not with the first.
+fn mounts_of_any(pids: &[i32]) -> io::Result<Option<(i32, Vec<Mount>)>> {
+    for pid in pids {
+        match Mount::all_of(*pid) {
+            Ok(mounts) => return Ok(Some((*pid, mounts))),
+            // A zombie has no mounts any more, and says that the question is invalid.
+            Err(error)
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::NOENT | Errno::SRCH | Errno::INVAL)
+                ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// What is mounted on `/`, the last of them on top.
@@ -121,6 +139,7 @@ fn mount_of(file: impl AsFd) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweeper::inside::tests::harness::{World, worker_of};
 
     fn place(device: &str, path: &str) -> Place {
         Place { device: device.to_owned(), path: path.into(), id: FileId { dev: 0, ino: 0 } }
@@ -132,13 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_is_shared_with_whoever_can_write_to_it() {
+    fn a_volume_is_shared_with_whoever_was_given_it_or_can_write_to_it() {
         let volume = place("8:1", "/var/lib/docker/volumes/v/_data");
         for (device, root, options, reached) in [
             ("8:1", "/var/lib/docker/volumes/v/_data", "rw,relatime", true),
             ("8:1", "/", "rw", true),
             ("8:1", "/var/lib/docker/volumes/v/_data/ray", "rw", true),
             ("8:1", "/", "ro,relatime", false),
+            ("8:1", "/var/lib/docker/volumes/v/_data", "ro,relatime", true),
+            ("8:1", "/var/lib/docker/volumes/v/_data/ray", "ro", true),
             ("8:1", "/var/lib/docker/volumes/other/_data", "rw", false),
             ("8:2", "/", "rw", false),
         ] {
@@ -157,5 +178,32 @@ mod tests {
         let file = fs::File::open(folder.path()).unwrap();
         let number = mount_of(&file).unwrap();
         assert!(mounts.iter().any(|mount| mount.id == number));
+    }
+
+    #[test]
+    fn a_process_that_has_ended_does_not_speak_for_the_others_of_its_namespace() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let mut zombie = std::process::Command::new("true").spawn().unwrap();
+        let ended = i32::try_from(zombie.id()).unwrap();
+        let stat = format!("/proc/{ended}/stat");
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert!(mounts_of_any(&[ended]).unwrap().is_none());
+        assert_eq!(mounts_of_any(&[ended, i32::MAX, own]).unwrap().unwrap().0, own);
+        zombie.wait().unwrap();
+    }
+
+    #[test]
+    fn the_place_of_a_workers_folder_is_what_a_child_enters() {
+        let script = r#"cd "$SCRATCH"; mkdir -p lower/tmp upper work m
+            mount -t overlay overlay -o "lowerdir=$SCRATCH/lower,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" m
+            mkdir m/tmp/own; ln -s tmp m/link"#;
+        let Some(world) = World::start(script) else { return };
+        for name in ["m/tmp", "m/tmp/own", "m/link"] {
+            let folder = world.scratch.join(name);
+            let place = Place::of(&worker_of(world.pid), &folder).unwrap().unwrap();
+            assert!(place.is(world.enter(folder.to_str().unwrap()).usage().unwrap().root), "{name}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use self::{
     outcome::{outcome_of, verdict_of},
 };
 use super::{
+    FileId,
     discover::{self, Discovery, Refused, Runtime, Worker},
     hold,
     inside::{Inside, Usage},
@@ -23,6 +24,7 @@ use super::{
     processes::Snapshot,
     prune, record,
     sharing::Place,
+    signs::Signs,
     temp_root::{self, Findings, Orders},
 };
 use crate::{
@@ -150,8 +152,10 @@ impl Sweep<'_> {
         let judged = Judged::by_one_window(self.settings, &discovery.workers, &roots, runtime);
         judged.tell(&mut reports);
         let before: Vec<_> = roots.iter().map(|root| root.usage).collect();
+        let folders: Vec<(FileId, i32)> =
+            roots.iter().map(|root| (root.usage.root, discovery.workers[root.members[0]].init.pid)).collect();
         for root in &mut roots {
-            self.sweep(root, &discovery.workers, &judged, &mut reports);
+            self.sweep(root, &folders, &discovery.workers, &judged, &mut reports);
         }
         let prune = self.prune(runtime);
         let disks = disks(&mut roots, &before);
@@ -183,9 +187,21 @@ impl Sweep<'_> {
                         continue;
                     }
                 };
-                reports[index].tmp_before_bytes += usage.used_bytes;
-                reports[index].tmp_after_bytes += usage.used_bytes;
-                match roots.iter_mut().find(|root| root.usage.root == usage.root) {
+                // Two looks by one name: a symlink on the way may have been changed in between.
+                if !place.is(usage.root) {
+                    let path = temp_root.path.display();
+                    reports[index].errors.push(format!("{path}: it changed while it was looked at"));
+                    continue;
+                }
+                let known = roots.iter_mut().find(|root| root.usage.root == usage.root);
+                let is_counted = known.as_ref().is_some_and(|root| root.members.contains(&index));
+                if !is_counted {
+                    reports[index].tmp_before_bytes += usage.used_bytes;
+                    reports[index].tmp_after_bytes += usage.used_bytes;
+                }
+                match known {
+                    // Another name of the same folder, such as `/var/tmp` behind a symlink `/tmp`.
+                    Some(same) if is_counted => same.leftovers &= temp_root.leftovers,
                     Some(shared) => {
                         shared.members.push(index);
                         shared.leftovers &= temp_root.leftovers;
@@ -236,9 +252,27 @@ impl Sweep<'_> {
         roots.retain(|root| root.members.iter().any(|i| reports[*i].verdict != Verdict::BelowThreshold));
     }
 
-    fn sweep(&self, root: &mut Root, workers: &[Worker], judged: &Judged, reports: &mut [WorkerReport]) {
+    fn sweep(
+        &self,
+        root: &mut Root,
+        folders: &[(FileId, i32)],
+        workers: &[Worker],
+        judged: &Judged,
+        reports: &mut [WorkerReport],
+    ) {
         let situation = judged.situation(&root.members);
-        let awake = || judged.awake(workers, &root.members, self.settings);
+        let members: Vec<&Worker> = root.members.iter().map(|index| &workers[*index]).collect();
+        let awake = || {
+            let now = match Snapshot::read() {
+                Ok(now) => now,
+                Err(error) => return Some(format!("/proc cannot be read: {error}")),
+            };
+            // A container that has started since may have the same volume.
+            judged.awake(&now, workers, &root.members, self.settings).or_else(|| {
+                root.place.stranger(&members, &now).unwrap_or_else(|error| Some(error.to_string()))
+            })
+        };
+        let signs = || Signs::read().map(|signs| with_folders(signs, folders));
         let first = &workers[root.members[0]];
         let bare = self.settings.bare.as_ref().filter(|_| first.runtime == Runtime::Bare);
         let owner = bare.map(|bare| bare.user_id);
@@ -249,7 +283,7 @@ impl Sweep<'_> {
             leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
             live_pids: &judged.pids_inside(workers, &root.members),
             sessions: &root.sessions,
-            signs: &super::signs::Signs::read,
+            signs: &signs,
             awake: &awake,
             held: &|| hold::reason(&self.settings.hold_file),
         };
@@ -287,6 +321,15 @@ impl Sweep<'_> {
     }
 }
 
+/// A temp root may lie in another one (`TMPDIR=/tmp/tmp_job`): what a worker's environment names as its
+/// temporary folder is in use, though no process has it open.
+fn with_folders(mut signs: Signs, folders: &[(FileId, i32)]) -> Signs {
+    for (folder, pid) in folders {
+        signs.files.entry(*folder).or_insert(*pid);
+    }
+    signs
+}
+
 /// What somebody who is not judged may hold by name alone stays.
 fn spare_what_strangers_share(roots: &mut [Root], workers: &[Worker], reports: &mut [WorkerReport]) {
     let processes = Snapshot::read();
@@ -317,8 +360,10 @@ fn add(report: &mut WorkerReport, findings: &Findings) {
     report.kept.sort_by_key(|kept| std::cmp::Reverse(kept.bytes));
     report.cut +=
         (report.removed.len().saturating_sub(LISTED) + report.kept.len().saturating_sub(LISTED)) as u64;
+    report.cut += report.errors.len().saturating_sub(LISTED) as u64;
     report.removed.truncate(LISTED);
     report.kept.truncate(LISTED);
+    report.errors.truncate(LISTED);
 }
 
 /// A report on a worker that nothing is known of yet; what is never looked at has failed.

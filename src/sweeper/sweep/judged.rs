@@ -98,18 +98,15 @@ impl Judged {
     /// What is at work now in any of these workers that was not at the end of the window.
     pub(super) fn awake(
         &self,
+        now: &Snapshot,
         workers: &[Worker],
         members: &[usize],
         settings: &SweepSettings,
     ) -> Option<String> {
-        let now = match Snapshot::read() {
-            Ok(now) => now,
-            Err(error) => return Some(format!("/proc cannot be read: {error}")),
-        };
         members.iter().find_map(|index| {
             let Some((_, jobs)) = &self.workers[*index] else { return Some("not judged".to_owned()) };
             let window = self.ended.elapsed();
-            let judgement = judge(&workers[*index], &self.after, &now, window, jobs, &settings.activity);
+            let judgement = judge(&workers[*index], &self.after, now, window, jobs, &settings.activity);
             judgement.evidence.into_iter().find(works).map(|sign| sign.detail)
         })
     }
