@@ -86,7 +86,9 @@ impl Run<'_> {
             Err(InsideError::NotFound) => Ok(true),
             Err(error) => {
                 let error = passing(error)?;
-                self.findings.errors.push(format!("{}: {error}", shown(&session.path)));
+                self.findings
+                    .errors
+                    .push(format!("{}: {error}", shown(&self.orders.root.join(&session.path))));
                 Ok(true)
             }
         }
