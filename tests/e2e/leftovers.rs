@@ -93,6 +93,8 @@ fn the_leftovers_of_a_volume_that_another_container_has_too_stay_and_the_report_
 
     for path in [&held, &by_name] {
         assert!(exists(SHARED, path), "{path} is gone: {}", swept.shown());
+        let kept = swept.kept(SHARED, path);
+        assert!(matches!(kept.why, KeptBecause::Shared | KeptBecause::InUse), "{kept:?}");
     }
     let note = swept.worker(SHARED).note.as_deref().unwrap_or_else(|| panic!("no note: {}", swept.shown()));
     assert!(note.contains("not its alone"), "{note}");

@@ -108,22 +108,17 @@ impl Swept {
 
     /// What was kept at a path of the worker.
     pub(crate) fn kept(&self, worker: &str, path: &str) -> &Kept {
-        let found = self.worker(worker).kept.iter().find(|kept| is_at(&kept.path, path));
+        let found = self.worker(worker).kept.iter().find(|kept| kept.path == path);
         found.unwrap_or_else(|| panic!("{path} of {worker} is not among what was kept: {}", self.shown()))
     }
 
     /// What was removed at a path of the worker.
     pub(crate) fn removed(&self, worker: &str, path: &str) -> &Removed {
-        let found = self.worker(worker).removed.iter().find(|removed| is_at(&removed.path, path));
+        let found = self.worker(worker).removed.iter().find(|removed| removed.path == path);
         found.unwrap_or_else(|| panic!("{path} of {worker} is not among what was removed: {}", self.shown()))
     }
 
     pub(crate) fn shown(&self) -> String {
         format!("exit {:?}, {}", self.exit, serde_json::to_string_pretty(&self.report).unwrap())
     }
-}
-
-/// Reports name what lies under the temp root relative to it; the stage's temp roots are `/tmp`.
-fn is_at(reported: &str, path: &str) -> bool {
-    reported == path || path.strip_prefix("/tmp/").is_some_and(|relative| relative == reported)
 }
