@@ -1,11 +1,11 @@
-//! What is removed from the container runtime after the workers. Never a volume.
+//! What is removed from the container runtime after the workers. Never a volume, never a network.
 
 use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     Docker,
     query_parameters::{
-        ListContainersOptionsBuilder, PruneBuildOptions, PruneImagesOptionsBuilder, PruneNetworksOptions,
+        ListContainersOptionsBuilder, PruneBuildOptions, PruneImagesOptionsBuilder,
         RemoveContainerOptionsBuilder,
     },
 };
@@ -38,11 +38,9 @@ pub(crate) async fn prune(settings: &SweepSettings, within: Duration) -> Option<
 
 async fn all(docker: &Docker, settings: &Prune, report: &mut PruneReport) {
     if settings.mode == PruneMode::System {
+        // Not the networks: they take no space, and the runtime counts one as unused whose containers
+        // have all stopped. Those that are kept could then never be started again.
         stopped_containers(docker, settings, report).await;
-        match docker.prune_networks(None::<PruneNetworksOptions>).await {
-            Ok(pruned) => report.removed += count(pruned.networks_deleted),
-            Err(error) => report.errors.push(format!("networks: {error}")),
-        }
     }
     let dangling = HashMap::from([("dangling", vec!["true"])]);
     match docker.prune_images(Some(PruneImagesOptionsBuilder::new().filters(&dangling).build())).await {
