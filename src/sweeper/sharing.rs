@@ -172,6 +172,18 @@ mod tests {
     }
 
     #[test]
+    fn the_hosts_own_temporary_folder_is_not_a_containers_alone() {
+        let Some(world) = World::start("true") else { return };
+        let worker = worker_of(world.pid);
+        let stranger = |folder: &Path| {
+            let place = Place::of(&worker, folder).unwrap().unwrap();
+            place.stranger(&[&worker], &Snapshot::read().unwrap()).unwrap()
+        };
+        let why = stranger(Path::new("/tmp")).unwrap();
+        assert!(why.contains("the host's own /tmp"), "{why}");
+    }
+
+    #[test]
     fn our_own_temporary_folder_has_a_place() {
         let folder = tempfile::tempdir().unwrap();
         let mounts = Mount::all_of(i32::try_from(std::process::id()).unwrap()).unwrap();

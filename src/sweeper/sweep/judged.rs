@@ -164,3 +164,59 @@ fn both(one: Jobs, other: Jobs) -> Jobs {
         (Jobs::Unknown(reason), _) | (_, Jobs::Unknown(reason)) => Jobs::Unknown(reason),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweeper::jobs::LiveJob;
+
+    fn judged(workers: Vec<Option<(WorkerState, Jobs)>>) -> Judged {
+        let workers = workers
+            .into_iter()
+            .map(|worker| worker.map(|(state, jobs)| (Judgement { state, evidence: vec![] }, jobs)))
+            .collect();
+        Judged { workers, after: Snapshot::default(), ended: Instant::now(), now: Timestamp::now() }
+    }
+
+    fn job(id: &str) -> Jobs {
+        let job = LiveJob { id: id.to_owned(), started_at: Timestamp::UNIX_EPOCH, driver: String::new() };
+        Jobs::Known(vec![job])
+    }
+
+    #[test]
+    fn the_busiest_of_those_who_share_decides_and_every_job_counts() {
+        let resting = || Some((WorkerState::NoJob, Jobs::Known(vec![])));
+        let shared = judged(vec![resting(), Some((WorkerState::InJob, job("01")))]).situation(&[0, 1]);
+        assert_eq!((shared.state, shared.jobs), (WorkerState::InJob, job("01")));
+        let shared = judged(vec![Some((WorkerState::Active, job("01"))), resting()]).situation(&[0, 1]);
+        assert_eq!((shared.state, shared.jobs), (WorkerState::Active, job("01")));
+        let shared = judged(vec![Some((WorkerState::Active, job("01"))), resting()]).situation(&[1]);
+        assert_eq!((shared.state, shared.jobs), (WorkerState::NoJob, Jobs::Known(vec![])));
+    }
+
+    #[test]
+    fn who_was_not_judged_is_at_work_and_one_who_was_not_answered_hides_every_job() {
+        let resting = || Some((WorkerState::NoJob, Jobs::Known(vec![])));
+        assert_eq!(judged(vec![resting(), None]).situation(&[0, 1]).state, WorkerState::Active);
+        let unknown = || Jobs::Unknown("no answer".to_owned());
+        for workers in [
+            vec![Some((WorkerState::InJob, unknown())), Some((WorkerState::InJob, job("01")))],
+            vec![Some((WorkerState::InJob, job("01"))), Some((WorkerState::InJob, unknown()))],
+        ] {
+            assert_eq!(judged(workers).situation(&[0, 1]).jobs, unknown());
+        }
+    }
+
+    #[test]
+    fn cpu_over_a_moment_is_no_work_and_everything_else_that_works_is() {
+        for (kind, at_work) in [
+            (EvidenceKind::Cpu, false),
+            (EvidenceKind::RayTask, true),
+            (EvidenceKind::ForeignProcess, true),
+            (EvidenceKind::Unreadable, true),
+            (EvidenceKind::PooledWorker, false),
+        ] {
+            assert_eq!(works(&Evidence::new(kind, "")), at_work, "{kind:?}");
+        }
+    }
+}
