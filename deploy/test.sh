@@ -141,6 +141,14 @@ main() {
     ends 'bad settings change nothing' 1 install_host --settings "$work/bad.yml"
     is 'the settings are the old ones' 'mode: observe' "$(grep ^mode /etc/raysweep/sweep.yml)"
 
+    # As a connection of the responder's does.
+    setpriv --reuid raysweep --regid raysweep --init-groups --reset-env -- sleep 60 &
+    user=$!
+    until [ "$(ps -o user= -p "$user")" = raysweep ]; do kill -0 "$user"; done
+    ends 'an account in use stays' 8 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
+    ok_if 'and nothing else does' test ! -e /usr/local/bin/raysweep
+    kill "$user"
+    wait "$user" || true
     ends 'it all goes away' 0 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
     everything >"$work/after"
     is 'nothing is left' '' "$(diff "$work/before" "$work/after" || true)"

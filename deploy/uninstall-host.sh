@@ -21,9 +21,6 @@ fi
 # First what starts something: the key, the account's right, cron.
 rm -rf /var/lib/raysweep-account
 rm -f /etc/sudoers.d/raysweep /etc/cron.d/raysweep
-if getent passwd raysweep >/dev/null; then
-    userdel raysweep
-fi
 
 # The link only if it is ours: somebody may have put a file there.
 if [ "$(readlink "$textfile_dir/raysweep.prom" || true)" = /run/raysweep/raysweep.prom ]; then
@@ -35,3 +32,9 @@ rm -f /etc/logrotate.d/raysweep /etc/tmpfiles.d/raysweep.conf
 rm -f /etc/raysweep/sweep.yml /etc/raysweep/hold
 rmdir /etc/raysweep 2>/dev/null || true
 rm -rf /run/raysweep /var/log/raysweep
+
+# Last, because it is refused while the responder's connection still stands: then all else is gone,
+# and a second run takes the account.
+if getent passwd raysweep >/dev/null; then
+    userdel raysweep
+fi
