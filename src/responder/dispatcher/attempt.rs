@@ -30,6 +30,9 @@ use crate::{
 const RECORD_AGAIN: Duration = Duration::from_millis(100);
 const RECORD_AGAIN_MOST: Duration = Duration::from_secs(30);
 
+/// The reason of an attempt that deleted nothing because the host only observes.
+const OBSERVES: &str = "the host only observes: nothing was deleted";
+
 impl<J: Journal> Dispatcher<J> {
     /// Runs an attempt that the journal has as started.
     pub(super) async fn attempt(&self, claim: Claim, give_up: CancellationToken) {
@@ -174,7 +177,8 @@ fn ended(swept: Result<Report, SshError>) -> Ended {
     let deletes = report.mode == Mode::Enforce && !report.dry_run;
     Ended {
         outcome: report.outcome,
-        reason: report.reason.clone(),
+        // `freed` is what it would have been: whoever reads journal or log must see that it was not.
+        reason: report.reason.clone().or_else(|| (!deletes).then(|| OBSERVES.to_owned())),
         // Observed, or asked only to look, the host has freed nothing; its report says what it would have.
         freed_bytes: if deletes { report.freed_bytes } else { 0 },
         report: serde_json::to_string(&report).ok(),

@@ -41,10 +41,9 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
         ("killed", "unknown", Some("connection_lost")),
         ("on-hold", "held", None),
         ("busy", "busy", None),
-        ("observing", "freed", None),
     ];
-    let alerts: Vec<_> =
-        expected.iter().map(|(host, ..)| alert(LARGE, "firing", &[("host", host)])).collect();
+    let hosts = expected.iter().map(|(host, ..)| *host).chain(["observing"]);
+    let alerts: Vec<_> = hosts.map(|host| alert(LARGE, "firing", &[("host", host)])).collect();
     let responder = fleet.serve("");
     assert_eq!(responder.send(payload(&alerts)), 200);
     let mut failures = std::collections::BTreeMap::<_, u64>::new();
@@ -66,6 +65,9 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
     }
     let observed = responder.ended_attempt("observing");
     assert_eq!(observed["report"]["mode"], "observe");
+    assert_eq!(observed["reason"], "the host only observes: nothing was deleted");
+    let told = |line: &str| line.contains("host=observing") && line.contains("only observes");
+    assert!(responder.log().lines().any(told), "{}", responder.log());
     assert_eq!(observed["report"]["workers"][0]["verdict"], "would_clean");
     // What would have been freed is in the report; freed is nothing.
     assert_eq!((&observed["report"]["freed_bytes"], &observed["freed_bytes"]), (&4096.into(), &0.into()));
