@@ -292,7 +292,11 @@ impl Sweep<'_> {
             &situation.rules(self.settings, owner, root.shared_with.as_deref()),
             &orders,
         );
-        let used_after = root.inside.usage().map_or(root.usage.used_bytes, |usage| usage.used_bytes);
+        // After the deadline nobody can look again.
+        let freed =
+            if self.deletes() { findings.removed.iter().map(|removed| removed.bytes).sum() } else { 0 };
+        let expected = root.usage.used_bytes.saturating_sub(freed);
+        let used_after = root.inside.usage().map_or(expected, |usage| usage.used_bytes);
         for (place, index) in root.members.iter().enumerate() {
             let report = &mut reports[*index];
             report.tmp_after_bytes =

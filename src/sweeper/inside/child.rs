@@ -10,6 +10,7 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::{ExitCode, abort},
+    time::Instant,
 };
 
 use rustix::{
@@ -159,10 +160,12 @@ impl Hands {
                 self.detached.remove(&detached);
                 Answer::Restored(restored)
             }
-            Request::Delete { detached, id } => {
-                // From here on it is half gone: giving it its name back would help nobody.
-                let deleted = remove::delete(fd, &detached, id)?;
-                self.detached.remove(&detached);
+            Request::Delete { detached, id, within } => {
+                let deleted = remove::delete(fd, &detached, id, Instant::now() + within)?;
+                // What is half gone is not helped by its name; what is whole gets it back.
+                if deleted.complete || deleted.files > 0 || deleted.bytes > 0 {
+                    self.detached.remove(&detached);
+                }
                 Answer::Deleted(deleted)
             }
         };

@@ -166,11 +166,12 @@ pub(super) fn error(what: &str, errno: Errno) -> InsideError {
     InsideError::System(format!("{what}: {}", reason(errno)))
 }
 
-/// The two answers that have a meaning of their own here, and the system's words for the rest.
+/// The answers that have a meaning of their own here, and the system's words for the rest.
 pub(super) fn reason(errno: Errno) -> String {
     match errno {
         Errno::XDEV => "another file system or an image layer lies there".to_owned(),
         Errno::LOOP => "a symlink lies there".to_owned(),
+        Errno::TIMEDOUT => "the deadline has come".to_owned(),
         errno => std::io::Error::from(errno).to_string(),
     }
 }

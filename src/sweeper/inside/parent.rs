@@ -130,9 +130,10 @@ impl Inside {
         }
     }
 
-    /// Deletes a detached entry, which must still be `id`.
+    /// Deletes a detached entry, which must still be `id`, as far as it gets a little before the deadline.
     pub(crate) fn delete(&mut self, detached: &Path, id: FileId) -> Result<Deleted, InsideError> {
-        match self.link.call(&Request::Delete { detached: detached.to_owned(), id })? {
+        let within = self.link.until.saturating_duration_since(Instant::now() + GRACE);
+        match self.link.call(&Request::Delete { detached: detached.to_owned(), id, within })? {
             Answer::Deleted(deleted) => Ok(deleted),
             other => Err(self.link.unexpected(&other)),
         }

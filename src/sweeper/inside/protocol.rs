@@ -6,6 +6,7 @@
 use std::{
     io::{self, Read, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -56,6 +57,8 @@ pub(super) enum Request {
         #[serde(with = "wire")]
         detached: PathBuf,
         id: FileId,
+        /// How long it may take.
+        within: Duration,
     },
 }
 

@@ -14,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Instant,
 };
 
 use rustix::{
@@ -36,8 +37,14 @@ const MOST_THREADS: usize = 4;
 const MOST_PASSES: usize = 8;
 const MOST_ERRORS: usize = 16;
 
-/// Deletes a detached entry, which must still be `id`.
-pub(super) fn delete(root: impl AsFd, detached: &Path, id: FileId) -> Result<Deleted, InsideError> {
+/// Deletes a detached entry, which must still be `id`, as far as it gets by `until`: what has gone by
+/// then is told, which a child that is killed cannot do.
+pub(super) fn delete(
+    root: impl AsFd,
+    detached: &Path,
+    id: FileId,
+    until: Instant,
+) -> Result<Deleted, InsideError> {
     let (parent, name) = folder::descend_to_parent(root, detached)?;
     if original_name(&name).is_none() {
         return Err(InsideError::System("only what is detached is deleted".to_owned()));
@@ -47,20 +54,31 @@ pub(super) fn delete(root: impl AsFd, detached: &Path, id: FileId) -> Result<Del
         return Err(InsideError::System("something is mounted on it".to_owned()));
     }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    Ok(remove(&parent, &name, detached, &facts, threads))
+    Ok(remove(&parent, &name, detached, &facts, threads, until))
 }
 
 /// Removes an entry and whatever is in it, in passes.
-fn remove(parent: &OwnedFd, name: &CStr, path: &Path, facts: &Facts, threads: usize) -> Deleted {
+fn remove(
+    parent: &OwnedFd,
+    name: &CStr,
+    path: &Path,
+    facts: &Facts,
+    threads: usize,
+    until: Instant,
+) -> Deleted {
     let mut total = Deleted::default();
     let mut files_before = 0;
     for number in 0..MOST_PASSES {
+        if Instant::now() >= until {
+            total.errors.push(format!("{}: the deadline has come", path.display()));
+            break;
+        }
         let pass = if facts.kind == Kind::Folder {
             // What the threads left are folders that another one was still emptying. One thread
             // empties each before it removes it.
-            pass(parent, name, path, facts.id, if number == 0 { threads } else { 1 })
+            pass(parent, name, path, facts.id, if number == 0 { threads } else { 1 }, until)
         } else {
-            let work = Work::default();
+            let work = Work::until(until);
             work.unlink(parent, name, facts, || path.to_owned());
             work.into_tally()
         };
@@ -83,8 +101,8 @@ fn remove(parent: &OwnedFd, name: &CStr, path: &Path, facts: &Facts, threads: us
     total
 }
 
-fn pass(parent: &OwnedFd, name: &CStr, path: &Path, id: FileId, threads: usize) -> Tally {
-    let work = Work::default();
+fn pass(parent: &OwnedFd, name: &CStr, path: &Path, id: FileId, threads: usize, until: Instant) -> Tally {
+    let work = Work::until(until);
     match parent.try_clone() {
         Ok(parent) => {
             let job = Job { parent, name: name.to_owned(), path: path.to_owned(), id: Some(id) };
@@ -126,14 +144,18 @@ struct State {
 }
 
 /// The work that the threads share.
-#[derive(Default)]
 struct Work {
     state: Mutex<State>,
     changed: Condvar,
     tally: Mutex<Tally>,
+    until: Instant,
 }
 
 impl Work {
+    fn until(until: Instant) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), tally: Mutex::default(), until }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -318,11 +340,18 @@ impl Removal<'_> {
 
     /// Unlinks everything in the folder but its folders, whose names are kept for later.
     fn unlink_files(&mut self, descent: &mut Descent) -> Result<(), Errno> {
+        // A folder without entries takes its time as well.
+        if Instant::now() >= self.work.until {
+            return Err(Errno::TIMEDOUT);
+        }
         let mut folders = Names::default();
         let here = descent.folder()?;
         let (work, job) = (self.work, self.job);
         let base = || job.path.join(descent.path());
         let read = self.entries.each(here, |name| {
+            if Instant::now() >= work.until {
+                return Err(Errno::TIMEDOUT);
+            }
             match folder::facts(here, name) {
                 Ok(facts) if facts.is_folder() => folders.push(name),
                 Ok(facts) => work.unlink(here, name, &facts, || base().join(as_path(name))),
@@ -333,6 +362,7 @@ impl Removal<'_> {
         });
         match read {
             Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::TIMEDOUT) => return Err(Errno::TIMEDOUT),
             Err(errno) => work.failed(base, &reason(errno)),
         }
         if let Some(pending) = descent.pending() {

@@ -145,6 +145,23 @@ fn what_is_detached_when_the_time_is_over_gets_its_name_back_at_once() {
 }
 
 #[test]
+fn a_delete_ends_before_the_deadline_and_says_what_has_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("tmp1");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("x"), "x").unwrap();
+    let file = id(&path);
+    // Less than what is kept back for giving names back: nothing may begin.
+    let mut inside = Inside::enter(&here(), root.path(), Duration::from_secs(4)).unwrap();
+    let detached = inside.detach(Path::new("tmp1"), file, AttemptId::now()).unwrap();
+    let deleted = inside.delete(&detached, file).unwrap();
+    assert_eq!((deleted.files, deleted.bytes, deleted.complete), (0, 0, false));
+    assert!(deleted.errors[0].contains("deadline"), "{:?}", deleted.errors);
+    drop(inside);
+    assert!(path.join("x").exists(), "what is whole gets its name back");
+}
+
+#[test]
 fn a_child_that_was_killed_is_gone_and_no_more() {
     let root = tempfile::tempdir().unwrap();
     let mut inside = enter(root.path());
