@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use super::{
     FileId,
-    inside::{Tree, name_before},
+    inside::{Tree, is_begun, name_before},
     jobs::Jobs,
     signs::Signs,
 };
@@ -110,6 +110,13 @@ pub(crate) struct Candidate {
     pub(crate) class: Class,
 }
 
+impl Candidate {
+    /// Whether an earlier sweep, which was killed, had judged it twice and begun to delete it.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.path.file_name().is_some_and(is_begun)
+    }
+}
+
 /// What a worker (or all workers that share a temp root) is doing, and the rules that apply.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation<'a> {
@@ -142,9 +149,12 @@ impl Situation<'_> {
     /// The first rule that keeps a candidate, `None` if it may go: what it holds, who uses it, what
     /// the worker is doing, how old it is.
     pub(crate) fn keeps(&self, candidate: &Candidate, tree: &Tree, signs: &Signs) -> Option<Keep> {
-        kept_by_contents(tree, self.owner)
-            .or_else(|| kept_by_use(&candidate.path, tree, signs))
-            .or_else(|| self.kept_by_age(candidate.class, tree.newest))
+        let kept = kept_by_contents(tree, self.owner).or_else(|| kept_by_use(&candidate.path, tree, signs));
+        // Nobody can come back for it by its name, and its age is that of the delete that was killed.
+        if candidate.is_begun() {
+            return kept;
+        }
+        kept.or_else(|| self.kept_by_age(candidate.class, tree.newest))
     }
 
     /// State and age, by class.

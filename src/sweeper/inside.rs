@@ -9,6 +9,7 @@
 mod child;
 mod descent;
 mod detach;
+mod ending;
 mod enter;
 mod folder;
 mod layer;
@@ -21,7 +22,7 @@ pub(crate) mod tests;
 mod walk;
 mod wire;
 
-pub(crate) use self::detach::name_before;
+pub(crate) use self::detach::{is_begun, name_before};
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 

@@ -168,7 +168,7 @@ impl Run<'_> {
     fn detach(&mut self, batch: Vec<(Candidate, Tree)>, detached: &mut Vec<Detached>) -> Result<(), Broken> {
         for (candidate, tree) in batch {
             if candidate.path.file_name().is_some_and(is_detached) {
-                // An earlier sweep detached it, and something has taken its name since.
+                // An earlier sweep detached it, and had begun to delete it or something has taken its name.
                 let path = candidate.path.clone();
                 detached.push(Detached { candidate, path, tree });
                 continue;
@@ -207,7 +207,8 @@ impl Run<'_> {
         signs: &Signs,
         awake: Option<&str>,
     ) -> Result<Option<Keep>, Broken> {
-        if let (Some(at_work), true) = (awake, is_leftover(each.candidate.class)) {
+        let by_rest = is_leftover(each.candidate.class) && !each.candidate.is_begun();
+        if let (Some(at_work), true) = (awake, by_rest) {
             let detail = format!("work began during the sweep: {at_work}");
             return Ok(Some(Keep::new(KeptBecause::WorkerActive, detail)));
         }
@@ -224,6 +225,10 @@ impl Run<'_> {
     }
 
     fn restore(&mut self, each: &Detached, keep: Keep) -> Result<(), Broken> {
+        if each.candidate.is_begun() {
+            self.keep(&each.candidate, each.tree.bytes, keep);
+            return Ok(());
+        }
         match self.inside.restore(&each.path) {
             Ok(Restored::InPlace) => self.keep(&each.candidate, each.tree.bytes, keep),
             Ok(Restored::NameTaken) => {

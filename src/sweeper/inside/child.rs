@@ -10,7 +10,7 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::{ExitCode, abort},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -21,6 +21,7 @@ use rustix::{
 use super::{
     Entry, InsideError,
     detach::{detach, restore},
+    ending,
     enter::{Root, enter},
     look,
     protocol::{Answer, Line, Lines, MOST_REQUEST_BYTES, Request, write_line},
@@ -68,12 +69,18 @@ fn be_modest() {
     let _ = setrlimit(Resource::Data, limit(MOST_MEMORY_BYTES));
 }
 
+/// The parent's own limit comes first; this one is for a parent that cannot keep it.
+const LONGER_THAN_THE_PARENT: Duration = Duration::from_secs(15);
+
 /// Answers until the input ends.
 pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     let mut lines = Lines::default();
     let root = match lines.next(socket, MOST_REQUEST_BYTES, || Ok(()))? {
         Line::Message(Request::Enter(target)) => match enter(&target) {
-            Ok(root) => root,
+            Ok(root) => {
+                ending::watch(socket.try_clone()?, target.time + LONGER_THAN_THE_PARENT);
+                root
+            }
             Err(error) => return write_line(socket, &Answer::Failed(error)),
         },
         Line::Message(_) | Line::End => return Err(io::ErrorKind::InvalidData.into()),
@@ -162,10 +169,8 @@ impl Hands {
             }
             Request::Delete { detached, id, within } => {
                 let deleted = remove::delete(fd, &detached, id, Instant::now() + within)?;
-                // What is half gone is not helped by its name; what is whole gets it back.
-                if deleted.complete || deleted.files > 0 || deleted.bytes > 0 {
-                    self.detached.remove(&detached);
-                }
+                // It is gone, it has its own name back, or it is half gone and its name says so.
+                self.detached.remove(&detached);
                 Answer::Deleted(deleted)
             }
         };

@@ -3,6 +3,10 @@
 //! A rename in place needs no space and no inode, so it works on a disk that is full to the last
 //! byte. Whoever remembers the old name no longer finds it; whoever holds it open still does, which
 //! is what the parent looks for between detaching and deleting.
+//!
+//! The name tells how far a sweep came: `.raysweep-<attempt>-<name>` is whole and may get its name
+//! back; `.raysweep-<attempt>~<name>` is being deleted, so that whoever finds it after a kill finishes
+//! instead of giving half a folder its name back.
 
 use std::{
     ffi::{CStr, CString, OsStr},
@@ -26,6 +30,10 @@ use crate::{domain::attempt::AttemptId, sweeper::FileId};
 const PREFIX: &str = ".raysweep-";
 /// The length of a UUID with its hyphens.
 const ATTEMPT: usize = 36;
+/// What follows the attempt in the name of something whole.
+const WHOLE: u8 = b'-';
+/// What follows it once the delete has begun. As long as the other, so that there is always room.
+const BEGUN: u8 = b'~';
 /// The longest name on every file system that is taken.
 const MOST_NAME: usize = 255;
 
@@ -45,14 +53,47 @@ pub(super) fn original_name(detached: &CStr) -> Option<CString> {
     CString::new(name.as_bytes()).ok()
 }
 
-/// `.raysweep-<attempt>-<name>` → `<name>`; `None` for every other name.
+/// `.raysweep-<attempt>-<name>` and `.raysweep-<attempt>~<name>` → `<name>`; `None` for every other name.
 pub(crate) fn name_before(detached: &OsStr) -> Option<&OsStr> {
-    let rest = detached.as_bytes().strip_prefix(PREFIX.as_bytes())?;
-    let (attempt, name) = rest.split_at_checked(ATTEMPT)?;
+    parts(detached.as_bytes()).map(|(_, name)| OsStr::from_bytes(name))
+}
+
+/// Whether it is the name of something whose delete has begun.
+pub(crate) fn is_begun(name: &OsStr) -> bool {
+    parts(name.as_bytes()).is_some_and(|(stage, _)| stage == BEGUN)
+}
+
+/// How far a sweep came with what has this name, and the name that it had before.
+fn parts(detached: &[u8]) -> Option<(u8, &[u8])> {
+    let rest = detached.strip_prefix(PREFIX.as_bytes())?;
+    let (attempt, rest) = rest.split_at_checked(ATTEMPT)?;
     let attempt = std::str::from_utf8(attempt).ok()?;
     let is_attempt = attempt.parse::<AttemptId>().is_ok_and(|id| id.to_string() == attempt);
-    let name = name.strip_prefix(b"-").filter(|name| !name.is_empty())?;
-    is_attempt.then(|| OsStr::from_bytes(name))
+    let (stage, name) = rest.split_first().filter(|(_, name)| !name.is_empty())?;
+    (is_attempt && matches!(*stage, WHOLE | BEGUN)).then_some((*stage, name))
+}
+
+/// Marks something detached as being deleted and says what it is called now.
+pub(super) fn begin(folder: &OwnedFd, detached: &CStr) -> Result<CString, InsideError> {
+    let name = detached.to_bytes();
+    match parts(name) {
+        Some((BEGUN, _)) => Ok(detached.to_owned()),
+        Some(_) => {
+            let mut begun = name.to_vec();
+            begun[PREFIX.len() + ATTEMPT] = BEGUN;
+            let begun = CString::new(begun).map_err(|_| InsideError::NotFound)?;
+            rename(folder, detached, &begun)?;
+            Ok(begun)
+        }
+        None => Err(InsideError::System("only what is detached is deleted".to_owned())),
+    }
+}
+
+/// Gives what could not be deleted its name back, unless something has taken it.
+pub(super) fn give_up(folder: &OwnedFd, begun: &CStr) {
+    if let Some(name) = original_name(begun) {
+        let _ = rename(folder, begun, &name);
+    }
 }
 
 /// Renames an entry in place, if it is still the one that was looked at.
@@ -107,6 +148,9 @@ fn rename(folder: &OwnedFd, from: &CStr, to: &CStr) -> Result<(), InsideError> {
 /// Gives a detached entry its name back, never over something else.
 pub(super) fn restore(root: impl AsFd, detached: &Path) -> Result<Restored, InsideError> {
     let (folder, detached) = folder::descend_to_parent(root, detached)?;
+    if is_begun(OsStr::from_bytes(detached.to_bytes())) {
+        return Err(InsideError::System("its delete has begun".to_owned()));
+    }
     let name =
         original_name(&detached).ok_or_else(|| InsideError::System("no sweep has detached it".to_owned()))?;
     match renameat_with(&folder, &detached, &folder, &name, RenameFlags::NOREPLACE) {

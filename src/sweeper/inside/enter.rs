@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::{
@@ -35,6 +36,8 @@ pub(super) struct Target {
     pub(super) cgroup: String,
     #[serde(with = "wire")]
     pub(super) temp_root: PathBuf,
+    /// For so long the parent may ask; then the child ends by itself.
+    pub(super) time: Duration,
 }
 
 /// Which of the files in use can lie under this temp root.

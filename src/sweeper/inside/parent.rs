@@ -32,6 +32,7 @@ impl Inside {
             mount_namespace: worker.mount_namespace,
             cgroup: worker.cgroup.clone(),
             temp_root: temp_root.to_owned(),
+            time: deadline,
         };
         let mut link = Link::start(&mut child_command(), deadline)
             .map_err(|error| InsideError::Gone(format!("it could not be started: {error}")))?;

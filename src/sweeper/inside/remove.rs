@@ -26,7 +26,8 @@ use rustix::{
 use super::{
     Deleted, InsideError, Kind,
     descent::Descent,
-    detach::{facts_if, original_name},
+    detach::{begin, facts_if, give_up, original_name},
+    ending,
     folder::{self, Entries, Facts, Names, as_path, reason},
 };
 use crate::sweeper::FileId;
@@ -54,7 +55,16 @@ pub(super) fn delete(
         return Err(InsideError::System("something is mounted on it".to_owned()));
     }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    Ok(remove(&parent, &name, detached, &facts, threads, until))
+    let name = begin(&parent, &name)?;
+    let deleted = remove(&parent, &name, detached, &facts, threads, until);
+    // What is whole and what cannot go is found under its own name again. What was only not finished
+    // keeps the name by which the next sweep knows that.
+    let is_whole = deleted.files == 0 && deleted.bytes == 0;
+    let is_cut_short = ending::has_begun() || Instant::now() >= until;
+    if !deleted.complete && (is_whole || !is_cut_short) {
+        give_up(&parent, &name);
+    }
+    Ok(deleted)
 }
 
 /// Removes an entry and whatever is in it, in passes.
@@ -88,7 +98,7 @@ fn remove(
         total.complete = matches!(facts_if(parent, name, facts.id), Err(InsideError::NotFound));
         // Whoever fills it faster than it empties would keep us here for ever.
         let outrun = number > 0 && pass.deleted.files >= files_before.max(1);
-        if total.complete || pass.entries == 0 || outrun {
+        if total.complete || pass.entries == 0 || outrun || ending::has_begun() {
             break;
         }
         files_before = pass.deleted.files;
@@ -181,6 +191,9 @@ impl Work {
     fn take(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
+            if ending::has_begun() {
+                state.jobs.clear();
+            }
             if let Some(job) = state.jobs.pop_front() {
                 state.active += 1;
                 return Some(job);
@@ -277,6 +290,7 @@ impl Removal<'_> {
     fn empty(&mut self, descent: &mut Descent) -> Result<(), Errno> {
         self.unlink_files(descent)?;
         loop {
+            ending::check()?;
             match descent.pending().and_then(Names::pop) {
                 Some(name) => self.enter(descent, name)?,
                 None => match descent.leave()? {
@@ -349,6 +363,7 @@ impl Removal<'_> {
         let (work, job) = (self.work, self.job);
         let base = || job.path.join(descent.path());
         let read = self.entries.each(here, |name| {
+            ending::check()?;
             if Instant::now() >= work.until {
                 return Err(Errno::TIMEDOUT);
             }
@@ -362,7 +377,7 @@ impl Removal<'_> {
         });
         match read {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(Errno::TIMEDOUT) => return Err(Errno::TIMEDOUT),
+            Err(errno @ (Errno::TIMEDOUT | Errno::CANCELED)) => return Err(errno),
             Err(errno) => work.failed(base, &reason(errno)),
         }
         if let Some(pending) = descent.pending() {

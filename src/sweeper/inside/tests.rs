@@ -6,6 +6,7 @@ pub(crate) mod harness;
 mod here;
 mod hostile;
 mod process;
+mod survival;
 mod worlds;
 
 /// Set for the process that is to be the child.

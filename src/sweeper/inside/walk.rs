@@ -7,6 +7,7 @@ use rustix::{fd::OwnedFd, io::Errno};
 use super::{
     InsideError,
     descent::Descent,
+    ending,
     folder::{self, Entries, Facts},
 };
 
@@ -67,6 +68,8 @@ impl<V: Visitor> Walk<'_, V> {
         let (descent, visitor) = (&self.descent, &mut *self.visitor);
         let read = descent.folder().map_err(Stop::from).and_then(|here| {
             self.entries.each(here, |name| {
+                // Not seen is not gone: half a look must not pass for one.
+                ending::check().map_err(|errno| Stop::Visitor(errno.into()))?;
                 let path = || descent.path().join(folder::as_path(name));
                 match folder::facts(here, name) {
                     Ok(mut facts) => {

@@ -14,7 +14,7 @@ use crate::{
             Candidate, Keep, is_detached, is_process_log, is_session, kept_by_use, leftover_class,
             locked_checkpoints, own_name, shown,
         },
-        inside::{Entry, Inside, InsideError, Kind, Restored},
+        inside::{Entry, Inside, InsideError, Kind, Restored, is_begun},
         signs::Signs,
     },
 };
@@ -25,8 +25,14 @@ impl Run<'_> {
         if self.orders.leftovers {
             self.leftovers(&mut candidates)?;
         } else {
-            // They were, when a sweep that was killed detached them: they get their names back.
-            self.entries(Path::new(""))?;
+            // They were, when a sweep that was killed detached them: they get their names back, or go if
+            // their delete had begun.
+            for entry in self.entries(Path::new(""))? {
+                let candidate = Candidate { class: Class::Detached, id: entry.id, path: entry.path };
+                if candidate.is_begun() {
+                    candidates.push(candidate);
+                }
+            }
         }
         self.sessions(signs, &mut candidates)?;
         Ok(candidates)
@@ -64,6 +70,11 @@ impl Run<'_> {
         sessions.sort_by(|a, b| session_name(b).cmp(&session_name(a)));
         let mut newest_dead = true;
         for session in sessions {
+            let whole = Candidate { class: Class::DeadSession, id: session.id, path: session.path.clone() };
+            if whole.is_begun() {
+                candidates.push(whole);
+                continue;
+            }
             let name = session_name(&session).unwrap_or_default().to_string_lossy().into_owned();
             if self.is_live(&session, &name, signs)? {
                 self.logs_of_the_living(&session.path, candidates)?;
@@ -175,12 +186,13 @@ impl Run<'_> {
     }
 
     /// A sweep that was killed left these off their names: they get them back and are judged anew. In
-    /// a dry run, and where something has taken the name, they are judged as they lie.
+    /// a dry run, and where something has taken the name, they are judged as they lie; so is what it
+    /// had begun to delete, which is no longer what its name said.
     fn heal(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, Broken> {
         let mut healed = vec![];
         for entry in entries {
             let name = entry.path.file_name().unwrap_or_default();
-            if !is_detached(name) || !self.orders.delete {
+            if !is_detached(name) || is_begun(name) || !self.orders.delete {
                 healed.push(entry);
                 continue;
             }

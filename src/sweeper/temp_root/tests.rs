@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+mod survival;
+
 struct Stage {
     root: tempfile::TempDir,
     state: WorkerState,
@@ -277,6 +279,35 @@ fn what_a_killed_sweep_left_off_its_name_is_judged_anew() {
     stage.plant(&format!(".raysweep-{old}-tmpa/x"));
     stage.sweep();
     assert_eq!(stage.standing(), ["tmpa", "tmpa/x"]);
+}
+
+/// Its folders are as young as the delete that was killed; the worker may be at work by now.
+#[test]
+fn what_a_killed_sweep_had_begun_to_delete_goes_whatever_its_age_and_the_state() {
+    let old = AttemptId::now();
+    let planted = |hours_later| {
+        let stage = Stage { state: WorkerState::Active, hours_later, ..Stage::new() };
+        stage.plant(&format!(".raysweep-{old}~tmpa/x"));
+        stage.plant(&format!("ray/.raysweep-{old}~session_2026-01-01_1/logs/x"));
+        stage.plant(&format!("ray/session_2026-01-02_2/.raysweep-{old}~sockets/x"));
+        stage
+    };
+    let stage = planted(0);
+    let findings = stage.sweep_with(&|| Ok(Signs::default()), &|| Some("ray::train".to_owned()));
+    assert_eq!(findings.removed.len(), 3, "{findings:?}");
+    assert_eq!(stage.standing(), ["ray", "ray/session_2026-01-02_2"]);
+
+    let observed = Stage { delete: false, ..planted(0) };
+    let before = observed.standing();
+    assert_eq!(observed.sweep().removed.len(), 3);
+    assert_eq!(observed.standing(), before);
+
+    let used = planted(0);
+    let file = id(&used.path(&format!(".raysweep-{old}~tmpa/x")));
+    let signs = || Ok(Signs { files: [(file, 7)].into(), ..Signs::default() });
+    let findings = used.sweep_with(&signs, &|| None);
+    assert_eq!(kept(&findings)[0].1, KeptBecause::InUse);
+    assert!(used.path(&format!(".raysweep-{old}~tmpa/x")).exists(), "somebody has it open");
 }
 
 #[test]

@@ -7,8 +7,10 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use rustix::process::Pid;
 
 use crate::{
     domain::attempt::AttemptId,
@@ -46,6 +48,23 @@ pub(super) fn here() -> Worker {
 
 pub(crate) fn enter(root: &Path) -> Inside {
     Inside::enter(&here(), root, DEADLINE).unwrap()
+}
+
+/// The child's pid, for what is to be done to it.
+pub(crate) fn pid_of(inside: &Inside) -> Pid {
+    Pid::from_raw(i32::try_from(inside.link.pid()).unwrap()).unwrap()
+}
+
+/// Polls until there is a value, within a bound.
+pub(crate) fn wait_for<T>(what: &str, mut value: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        if let Some(value) = value() {
+            return value;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A file's identity, without following it if it is a symlink in a temp root.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 use super::{child_command, harness::*};
 use crate::{
@@ -22,20 +22,21 @@ use crate::{
     },
 };
 
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
-fn target(root: &Path) -> Target {
+pub(super) fn target(root: &Path) -> Target {
     let here = here();
     Target {
         init: here.init,
         mount_namespace: here.mount_namespace,
         cgroup: here.cgroup,
         temp_root: root.to_owned(),
+        time: SOON,
     }
 }
 
 /// A child and the bare socket to it.
-fn raw() -> (std::process::Child, UnixStream) {
+pub(super) fn raw() -> (std::process::Child, UnixStream) {
     let (socket, theirs) = UnixStream::pair().unwrap();
     let mut command = child_command();
     command.stdin(std::os::fd::OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
@@ -44,7 +45,7 @@ fn raw() -> (std::process::Child, UnixStream) {
     (child, socket)
 }
 
-fn next(lines: &mut Lines, socket: &UnixStream) -> Answer {
+pub(super) fn next(lines: &mut Lines, socket: &UnixStream) -> Answer {
     match lines.next(socket, 1 << 20, || Ok(())).unwrap() {
         Line::Message(answer) => answer,
         Line::End => panic!("the child ended"),
@@ -112,7 +113,7 @@ fn a_child_that_does_not_answer_is_killed_in_time() {
     let limit = Duration::from_secs(2);
     let started = Instant::now();
     let mut inside = Inside::enter(&here(), root.path(), limit).unwrap();
-    let pid = Pid::from_raw(i32::try_from(inside.link.pid()).unwrap()).unwrap();
+    let pid = pid_of(&inside);
     kill_process(pid, Signal::STOP).unwrap();
     // One thread takes the signal and stops the others; until then the child may still answer.
     let tasks = PathBuf::from(format!("/proc/{}/task", pid.as_raw_nonzero()));
@@ -165,7 +166,7 @@ fn a_delete_ends_before_the_deadline_and_says_what_has_gone() {
 fn a_child_that_was_killed_is_gone_and_no_more() {
     let root = tempfile::tempdir().unwrap();
     let mut inside = enter(root.path());
-    let pid = Pid::from_raw(i32::try_from(inside.link.pid()).unwrap()).unwrap();
+    let pid = pid_of(&inside);
     kill_process(pid, Signal::KILL).unwrap();
     assert!(matches!(inside.disk(), Err(InsideError::Gone(_))));
     assert!(matches!(inside.disk(), Err(InsideError::Gone(_))));

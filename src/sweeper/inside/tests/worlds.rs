@@ -61,7 +61,8 @@ fn a_mount_in_a_tree_is_seen_and_survives_its_removal() {
     assert!(world.path(&format!("{}/m/bind/kept", world.scratch.display())).exists());
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", world.pid)).unwrap();
     assert_eq!(mounts.lines().filter(|line| line.contains("/m/tmp/")).count(), 2, "{mounts}");
-    let left = world.path(&root).join(&detached);
+    let left = world.path(&root).join("tmpown");
+    assert!(left.join("mnt").exists(), "what cannot go has its name back");
     assert!(!left.join("sub").exists(), "its siblings are gone");
 }
 
