@@ -74,7 +74,7 @@ impl From<Outcome> for Exit {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             // A worker at work is no failure of the sweep.
-            Outcome::Freed | Outcome::NothingToFree | Outcome::Active => Self::Success,
+            Outcome::Freed | Outcome::WouldFree | Outcome::NothingToFree | Outcome::Active => Self::Success,
             Outcome::Held => Self::Held,
             Outcome::Busy => Self::Busy,
             Outcome::Refused => Self::Refused,

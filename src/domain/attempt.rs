@@ -80,8 +80,10 @@ impl Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Space was freed (or, in observe mode, would have been).
+    /// Space was freed.
     Freed,
+    /// Space would have been freed: the host only observes, or the caller asked for a dry run.
+    WouldFree,
     /// Nothing that may go was there.
     NothingToFree,
     /// A worker is at work and holds what there is.
@@ -102,8 +104,9 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for metrics that start at zero.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Freed,
+        Self::WouldFree,
         Self::NothingToFree,
         Self::Active,
         Self::Held,
@@ -118,6 +121,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Freed => "freed",
+            Self::WouldFree => "would_free",
             Self::NothingToFree => "nothing_to_free",
             Self::Active => "active",
             Self::Held => "held",

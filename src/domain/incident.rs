@@ -128,19 +128,23 @@ pub enum Escalation {
     CriticalActive,
     /// A critical alert fires and there is nothing that may go.
     CriticalNothingToFree,
+    /// A critical alert fires and its host only observes: nothing will be deleted there.
+    CriticalObserved,
     /// The incident has been open for too long, whatever the outcomes were.
     Overdue,
 }
 
 impl Escalation {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 3] = [Self::CriticalActive, Self::CriticalNothingToFree, Self::Overdue];
+    pub const ALL: [Self; 4] =
+        [Self::CriticalActive, Self::CriticalNothingToFree, Self::CriticalObserved, Self::Overdue];
 
     /// The reason as log, journal and metrics write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CriticalActive => "critical_active",
             Self::CriticalNothingToFree => "critical_nothing_to_free",
+            Self::CriticalObserved => "critical_observed",
             Self::Overdue => "overdue",
         }
     }
@@ -294,6 +298,7 @@ impl Incident {
         match outcome {
             Outcome::Active => self.escalate(Escalation::CriticalActive, now),
             Outcome::NothingToFree => self.escalate(Escalation::CriticalNothingToFree, now),
+            Outcome::WouldFree => self.escalate(Escalation::CriticalObserved, now),
             _ => {}
         }
     }

@@ -24,6 +24,7 @@ fn observing_and_a_dry_run_delete_nothing_and_list_what_enforcing_then_deletes()
     let dry = Settings::default().sweep_with(&["--dry-run", "--trigger", "alert", "--worker", PLAIN]);
     for swept in [&observed, &dry] {
         assert_eq!(swept.worker(PLAIN).verdict, Verdict::WouldClean, "{}", swept.shown());
+        assert_eq!(swept.report.outcome, Outcome::WouldFree, "{}", swept.shown());
         assert!(paths.iter().all(|path| exists(PLAIN, path)), "something is gone: {}", swept.shown());
     }
     let enforced = Settings::default().sweep(PLAIN);

@@ -243,7 +243,7 @@ fn a_host_on_hold_is_left_alone_and_the_others_go_on() {
 #[test]
 fn a_host_in_observe_mode_says_what_would_go_and_frees_nothing() {
     let gone = gone();
-    gone.check_outcome(OBSERVING, "freed", None);
+    gone.check_outcome(OBSERVING, "would_free", None);
     let report = &gone.attempt(OBSERVING)["report"];
     assert_eq!(report["mode"], "observe");
     let workers = report["workers"].as_array().unwrap();

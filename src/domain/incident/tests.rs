@@ -121,6 +121,7 @@ fn only_a_critical_incident_is_escalated_at_once_and_any_is_when_it_lasts() {
     for (urgency, outcome, expected) in [
         (Urgency::Critical, Outcome::Active, Some(Escalation::CriticalActive)),
         (Urgency::Critical, Outcome::NothingToFree, Some(Escalation::CriticalNothingToFree)),
+        (Urgency::Critical, Outcome::WouldFree, Some(Escalation::CriticalObserved)),
         (Urgency::Critical, Outcome::Freed, None),
         (Urgency::Warning, Outcome::Active, None),
     ] {

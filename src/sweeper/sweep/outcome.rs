@@ -23,8 +23,10 @@ pub(super) fn verdict_of(report: &WorkerReport, deletes: bool) -> Verdict {
 pub(super) fn outcome_of(workers: &[WorkerReport], prune: Option<&PruneReport>) -> Outcome {
     let any = |verdict: Verdict| workers.iter().any(|worker| worker.verdict == verdict);
     let pruned = prune.is_some_and(|prune| prune.freed_bytes > 0);
-    if any(Verdict::Cleaned) || any(Verdict::WouldClean) || pruned {
+    if any(Verdict::Cleaned) || pruned {
         Outcome::Freed
+    } else if any(Verdict::WouldClean) {
+        Outcome::WouldFree
     } else if any(Verdict::Active) || workers.iter().any(holds_for_work) {
         Outcome::Active
     } else if any(Verdict::Failed) {
@@ -56,6 +58,7 @@ mod tests {
         let freed = [worker(Verdict::Active), worker(Verdict::Cleaned), worker(Verdict::Failed)];
         assert_eq!(outcome_of(&freed, None), Outcome::Freed);
         assert_eq!(outcome_of(&freed[..1], None), Outcome::Active);
+        assert_eq!(outcome_of(&[worker(Verdict::WouldClean)], None), Outcome::WouldFree);
         assert_eq!(outcome_of(&[], None), Outcome::NothingToFree);
         assert_eq!(outcome_of(&[worker(Verdict::Failed)], None), Outcome::Failed);
         let pruned = PruneReport { freed_bytes: 1, ..PruneReport::default() };

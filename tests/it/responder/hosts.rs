@@ -23,7 +23,7 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
     fleet.add("killed", &Behaviour::Script("kill -9 $$"));
     fleet.add("on-hold", &Behaviour::Reports { outcome: "held", mode: "enforce" });
     fleet.add("busy", &Behaviour::Reports { outcome: "busy", mode: "enforce" });
-    fleet.add("observing", &Behaviour::Reports { outcome: "freed", mode: "observe" });
+    fleet.add("observing", &Behaviour::Reports { outcome: "would_free", mode: "observe" });
     let expected = [
         ("well", "freed", None),
         ("changed-key", "refused", Some("host_key_changed")),
@@ -64,7 +64,11 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
         assert_eq!(responder.metric(&series), times, "{series}");
     }
     let observed = responder.ended_attempt("observing");
-    assert_eq!(observed["report"]["mode"], "observe");
+    assert_eq!(
+        (&observed["outcome"], &observed["report"]["mode"]),
+        (&"would_free".into(), &"observe".into())
+    );
+    assert_eq!(responder.metric(r#"raysweep_attempts_total{host="observing",outcome="would_free"}"#), 1);
     assert_eq!(observed["reason"], "the host only observes: nothing was deleted");
     let told = |line: &str| line.contains("host=observing") && line.contains("only observes");
     assert!(responder.log().lines().any(told), "{}", responder.log());
