@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The matrix of scenarios on real Ray, one world for each version; as root.
+# Usage: run.sh [VERSION…]   Ray's versions; without any, 2.40.0 and 2.60.0
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/../.."
+
+if ((EUID != 0)); then
+    echo "run.sh: needs root, for namespaces, mounts and Docker" >&2
+    exit 77
+fi
+(($#)) || set -- 2.40.0 2.60.0
+deploy/demo/install.sh
+
+cargo build --locked
+binary=$(cargo test --locked --no-run --test matrix --message-format=json |
+    jq -r 'select(.executable != null and .target.name == "matrix").executable')
+[[ -x $binary ]] || {
+    echo "run.sh: cargo names no binary of the matrix" >&2
+    exit 1
+}
+code=0
+for version; do
+    deploy/demo/ray-image.sh "$version" >/dev/null
+    # Sparse: a version takes about 4 GiB of it.
+    WORLD_DISK_SIZE=16G RAY_VERSION=$version deploy/demo/world.sh "$binary" --nocapture || code=1
+done
+exit "$code"

@@ -1,0 +1,153 @@
+//! The containers: one cluster whose jobs come and go, and one with its temporary folder elsewhere
+//! that never has a job.
+
+use std::{sync::OnceLock, thread, time::Instant};
+
+use crate::world::{self, Failed, lib, run, wait_until};
+
+pub(crate) const HEAD: &str = "ray-head";
+/// The head of the second cluster; its `/tmp` is the volume that [`SHARED`] has too.
+pub(crate) const HEAD_ELSEWHERE: &str = "ray-elsewhere";
+/// A worker whose sessions lie in `/scratch/ray`.
+pub(crate) const ELSEWHERE: &str = "ray-worker-elsewhere";
+/// The worker of the first cluster that shares its `/tmp`.
+pub(crate) const SHARED: &str = "ray-worker-10";
+/// A container that outlives its Ray.
+pub(crate) const DIED: &str = "ray-worker-died";
+/// The workers of the first cluster.
+pub(crate) const WORKERS: [&str; 10] = [
+    "ray-worker-1",
+    "ray-worker-2",
+    "ray-worker-3",
+    "ray-worker-4",
+    "ray-worker-5",
+    "ray-worker-6",
+    "ray-worker-7",
+    "ray-worker-8",
+    "ray-worker-9",
+    SHARED,
+];
+
+const GCS: &str = "127.0.0.1:6379";
+/// A whole cluster starts at once, on machines that have other things to do.
+const START_SECONDS: &str = "170";
+
+pub(crate) fn bring_up() {
+    let begun = Instant::now();
+    lib(["dockerd_up"]).unwrap();
+    lib(["ray_image_load"]).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| head(HEAD, &[], &[]));
+        scope.spawn(|| head(HEAD_ELSEWHERE, &["-v", "matrix-shared:/tmp"], &["--temp-dir", "/scratch/ray"]));
+    });
+    thread::scope(|scope| {
+        for name in WORKERS {
+            let volume: &[&str] = if name == SHARED { &["-v", "matrix-shared:/tmp"] } else { &[] };
+            scope.spawn(move || worker(name, HEAD, volume));
+        }
+        scope.spawn(|| worker(ELSEWHERE, HEAD_ELSEWHERE, &[]));
+        scope.spawn(outliving);
+    });
+    println!("{} nodes of Ray {} stand after {} s", WORKERS.len() + 4, version(), begun.elapsed().as_secs());
+}
+
+fn head(name: &str, docker_arguments: &[&str], ray_arguments: &[&str]) {
+    let mut words = vec!["ray_container", name, "1500m"];
+    words.extend(docker_arguments);
+    words.extend(["--", "--head", "--port", "6379", "--num-cpus", "0", "--include-dashboard=false"]);
+    words.extend(ray_arguments);
+    lib(words).unwrap();
+    node_ready(name, name);
+}
+
+fn worker(name: &str, head: &str, docker_arguments: &[&str]) {
+    let address = format!("{}:6379", address(head));
+    let mut words = vec!["ray_container", name, "1500m"];
+    words.extend(docker_arguments);
+    words.extend(["--", "--address", &address, "--num-cpus", "1"]);
+    lib(words).unwrap();
+    node_ready(head, name);
+}
+
+/// A worker whose first process is a shell, as where Ray is started by hand.
+fn outliving() {
+    let start = format!(
+        "ray start --address {}:6379 --node-name {DIED} --num-cpus 1 --disable-usage-stats \
+         --object-store-memory 80000000 && exec sleep infinity",
+        address(HEAD)
+    );
+    let words = ["run", "-d", "--pull", "never", "--name", DIED, "--hostname", DIED, "--shm-size", "128m"];
+    docker(&[&words[..], &["--memory", "1500m", &image(), "sh", "-c", &start]].concat()).unwrap();
+    node_ready(HEAD, DIED);
+}
+
+/// Waits until the head's GCS says that the node is alive.
+pub(crate) fn node_ready(head: &str, name: &str) {
+    let said = lib(["ray_python", head, "node_ready", GCS, name, START_SECONDS]);
+    if let Err(failed) = said {
+        let log = docker(&["logs", "--tail", "20", name]);
+        panic!("{name} does not stand: {failed:?}\n{log:?}");
+    }
+}
+
+pub(crate) fn address(container: &str) -> String {
+    lib(["container_ip", container]).unwrap()
+}
+
+/// The version of Ray that this run is about.
+pub(crate) fn version() -> String {
+    std::env::var("RAY_VERSION").unwrap_or_else(|_| "2.40.0".to_owned())
+}
+
+fn image() -> String {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| lib(["eval", "echo $RAY_IMAGE"]).unwrap()).clone()
+}
+
+pub(crate) fn docker(words: &[&str]) -> Result<String, Failed> {
+    let mut all = vec!["docker"];
+    all.extend(words);
+    run(&all, "")
+}
+
+/// Runs a shell command in a container.
+pub(crate) fn sh(container: &str, command: &str) -> Result<String, Failed> {
+    docker(&["exec", container, "sh", "-c", command])
+}
+
+pub(crate) fn exists(container: &str, path: &str) -> bool {
+    docker(&["exec", container, "test", "-e", path]).is_ok()
+}
+
+/// Puts a file of `tests/matrix/drivers` into a container.
+pub(crate) fn put(container: &str, file: &str, path: &str) {
+    let text = std::fs::read_to_string(world::repository("tests/matrix/drivers").join(file)).unwrap();
+    let command = format!("mkdir -p $(dirname {path}) && cat >{path}");
+    run(&["docker", "exec", "-i", container, "sh", "-c", &command], &text).unwrap();
+}
+
+/// Plants leftovers of a kind, `bytes` in all, and gives their paths.
+pub(crate) fn plant(container: &str, kind: &str, bytes: u64, count: u32) -> Vec<String> {
+    let said = lib(["plant", container, kind, &bytes.to_string(), &count.to_string()]).unwrap();
+    said.lines().map(str::to_owned).collect()
+}
+
+/// Waits until Ray knows of no job that is alive and no pooled worker is left.
+pub(crate) fn wait_for_rest() {
+    let program = "from ray._raylet import GcsClient\n\
+        jobs = GcsClient(address='127.0.0.1:6379').get_all_job_info(timeout=5)\n\
+        print(sum(not job.is_dead for job in jobs.values()))";
+    wait_until(90, "every job to end", || {
+        run(&["docker", "exec", "-i", HEAD, "python3", "-"], program).is_ok_and(|said| said == "0")
+    });
+    for worker in WORKERS {
+        wait_until(90, &format!("the pooled workers of {worker} to end"), || titles(worker).is_empty());
+    }
+}
+
+/// The `ray::…` titles that a container shows.
+pub(crate) fn titles(container: &str) -> Vec<String> {
+    // The class in brackets keeps the search from finding itself.
+    let command = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep '^ray[:]:' || true";
+    sh(container, command).unwrap().lines().map(|line| line.trim_end().to_owned()).collect()
+}
