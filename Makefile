@@ -1,6 +1,6 @@
 # What there is to do with this repository. `make help` lists it.
 
-.PHONY: help build demo test soak fmt
+.PHONY: help build demo test matrix soak fmt
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -14,6 +14,9 @@ demo: ## one alert end to end on real parts, in a world of its own; as root
 
 test: ## everything that can be checked, with one closing line; as root
 	tests/all.sh
+
+matrix: ## every kind of work on two versions of real Ray against a sweep; as root
+	tests/matrix/run.sh
 
 soak: ## the tests over and over (ROUNDS=10); the result goes to docs/soak.md
 	tests/soak.sh

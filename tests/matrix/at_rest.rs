@@ -158,7 +158,7 @@ fn restarted() -> Vec<Scenario> {
     vec![Scenario::new("no job, a restarted container", RESTARTED, NO_JOB).goes(leftovers)]
 }
 
-/// Nobody is left who could be asked: leftovers wait for a day, the session is dead and goes.
+/// Nobody is left who could be asked: leftovers wait for a day, the session's data goes.
 fn died() -> Vec<Scenario> {
     let session = sh(DIED, "readlink -f /tmp/ray/session_latest").unwrap();
     let leftover = plant(DIED, "tmp*", 20_000_000, 1).remove(0);

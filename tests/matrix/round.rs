@@ -114,7 +114,9 @@ pub(crate) fn run_round(
             .collect();
         let rows: Vec<Row> = running.into_iter().map(|row| row.join().unwrap()).collect();
         // A run that does not come to its end has said so much.
-        rows.iter().for_each(|row| println!("{}", table::line(row)));
+        for row in &rows {
+            println!("{}", table::line(row));
+        }
         rows
     })
 }

@@ -69,16 +69,16 @@ fn worker(name: &str, head: &str, docker_arguments: &[&str]) {
     node_ready(head, name);
 }
 
-/// A worker whose first process is a shell, as where Ray is started by hand.
+/// A node whose first process is a shell, as where Ray is started by hand. A cluster of its own: a
+/// session has one name on all nodes, and is alive while any of them is.
 fn outliving() {
     let start = format!(
-        "ray start --address {}:6379 --node-name {DIED} --num-cpus 1 --disable-usage-stats \
-         --object-store-memory 80000000 && exec sleep infinity",
-        address(HEAD)
+        "ray start --head --port 6379 --node-name {DIED} --num-cpus 1 --disable-usage-stats \
+         --include-dashboard=false --object-store-memory 80000000 && exec sleep infinity"
     );
     let words = ["run", "-d", "--pull", "never", "--name", DIED, "--hostname", DIED, "--shm-size", "128m"];
     docker(&[&words[..], &["--memory", "1500m", &image(), "sh", "-c", &start]].concat()).unwrap();
-    node_ready(HEAD, DIED);
+    node_ready(DIED, DIED);
 }
 
 /// Waits until the head's GCS says that the node is alive.
