@@ -21,7 +21,9 @@ const NO_POOL: &str = WORKERS[2];
 const ORPHAN: &str = WORKERS[3];
 const AGENT: &str = WORKERS[4];
 const ACTOR: &str = WORKERS[5];
-const ASYNC: &str = WORKERS[6];
+const NAMED: &str = WORKERS[6];
+// Alone there: Ray itself ends pooled workers beyond one for each CPU, and a thread goes with its own.
+const THREAD: &str = WORKERS[7];
 const DRIVER: &str = WORKERS[8];
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -44,17 +46,22 @@ pub(crate) fn rows() -> Vec<Row> {
             ]
         }),
         Box::new(move || {
+            let work = Work::job("two_steps", STEPS, &[]);
+            wait_until(60, "a pooled worker alone", || titles(STEPS) == ["ray::IDLE"]);
             vec![
                 Scenario::new("between two steps, a pooled worker left", STEPS, IN_JOB)
-                    .of(Work::job("two_steps", STEPS, &[]))
+                    .of(work)
                     .goes(before_steps),
-                Scenario::new("a thread left running after its task", STEPS, IN_JOB).of(Work::job(
-                    "thread_left",
-                    STEPS,
-                    &[],
-                )),
-                Scenario::new("a task named `IDLE`", STEPS, IN_JOB).of(Work::job("task", STEPS, &["IDLE"])),
-                Scenario::new("spilled objects", STEPS, IN_JOB).of(Work::job("spilled", STEPS, &[])),
+            ]
+        }),
+        Box::new(|| {
+            let work = Work::job("thread_left", THREAD, &[]);
+            vec![Scenario::new("a thread left running after its task", THREAD, IN_JOB).of(work)]
+        }),
+        Box::new(|| {
+            vec![
+                Scenario::new("a task named `IDLE`", NAMED, IN_JOB).of(Work::job("task", NAMED, &["IDLE"])),
+                Scenario::new("spilled objects", NAMED, IN_JOB).of(Work::job("spilled", NAMED, &[])),
             ]
         }),
         Box::new(move || {
@@ -87,10 +94,6 @@ pub(crate) fn rows() -> Vec<Row> {
                     &[],
                 )),
             ]
-        }),
-        Box::new(|| {
-            let work = Work::job("async_actor", ASYNC, &[]);
-            vec![Scenario::new("an async actor with a call in flight", ASYNC, ACTIVE).of(work)]
         }),
         Box::new(|| {
             let work = Work::driver_in(DRIVER, &format!("{}:6379", address(HEAD)));

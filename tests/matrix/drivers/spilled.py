@@ -3,8 +3,8 @@ SIZE, COUNT = 16 * 1024 * 1024, 10
 
 
 @ray.remote(max_retries=0)
-def make():
-    return [ray.put(bytes([number]) * SIZE) for number in range(COUNT)]
+def make(number):
+    return bytes([number]) * SIZE
 
 
 @ray.remote(max_retries=0)
@@ -23,7 +23,8 @@ def is_whole(number, value):
 
 
 pinned = connect()
-references = ray.get(make.options(**pinned).remote())
+references = [make.options(**pinned).remote(number) for number in range(COUNT)]
+ray.wait(references, num_returns=COUNT, fetch_local=False)
 ray.get(say.options(**pinned).remote())
 wait_until(released, "nobody released the driver")
 whole = all(ray.get(is_whole.options(**pinned).remote(n, r)) for n, r in enumerate(references))
