@@ -11,6 +11,7 @@ use crate::{
     world::wait_until,
 };
 
+const NO_JOB: &[WorkerState] = &[WorkerState::NoJob];
 const IN_JOB: &[WorkerState] = &[WorkerState::InJob];
 const ACTIVE: &[WorkerState] = &[WorkerState::Active];
 
@@ -93,6 +94,11 @@ pub(crate) fn rows() -> Vec<Row> {
                     ACTOR,
                     &[],
                 )),
+                Scenario::new("an async actor with a call in flight", ACTOR, ACTIVE).of(Work::job(
+                    "async_actor",
+                    ACTOR,
+                    &[],
+                )),
             ]
         }),
         Box::new(|| {
@@ -101,9 +107,9 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
         Box::new(|| {
             let work = Work::job("task", SHARED, &[]);
-            // Of a cluster without jobs, judged together with the busy one.
+            // Of a cluster without jobs. Its state is its own; its temp root is judged by both.
             vec![
-                Scenario::new("/tmp shared by two workers, the other one busy", HEAD_ELSEWHERE, ACTIVE)
+                Scenario::new("/tmp shared by two workers, the other one busy", HEAD_ELSEWHERE, NO_JOB)
                     .of(work),
             ]
         }),
