@@ -2,13 +2,17 @@
 
 use std::process::ExitCode;
 
-use raysweep::{cli, sweeper::inside};
+use raysweep::{
+    cli,
+    sweeper::{inside, supervise},
+};
 
 fn main() -> ExitCode {
-    // The child in a worker's namespace has to be itself before any argument is parsed, any runtime
+    // The children have to be themselves before any argument is parsed, any runtime
     // starts and any thread exists.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == inside::ARGUMENT) {
-        return inside::main();
+    match std::env::args_os().nth(1) {
+        Some(argument) if argument == inside::ARGUMENT => inside::main(),
+        Some(argument) if argument == supervise::ARGUMENT => supervise::main(),
+        _ => cli::main(),
     }
-    cli::main()
 }

@@ -1,6 +1,6 @@
 //! The host side: from a request to a report.
 //!
-//! `sweep` is the order of things; each stage has a file of its own. Only `inside` and `remove`,
+//! `supervise` holds the lock and the clock; `sweep`, in a child of it, is the order of things; each stage has a file of its own. Only `inside` and `remove`,
 //! which run as a child in a worker's mount namespace, change anything under a temp root.
 
 pub(crate) mod candidates;
@@ -18,7 +18,8 @@ pub(crate) mod prune;
 pub(crate) mod record;
 pub(crate) mod sharing;
 pub(crate) mod signs;
-pub mod sweep;
+pub mod supervise;
+pub(crate) mod sweep;
 pub(crate) mod temp_root;
 
 use serde::{Deserialize, Serialize};

@@ -22,6 +22,7 @@ readonly NEEDS=(
     "ip iproute2"
     "iptables iptables"
     "mkfs.ext4 e2fsprogs"
+    "mkfs.xfs xfsprogs"
     "debootstrap debootstrap"
     "sudo sudo"
     "cron cron"

@@ -71,7 +71,7 @@ impl Sweep {
                 Err(error) => return failed(Exit::Refused, &error),
             },
         };
-        let report = sweeper::sweep::run(&request, worker.as_deref(), &settings);
+        let report = sweeper::supervise::run(&request, worker.as_deref(), &settings);
         let exit = Exit::from(report.outcome);
         match print(&report, json) {
             Ok(()) => exit,

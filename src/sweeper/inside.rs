@@ -15,7 +15,7 @@ mod folder;
 mod layer;
 mod look;
 mod parent;
-mod protocol;
+pub(super) mod protocol;
 mod remove;
 #[cfg(test)]
 pub(crate) mod tests;

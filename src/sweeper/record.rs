@@ -31,25 +31,29 @@ pub(crate) struct LastSweep {
     pub(crate) freed_bytes: u64,
 }
 
-/// Keeps a report. A dry run is a look and leaves only its line in the log.
-pub(crate) fn keep(report: &Report, settings: &SweepSettings) {
+/// Keeps a report and says what could not be kept. A dry run is a look and leaves only its line in
+/// the log.
+pub(crate) fn keep(report: &Report, settings: &SweepSettings) -> Vec<String> {
+    let mut missing = vec![];
+    if !report.dry_run {
+        let last = LastSweep {
+            trigger: report.trigger,
+            outcome: report.outcome,
+            finished_at: report.finished_at,
+            freed_bytes: report.freed_bytes,
+        };
+        let path = last_path(&settings.runtime_dir, report.trigger);
+        let written =
+            serde_json::to_vec(&last).map_err(io::Error::from).and_then(|json| replace(&path, &json));
+        if let Err(error) = written {
+            missing.push(format!("the sweep's result, for measure, in {}: {error}", path.display()));
+        }
+    }
+    // Last, because a log may lie on a disk that does not answer.
     if let Err(error) = append(report, &settings.log_dir) {
-        tracing::warn!(folder = %settings.log_dir.display(), %error, "the sweep's log line could not be written");
+        missing.push(format!("the sweep's line in {}: {error}", settings.log_dir.display()));
     }
-    if report.dry_run {
-        return;
-    }
-    let last = LastSweep {
-        trigger: report.trigger,
-        outcome: report.outcome,
-        finished_at: report.finished_at,
-        freed_bytes: report.freed_bytes,
-    };
-    let path = last_path(&settings.runtime_dir, report.trigger);
-    let written = serde_json::to_vec(&last).map_err(io::Error::from).and_then(|json| replace(&path, &json));
-    if let Err(error) = written {
-        tracing::warn!(file = %path.display(), %error, "the sweep's result could not be kept for measure");
-    }
+    missing
 }
 
 /// The last result of each trigger that ever swept since boot.

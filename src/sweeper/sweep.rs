@@ -1,4 +1,4 @@
-//! The order of a sweep: lock, hold, discover, judge, remove, prune, report.
+//! The order of a sweep: hold, discover, judge, remove, prune, report. The lock is its parent's.
 
 mod judged;
 mod outcome;
@@ -20,9 +20,8 @@ use super::{
     discover::{self, Discovery, Refused, Runtime, Worker},
     hold,
     inside::{Inside, Usage},
-    lock::Lock,
     processes::Snapshot,
-    prune, record,
+    prune,
     sharing::Place,
     signs::Signs,
     temp_root::{self, Findings, Orders},
@@ -36,47 +35,59 @@ use crate::{
 };
 
 /// Sweeps this host and says what happened. Never fails otherwise: a failure is a report too.
-/// `only` limits the sweep to the worker of that name.
-pub fn run(request: &SweepRequest, only: Option<&str>, settings: &SweepSettings) -> Report {
+/// `only` limits the sweep to the worker of that name; `tell` hears how far it has come, for the case
+/// that it does not get to its end.
+pub(super) fn run(
+    request: &SweepRequest,
+    only: Option<&str>,
+    settings: &SweepSettings,
+    tell: &dyn Fn(&[WorkerReport]),
+) -> Report {
     let started_at = Timestamp::now();
-    let sweep = Sweep { request, only, settings, deadline: Instant::now() + settings.deadline.0 };
-    let swept = sweep.run();
-    let workers_freed: u64 = swept.workers.iter().map(|worker| worker.freed_bytes).sum();
-    let prune_freed = swept.prune.as_ref().map_or(0, |prune| prune.freed_bytes);
-    let report = Report {
-        schema: SCHEMA,
-        attempt: request.attempt,
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        trigger: request.trigger,
-        mode: settings.mode,
-        dry_run: request.dry_run,
-        started_at,
-        finished_at: Timestamp::now(),
-        outcome: swept.outcome,
-        reason: swept.reason,
-        freed_bytes: workers_freed + prune_freed,
-        disks: swept.disks,
-        workers: swept.workers,
-        prune: swept.prune,
-    };
-    record::keep(&report, settings);
-    report
+    let sweep = Sweep { request, only, settings, tell, deadline: Instant::now() + settings.deadline.0 };
+    sweep.run().into_report(request, settings, started_at)
 }
 
 /// What a sweep came to, before it becomes a report.
 #[derive(Debug)]
-struct Swept {
+pub(super) struct Swept {
     outcome: Outcome,
     reason: Option<String>,
-    workers: Vec<WorkerReport>,
+    pub(super) workers: Vec<WorkerReport>,
     disks: Vec<Disk>,
     prune: Option<PruneReport>,
 }
 
 impl Swept {
-    fn ended(outcome: Outcome, reason: impl Into<String>) -> Self {
+    pub(super) fn ended(outcome: Outcome, reason: impl Into<String>) -> Self {
         Self { outcome, reason: Some(reason.into()), workers: vec![], disks: vec![], prune: None }
+    }
+
+    pub(super) fn into_report(
+        self,
+        request: &SweepRequest,
+        settings: &SweepSettings,
+        started_at: Timestamp,
+    ) -> Report {
+        let workers_freed: u64 = self.workers.iter().map(|worker| worker.freed_bytes).sum();
+        let prune_freed = self.prune.as_ref().map_or(0, |prune| prune.freed_bytes);
+        Report {
+            schema: SCHEMA,
+            attempt: request.attempt,
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            trigger: request.trigger,
+            mode: settings.mode,
+            dry_run: request.dry_run,
+            started_at,
+            finished_at: Timestamp::now(),
+            outcome: self.outcome,
+            reason: self.reason,
+            freed_bytes: workers_freed + prune_freed,
+            disks: self.disks,
+            workers: self.workers,
+            prune: self.prune,
+        }
     }
 }
 
@@ -84,6 +95,7 @@ struct Sweep<'a> {
     request: &'a SweepRequest,
     only: Option<&'a str>,
     settings: &'a SweepSettings,
+    tell: &'a dyn Fn(&[WorkerReport]),
     deadline: Instant,
 }
 
@@ -105,14 +117,6 @@ struct Root {
 
 impl Sweep<'_> {
     fn run(&self) -> Swept {
-        let _lock = match Lock::take(&self.settings.runtime_dir) {
-            Ok(Some(lock)) => lock,
-            Ok(None) => return Swept::ended(Outcome::Busy, "another sweep runs on this host"),
-            Err(error) => {
-                let folder = self.settings.runtime_dir.display();
-                return Swept::ended(Outcome::Failed, format!("the lock {folder} cannot be taken: {error}"));
-            }
-        };
         if let Some(reason) = hold::reason(&self.settings.hold_file) {
             return Swept::ended(Outcome::Held, reason);
         }
@@ -151,11 +155,13 @@ impl Sweep<'_> {
         self.set_aside_what_is_small(&mut roots, &mut reports);
         let judged = Judged::by_one_window(self.settings, &discovery.workers, &roots, runtime);
         judged.tell(&mut reports);
+        (self.tell)(&reports);
         let before: Vec<_> = roots.iter().map(|root| root.usage).collect();
         let folders: Vec<(FileId, i32)> =
             roots.iter().map(|root| (root.usage.root, discovery.workers[root.members[0]].init.pid)).collect();
         for root in &mut roots {
             self.sweep(root, &folders, &discovery.workers, &judged, &mut reports);
+            (self.tell)(&reports);
         }
         let prune = self.prune(runtime);
         let disks = disks(&mut roots, &before);

@@ -15,6 +15,7 @@ mod mounts;
 mod ray;
 mod sessions;
 mod stage;
+mod survival;
 mod sweeping;
 mod whole_way;
 mod work;

@@ -16,6 +16,9 @@ pub(crate) struct Settings {
     pub(crate) min_tmp_size: &'static str,
     pub(crate) runtime_dir: PathBuf,
     pub(crate) hold_file: PathBuf,
+    pub(crate) log_dir: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) deadline: &'static str,
 }
 
 impl Default for Settings {
@@ -28,6 +31,9 @@ impl Default for Settings {
             min_tmp_size: "5000MB",
             runtime_dir: "/run/raysweep-e2e".into(),
             hold_file: world::dir().join("hold"),
+            log_dir: world::dir().join("log"),
+            socket: world::dir().join("docker.sock"),
+            deadline: "2m",
         }
     }
 }
@@ -35,7 +41,18 @@ impl Default for Settings {
 impl Settings {
     /// Writes them as root would.
     pub(crate) fn written(&self) -> PathBuf {
-        let Self { mode, no_job, logs, sampling_window, min_tmp_size, runtime_dir, hold_file } = self;
+        let Self {
+            mode,
+            no_job,
+            logs,
+            sampling_window,
+            min_tmp_size,
+            runtime_dir,
+            hold_file,
+            log_dir,
+            socket,
+            deadline,
+        } = self;
         let dir = world::dir();
         let file = dir.join("sweep.yml");
         let text = format!(
@@ -43,14 +60,15 @@ impl Settings {
              min_tmp_size: {min_tmp_size}\n\
              runtime_dir: {runtime_dir}\n\
              hold_file: {hold_file}\n\
-             log_dir: {dir}/log\n\
-             deadline: 2m\n\
+             log_dir: {log_dir}\n\
+             deadline: {deadline}\n\
              activity: {{sampling_window: {sampling_window}}}\n\
              ages: {{no_job: {no_job}, in_job: 1h, job_start_margin: 1s, dead_session: 2s, logs: {logs}}}\n\
-             containers: {{socket: {dir}/docker.sock}}\n",
+             containers: {{socket: {socket}, timeout: 5s}}\n",
             runtime_dir = runtime_dir.display(),
             hold_file = hold_file.display(),
-            dir = dir.display(),
+            log_dir = log_dir.display(),
+            socket = socket.display(),
         );
         std::fs::write(&file, text).unwrap();
         file

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::attempt::AttemptId,
-    sweeper::{FileId, discover::Worker},
+    sweeper::{FileId, discover::Worker, processes::proc::Stat},
 };
 
 /// What a child gets to give back what is detached. Renames take no longer than that unless the disk
@@ -209,20 +209,48 @@ impl Link {
         let Some(socket) = &self.socket else {
             return Err(InsideError::Gone("it has ended before".to_owned()));
         };
-        let until = self.until;
-        let received =
-            self.lines.next(socket, MOST_ANSWER_BYTES, || socket.set_read_timeout(Some(left(until)?)));
-        match received {
-            Ok(Line::Message(Answer::Failed(error))) => Err(error),
-            Ok(Line::Message(answer)) => Ok(answer),
-            Ok(Line::End) => Err(self.broken(&io::ErrorKind::UnexpectedEof.into())),
-            Err(error) => Err(self.broken(&error)),
+        let (until, stall) = (self.until, stall(self.limit));
+        let mut used = self.cpu_used();
+        loop {
+            let received = self
+                .lines
+                .next(socket, MOST_ANSWER_BYTES, || socket.set_read_timeout(Some(left(until)?.min(stall))));
+            return match received {
+                Ok(Line::Message(Answer::Failed(error))) => Err(error),
+                Ok(Line::Message(answer)) => Ok(answer),
+                Ok(Line::End) => Err(self.broken(&io::ErrorKind::UnexpectedEof.into())),
+                Err(error) if is_late(&error) && left(until).is_ok() => {
+                    let now = self.cpu_used();
+                    if now.is_some() && now != used {
+                        used = now;
+                        continue;
+                    }
+                    self.limit = stall;
+                    Err(self.broken(&error))
+                }
+                Err(error) => Err(self.broken(&error)),
+            };
         }
+    }
+
+    /// CPU of all threads of the child so far.
+    fn cpu_used(&self) -> Option<u64> {
+        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
+        Stat::read(&folder).ok().map(|stat| stat.cpu_ticks)
+    }
+
+    /// Whether any thread of the child is in a call that the kernel does not let anybody end.
+    fn hangs(&self) -> bool {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return false };
+        threads.flatten().any(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('D'))
+        })
     }
 
     /// After a broken exchange nothing that the child says can be matched to a question.
     fn broken(&mut self, error: &io::Error) -> InsideError {
-        let timed_out = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+        let timed_out = is_late(error);
         // When the time is over the child may just be waiting for us, with entries detached. One that is
         // stuck in the kernel or in a very large tree is killed; the next sweep finds what it left.
         self.end(if timed_out { GRACE } else { Duration::from_secs(1) });
@@ -243,6 +271,10 @@ impl Link {
         let Some(socket) = self.socket.take() else { return };
         let _ = socket.shutdown(std::net::Shutdown::Write);
         if !ends_within(&socket, grace) {
+            if self.hangs() {
+                // A kill would not end it, only keep it from giving names back when it comes to.
+                return;
+            }
             let _ = self.child.kill();
             if !ends_within(&socket, Duration::from_secs(1)) {
                 return;
@@ -256,6 +288,16 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.end(GRACE);
     }
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+/// A child that has used no CPU for so long hangs: on a file system that does not answer, or stopped.
+/// The other workers must not wait for it until the deadline, and a slow disk must not be taken for one.
+fn stall(limit: Duration) -> Duration {
+    (limit / 8).clamp(Duration::from_secs(5), Duration::from_secs(60))
 }
 
 /// The time that is left, which is never nothing: a socket would take that for no limit.

@@ -81,7 +81,7 @@ pub(super) enum Answer {
 }
 
 /// Writes one line.
-pub(super) fn write_line(mut to: impl Write, message: &impl Serialize) -> io::Result<()> {
+pub(in crate::sweeper) fn write_line(mut to: impl Write, message: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     to.write_all(&line)
@@ -89,12 +89,12 @@ pub(super) fn write_line(mut to: impl Write, message: &impl Serialize) -> io::Re
 
 /// Takes lines from a stream and holds what came after the last one.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(in crate::sweeper) struct Lines {
     held: Vec<u8>,
 }
 
 /// What a read came to.
-pub(super) enum Line<T> {
+pub(in crate::sweeper) enum Line<T> {
     Message(T),
     /// Nothing came before the stream ended.
     End,
@@ -103,7 +103,7 @@ pub(super) enum Line<T> {
 impl Lines {
     /// Reads the next line, however it was cut on its way. More than `most` bytes, an end in mid-line
     /// and what is no message are errors; `before_read` is called before every wait.
-    pub(super) fn next<T: DeserializeOwned>(
+    pub(in crate::sweeper) fn next<T: DeserializeOwned>(
         &mut self,
         mut from: impl Read,
         most: usize,
