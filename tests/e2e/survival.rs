@@ -251,7 +251,7 @@ fn a_runtime_that_takes_the_call_and_never_answers_ends_the_sweep_in_time() {
         "{}",
         swept.shown()
     );
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     nothing_runs();
 }
 

@@ -64,7 +64,7 @@ impl Settings {
              deadline: {deadline}\n\
              activity: {{sampling_window: {sampling_window}}}\n\
              ages: {{no_job: {no_job}, in_job: 1h, job_start_margin: 1s, dead_session: 2s, logs: {logs}}}\n\
-             containers: {{socket: {socket}, timeout: 5s}}\n",
+             containers: {{socket: {socket}, timeout: 15s}}\n",
             runtime_dir = runtime_dir.display(),
             hold_file = hold_file.display(),
             log_dir = log_dir.display(),
