@@ -23,7 +23,8 @@ const ORPHAN: &str = WORKERS[3];
 const AGENT: &str = WORKERS[4];
 const ACTOR: &str = WORKERS[5];
 const NAMED: &str = WORKERS[6];
-// Alone there: Ray itself ends pooled workers beyond one for each CPU, and a thread goes with its own.
+// Alone there: with other jobs on the node its pooled worker was seen to end, and the thread with it.
+// We take it that Ray ends idle workers beyond one for each CPU; that was not looked up.
 const THREAD: &str = WORKERS[7];
 const DRIVER: &str = WORKERS[8];
 
