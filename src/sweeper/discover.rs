@@ -7,7 +7,7 @@ mod temp_roots;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub(crate) use self::containers::connect;
+pub(crate) use self::containers::{connect, runtime};
 use self::{
     containers::{Container, running},
     membership::{Membership, container_id_in, why_refused},
@@ -18,6 +18,9 @@ use super::{
     processes::{Process, Snapshot, proc},
 };
 use crate::config::sweep::{Bare, SweepSettings};
+
+/// The number of the host's first process.
+const HOST_INIT: i32 = 1;
 
 /// What runs a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub(crate) struct Worker {
     pub(crate) raylets: Vec<Raylet>,
     /// Its temp roots, without duplicates.
     pub(crate) temp_roots: Vec<TempRoot>,
+    /// Where the runtime says that its own layer of the file system lies, as the host names it.
+    pub(crate) upper_layer: Option<PathBuf>,
 }
 
 /// A folder that holds what Ray leaves behind.
@@ -221,7 +226,8 @@ fn container_worker(
     variables.push(TempVariables::of(container.environment.iter().map(String::as_str)));
     let temp_roots = temp_roots::of_container(&raylets, &variables)?;
     let id = Some(container.id.clone());
-    Ok(worker(&container.name, container.runtime, id, init, raylets, temp_roots))
+    let worker = worker(&container.name, container.runtime, id, init, raylets, temp_roots);
+    Ok(Worker { upper_layer: container.upper_layer.clone(), ..worker })
 }
 
 fn raylets_of(processes: &[&Process]) -> Vec<Raylet> {
@@ -246,6 +252,7 @@ fn worker(
         cgroup: init.cgroup.clone(),
         raylets,
         temp_roots,
+        upper_layer: None,
     }
 }
 
@@ -256,28 +263,35 @@ impl Discovery {
 
     /// Raylets in no container that a runtime told of.
     fn assign_homeless(&mut self, homeless: &[&Process], bare: Option<&Bare>, processes: &Snapshot) {
+        let mut on_host: Vec<&Process> = vec![];
         let mut by_mounts: BTreeMap<FileId, Vec<&Process>> = BTreeMap::new();
         for raylet in homeless {
-            by_mounts.entry(raylet.namespaces.mount).or_default().push(raylet);
-        }
-        for (mounts, raylets) in by_mounts {
-            if processes.is_host(|host| host.mount == mounts) {
-                self.assign_bare(&raylets, bare);
+            if processes.is_host(|host| host.mount == raylet.namespaces.mount) {
+                on_host.push(raylet);
             } else {
-                self.assign_unknown(&raylets, processes);
+                by_mounts.entry(raylet.namespaces.mount).or_default().push(raylet);
             }
+        }
+        self.assign_bare(&on_host, bare, processes);
+        for raylets in by_mounts.values() {
+            self.assign_unknown(raylets, processes);
         }
     }
 
-    /// On the bare host everything comes from root's settings: any process may call itself raylet.
-    fn assign_bare(&mut self, raylets: &[&Process], bare: Option<&Bare>) {
+    /// On the bare host everything comes from root's settings: any process may call itself raylet. And
+    /// because it does, a host whose Ray has stopped is a worker all the same: what its sessions held is
+    /// nobody's any more.
+    fn assign_bare(&mut self, raylets: &[&Process], bare: Option<&Bare>, processes: &Snapshot) {
         const NAME: &str = "host";
         let Some(bare) = bare else {
-            let reason = format!(
-                "raylet {} runs on the bare host, and the settings name no temp root for it (bare.temp_root)",
-                raylets[0].id.pid
-            );
-            return self.refuse(NAME, Runtime::Bare, &reason);
+            if let Some(raylet) = raylets.first() {
+                let reason = format!(
+                    "raylet {} runs on the bare host, and the settings name no temp root for it (bare.temp_root)",
+                    raylet.id.pid
+                );
+                self.refuse(NAME, Runtime::Bare, &reason);
+            }
+            return;
         };
         let ours: Vec<&Process> =
             raylets.iter().copied().filter(|raylet| raylet.user_id == bare.user_id).collect();
@@ -288,7 +302,15 @@ impl Discovery {
             );
             self.refuse(NAME, Runtime::Bare, &reason);
         }
-        let Some(first) = ours.first() else { return };
+        // Through the host's first process, which lives as long as the host does. Its namespaces are the
+        // host's, even where this sweep runs in a namespace of its own.
+        let first = if raylets.is_empty() { processes.find(HOST_INIT) } else { ours.first().copied() };
+        let Some(first) = first else {
+            if raylets.is_empty() {
+                self.refuse(NAME, Runtime::Bare, "the host's first process cannot be read");
+            }
+            return;
+        };
         let root = TempRoot { path: bare.temp_root.clone(), sessions: "ray".into(), leftovers: false };
         self.workers.push(worker(NAME, Runtime::Bare, None, first, raylets_of(&ours), vec![root]));
     }

@@ -1,6 +1,11 @@
 //! The Docker-compatible API, as much of it as discovery needs.
 
-use std::{future::Future, io, path::Path, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bollard::{API_DEFAULT_VERSION, Docker, models::ContainerInspectResponse};
 
@@ -17,6 +22,8 @@ pub(super) struct Container {
     pub(super) pid: i32,
     /// What its processes start with, as `NAME=value`.
     pub(super) environment: Vec<String>,
+    /// Where its own layer lies, where the runtime keeps layers by overlayfs and says so.
+    pub(super) upper_layer: Option<PathBuf>,
 }
 
 /// Every running container; none where no runtime has a socket.
@@ -50,13 +57,14 @@ async fn list(socket: &Path, timeout: Duration) -> Result<Vec<Container>, String
 /// A connection that speaks a version that the server knows.
 pub(crate) async fn connect(socket: &Path, timeout: Duration) -> Result<Docker, String> {
     let path = socket.to_str().ok_or("the socket's path is not UTF-8")?;
-    let docker =
-        Docker::connect_with_unix(path, timeout.as_secs().max(1), API_DEFAULT_VERSION).map_err(text)?;
+    // Of two bounds over one call the one that says how long it waited comes first.
+    let longer = timeout.as_secs().saturating_add(1);
+    let docker = Docker::connect_with_unix(path, longer, API_DEFAULT_VERSION).map_err(text)?;
     bounded(timeout, docker.negotiate_version()).await?.map_err(text)
 }
 
 /// Podman answers as Docker does, and says its own name among the components.
-async fn runtime(docker: &Docker, timeout: Duration) -> Result<Runtime, String> {
+pub(crate) async fn runtime(docker: &Docker, timeout: Duration) -> Result<Runtime, String> {
     let version = bounded(timeout, docker.version()).await?.map_err(text)?;
     let is_podman = version
         .components
@@ -74,7 +82,8 @@ fn container(id: String, runtime: Runtime, found: ContainerInspectResponse) -> O
     let name = name.strip_prefix('/').unwrap_or(&name);
     let name = if name.is_empty() { id.clone() } else { name.to_owned() };
     let environment = found.config.and_then(|config| config.env).unwrap_or_default();
-    Some(Container { id, name, runtime, pid, environment })
+    let upper_layer = found.graph_driver.and_then(|driver| driver.data.get("UpperDir").map(PathBuf::from));
+    Some(Container { id, name, runtime, pid, environment, upper_layer })
 }
 
 /// One call. The client's own timeout ends with the answer's head; this one covers all of it.

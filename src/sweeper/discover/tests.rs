@@ -10,6 +10,7 @@ fn container(name: &str) -> Container {
         runtime: Runtime::Docker,
         pid: 10,
         environment: vec![],
+        upper_layer: None,
     }
 }
 
@@ -122,6 +123,59 @@ fn a_raylet_on_the_bare_host_is_a_worker_only_by_roots_settings() {
     let discovery = assigned(vec![on_host(raylet(20, 1).of_user(1001))], &[], Some(&bare));
     assert!(discovery.workers.is_empty(), "another user's process may call itself raylet");
     assert!(discovery.refused[0].reason.contains("user 1001"));
+}
+
+#[test]
+fn a_bare_host_whose_ray_has_stopped_is_a_worker_where_root_names_its_temp_root() {
+    assert!(names(&assigned(vec![], &[], None)).is_empty());
+
+    let bare = Bare { temp_root: "/scratch".into(), user_id: 1000 };
+    let discovery = assigned(vec![init()], &[container("ray-worker-1")], Some(&bare));
+    assert_eq!(names(&discovery), [("ray-worker-1", "docker"), ("host", "bare")]);
+    let host = &discovery.workers[1];
+    assert_eq!((host.init.pid, host.mount_namespace), (1, namespaces(0).mount), "through its first process");
+    assert!(host.raylets.is_empty());
+    let root = TempRoot { path: "/scratch".into(), sessions: "ray".into(), leftovers: false };
+    assert_eq!(host.temp_roots, [root]);
+
+    // Where Ray runs as somebody else the settings are wrong, and nobody knows whose the sessions are.
+    let discovery = assigned(vec![on_host(raylet(20, 1).of_user(1001))], &[], Some(&bare));
+    assert!(discovery.workers.is_empty());
+
+    let blind = Snapshot { processes: vec![], ..snapshot([]) };
+    let discovery = assign(&blind, &[], Some(&bare), &|_| false, &|_| TempVariables::default());
+    assert!(discovery.workers.is_empty());
+    assert!(discovery.refused[0].reason.contains("first process cannot be read"));
+}
+
+/// As `/proc/PID/cgroup` reads where there is only cgroup v2, by Docker's two drivers and Podman's.
+#[test]
+fn a_container_is_known_by_its_cgroup_where_there_is_only_v2() {
+    for own in [
+        format!("/system.slice/docker-{CONTAINER}.scope"),
+        format!("/docker/{CONTAINER}"),
+        format!("/machine.slice/libpod-{CONTAINER}.scope"),
+        format!("/machine.slice/libpod-{CONTAINER}.scope/container"),
+    ] {
+        let line = format!("0::{own}\n");
+        // Ray may run in a container inside the container.
+        let deeper = format!("0::{own}/nested\n");
+        let inside = |process: Process| process.in_cgroup(&deeper).in_namespaces(namespaces(2));
+        let processes = vec![init().in_cgroup(&line), inside(raylet(20, 10))];
+        let discovery = assigned(processes, &[container("trainer")], None);
+        assert_eq!(names(&discovery), [("trainer", "docker")], "{own}");
+        assert_eq!(discovery.workers[0].raylets.len(), 1, "{own}");
+    }
+    let beside = init().in_cgroup("0::/system.slice/docker.service\n");
+    let discovery = assigned(vec![beside], &[container("ray-worker-1")], None);
+    assert!(discovery.workers.is_empty() && discovery.refused.len() == 1);
+}
+
+#[test]
+fn a_worker_carries_where_its_runtime_keeps_its_layer() {
+    let told = Container { upper_layer: Some("/disk/overlay2/x/diff".into()), ..container("ray-worker-1") };
+    let discovery = assigned(vec![init()], &[told], None);
+    assert_eq!(discovery.workers[0].upper_layer, Some("/disk/overlay2/x/diff".into()));
 }
 
 #[test]

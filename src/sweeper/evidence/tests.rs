@@ -25,6 +25,7 @@ fn worker() -> Worker {
         cgroup: init.cgroup,
         raylets: vec![],
         temp_roots: vec![],
+        upper_layer: None,
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) struct Target {
     pub(super) cgroup: String,
     #[serde(with = "wire")]
     pub(super) temp_root: PathBuf,
+    /// Where the runtime says that the container's own layer lies.
+    #[serde(with = "wire")]
+    pub(super) upper_layer: Option<PathBuf>,
+    /// Whether it is the bare host, whoever's mount namespace we run in ourselves.
+    pub(super) bare: bool,
     /// For so long the parent may ask; then the child ends by itself.
     pub(super) time: Duration,
 }
@@ -109,7 +114,7 @@ pub(super) fn enter(target: &Target) -> Result<Root, InsideError> {
     if (FileId { dev: entered.st_dev, ino: entered.st_ino }) != target.mount_namespace {
         return Err(not_the_worker("its mount namespace changed"));
     }
-    let fd = open_root(&target.temp_root, own == target.mount_namespace)?;
+    let fd = open_root(&target.temp_root, target.bare || own == target.mount_namespace)?;
     let devices = accept(&fd, &layer)?;
     Ok(Root { fd, layer, devices })
 }
@@ -166,7 +171,7 @@ fn find_layer(target: &Target) -> Result<Layer, InsideError> {
         .map_err(|errno| not_the_worker(format!("the root of process {pid}: {}", reason(errno))))?;
     let temp_root = resolve(&root, &target.temp_root, ResolveFlags::empty())?;
     let path = real_path(&temp_root)?;
-    Layer::find(pid, &temp_root, &path)
+    Layer::find(pid, &temp_root, &path, target.upper_layer.as_deref())
         .map_err(|error| InsideError::System(format!("the mounts of process {pid}: {error}")))
 }
 

@@ -16,7 +16,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use rustix::{
@@ -42,9 +42,14 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    /// Finds the upper layer under an open folder of a process's mount namespace. To be called on the
-    /// host's side.
-    pub(super) fn find(pid: i32, temp_root: impl AsFd, real_path: &Path) -> io::Result<Self> {
+    /// Finds the upper layer under an open folder of a process's mount namespace, with what the runtime
+    /// says where the mount table does not name it in full. To be called on the host's side.
+    pub(super) fn find(
+        pid: i32,
+        temp_root: impl AsFd,
+        real_path: &Path,
+        told: Option<&Path>,
+    ) -> io::Result<Self> {
         let facts = folder::facts_of(&temp_root)?;
         let Some(mount) = Mount::all_of(pid)?.into_iter().find(|mount| mount.id == facts.mount_id) else {
             return Ok(Self::Hidden);
@@ -52,7 +57,7 @@ impl Layer {
         if mount.kind != "overlay" {
             return Ok(Self::Plain);
         }
-        Ok(upper_folder(&mount, real_path).and_then(|path| Self::open(&path)).unwrap_or(Self::Hidden))
+        Ok(upper_folder(&mount, real_path, told).and_then(|path| Self::open(&path)).unwrap_or(Self::Hidden))
     }
 
     fn open(path: &Path) -> Option<Self> {
@@ -107,15 +112,30 @@ fn is_of(upper: &OwnedFd, path: &Path, facts: &Facts) -> bool {
             .is_ok_and(|length| length == 1 && mark == *b"y")
 }
 
-/// Where the upper layer keeps a folder of this mount. A relative name is of the runtime's own working
-/// folder, which nobody tells.
-fn upper_folder(mount: &Mount, real_path: &Path) -> Option<PathBuf> {
-    let upper = mount.path_option("upperdir").filter(|path| path.is_absolute())?;
+/// Where the upper layer keeps a folder of this mount.
+fn upper_folder(mount: &Mount, real_path: &Path, told: Option<&Path>) -> Option<PathBuf> {
+    let named = mount.path_option("upperdir")?;
+    let upper = if named.is_absolute() { named } else { in_full(mount, &named, told?)? };
     let root = mount.root.strip_prefix("/").ok()?;
     let below = real_path.strip_prefix(&mount.point).ok()?;
     let mut path = upper;
     path.extend([root, below].iter().filter(|part| !part.as_os_str().is_empty()));
     Some(path)
+}
+
+/// Of an image of many layers the options exceed a page, and the runtime names the layers relatively to
+/// a working folder of its own. Then it is asked where the container's own layer lies; what it says is
+/// taken only of the container's own root, and only if it ends in what the mount table says. That part
+/// carries an id that no two layers share, so an image's layer never passes for the container's.
+fn in_full(mount: &Mount, named: &Path, told: &Path) -> Option<PathBuf> {
+    let only_down =
+        |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::RootDir));
+    let is_it = mount.point == Path::new("/")
+        && told.is_absolute()
+        && [named, told].into_iter().all(only_down)
+        && named.components().count() > 1
+        && told.ends_with(named);
+    is_it.then(|| told.to_owned())
 }
 
 #[cfg(test)]
@@ -127,20 +147,46 @@ mod tests {
         let line = br"66 63 0:39 / / rw,relatime shared:1 master:2 - overlay overlay rw,lowerdir=l/A:l/B,upperdir=/var/lib/do\040cker/x/diff,workdir=/w";
         let mount = Mount::parse(line).unwrap();
         assert_eq!((mount.id, mount.kind.as_str()), (66, "overlay"));
-        let upper = upper_folder(&mount, Path::new("/tmp")).unwrap();
+        let upper = upper_folder(&mount, Path::new("/tmp"), None).unwrap();
         assert_eq!(upper, Path::new("/var/lib/do cker/x/diff/tmp"));
     }
 
     #[test]
     fn a_mounted_folder_of_an_overlay_lies_deeper_in_the_upper_layer() {
         let line = br"66 63 0:39 /data /tmp rw - overlay overlay rw,upperdir=/u,workdir=/w";
-        let upper = upper_folder(&Mount::parse(line).unwrap(), Path::new("/tmp/ray")).unwrap();
+        let upper = upper_folder(&Mount::parse(line).unwrap(), Path::new("/tmp/ray"), None).unwrap();
         assert_eq!(upper, Path::new("/u/data/ray"));
     }
 
     #[test]
     fn an_upper_layer_with_a_relative_name_is_not_guessed() {
         let line = br"66 63 0:39 / / rw - overlay overlay rw,upperdir=abc/diff,workdir=w";
-        assert!(upper_folder(&Mount::parse(line).unwrap(), Path::new("/tmp")).is_none());
+        assert!(upper_folder(&Mount::parse(line).unwrap(), Path::new("/tmp"), None).is_none());
+    }
+
+    #[test]
+    fn a_relative_name_is_completed_by_the_runtime_and_only_if_it_is_the_same_layer() {
+        let found = |point: &str, named: &str, told: &str| {
+            let line = format!("66 63 0:39 / {point} rw - overlay overlay rw,upperdir={named},workdir=w");
+            upper_folder(&Mount::parse(line.as_bytes()).unwrap(), Path::new("/tmp"), Some(Path::new(told)))
+        };
+        let own = Some(PathBuf::from("/disk/overlay2/abc/diff/tmp"));
+        assert_eq!(found("/", "abc/diff", "/disk/overlay2/abc/diff"), own);
+        for (point, named, told, why) in [
+            ("/", "abc/diff", "/disk/overlay2/def/diff", "an image's layer"),
+            ("/", "abc/diff", "/disk/overlay2/xabc/diff", "a name that only ends alike"),
+            ("/", "abc/diff", "disk/overlay2/abc/diff", "relative to a folder that nobody tells"),
+            ("/", "abc/diff", "/disk/../overlay2/abc/diff", "a way up"),
+            ("/", "../abc/diff", "/disk/overlay2/../abc/diff", "a way up"),
+            ("/", "diff", "/disk/overlay2/abc/diff", "without the layer's id"),
+            ("/tmp", "abc/diff", "/disk/overlay2/abc/diff", "a mount that the container made"),
+        ] {
+            assert_eq!(found(point, named, told), None, "{why}");
+        }
+        assert_eq!(
+            found("/", "/disk/overlay2/abc/diff", "/disk/overlay2/def/diff"),
+            own,
+            "what the mount table names in full is not for the runtime to change"
+        );
     }
 }

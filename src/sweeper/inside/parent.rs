@@ -16,7 +16,11 @@ use super::{
 };
 use crate::{
     domain::attempt::AttemptId,
-    sweeper::{FileId, discover::Worker, processes::proc::Stat},
+    sweeper::{
+        FileId,
+        discover::{Runtime, Worker},
+        processes::proc::Stat,
+    },
 };
 
 /// What a child gets to give back what is detached. Renames take no longer than that unless the disk
@@ -32,6 +36,8 @@ impl Inside {
             mount_namespace: worker.mount_namespace,
             cgroup: worker.cgroup.clone(),
             temp_root: temp_root.to_owned(),
+            upper_layer: worker.upper_layer.clone(),
+            bare: worker.runtime == Runtime::Bare,
             time: deadline,
         };
         let mut link = Link::start(&mut child_command(), deadline)

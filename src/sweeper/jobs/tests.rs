@@ -21,6 +21,7 @@ fn worker(runtime: Runtime, raylets: Vec<Raylet>) -> Worker {
         cgroup: String::new(),
         raylets,
         temp_roots: vec![],
+        upper_layer: None,
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn worker_of(pid: u32) -> Worker {
         cgroup: read("cgroup"),
         raylets: vec![],
         temp_roots: vec![],
+        upper_layer: None,
     }
 }
 

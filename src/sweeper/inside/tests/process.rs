@@ -31,6 +31,8 @@ pub(super) fn target(root: &Path) -> Target {
         mount_namespace: here.mount_namespace,
         cgroup: here.cgroup,
         temp_root: root.to_owned(),
+        upper_layer: None,
+        bare: false,
         time: SOON,
     }
 }

@@ -2,8 +2,14 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::harness::{World, id, look};
-use crate::{domain::attempt::AttemptId, sweeper::inside::InsideError};
+use super::harness::{DEADLINE, World, id, look};
+use crate::{
+    domain::attempt::AttemptId,
+    sweeper::{
+        discover::{Runtime, Worker},
+        inside::{Inside, InsideError},
+    },
+};
 
 /// An overlay at `$SCRATCH/m`, its layers on this machine as a runtime keeps them.
 const CONTAINER: &str = r#"
@@ -38,6 +44,18 @@ fn what_lies_in_an_image_layer_is_told_and_not_copied_up() {
     let detached = inside.detach(Path::new("imagefile"), file, AttemptId::now());
     assert!(matches!(detached, Err(InsideError::System(why)) if why.contains("image layer")));
     assert!(!Path::new(&format!("{}/upper/tmp/imagefile", world.scratch.display())).exists());
+}
+
+/// The sweep itself may run in mounts of its own, as a service with a private `/tmp` does.
+#[test]
+fn a_symlink_to_the_temp_root_is_followed_in_a_container_and_refused_on_the_bare_host() {
+    let script = r#"cd "$SCRATCH"; mkdir real; ln -s real link"#;
+    let Some(world) = World::start(script) else { return };
+    let link = world.scratch.join("link");
+    let enter = |runtime| Inside::enter(&Worker { runtime, ..world.worker() }, &link, DEADLINE);
+    assert!(enter(Runtime::Docker).is_ok());
+    let refused = enter(Runtime::Bare);
+    assert!(matches!(&refused, Err(InsideError::RootRefused(why)) if why.contains("symlink")), "{refused:?}");
 }
 
 #[test]
