@@ -123,8 +123,11 @@ fn reasons(worker: &WorkerReport) -> impl Iterator<Item = String> {
 }
 
 fn pruned(prune: &PruneReport) -> String {
-    let PruneReport { mode, freed_bytes, removed, errors } = prune;
+    let PruneReport { mode, freed_bytes, removed, busy, errors } = prune;
     let mut text = format!("prune ({}): {} freed, {removed} removed", plain(mode), size(*freed_bytes));
+    for other in busy {
+        let _ = write!(text, "\nprune: busy: {}", plain(other));
+    }
     for error in errors {
         let _ = write!(text, "\nprune: error: {}", plain(error));
     }

@@ -260,6 +260,9 @@ pub struct PruneReport {
     pub freed_bytes: u64,
     /// Images, layers and containers removed.
     pub removed: u64,
+    /// What somebody else was at work on at the same time, and was left to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub busy: Vec<String>,
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,

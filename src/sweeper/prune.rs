@@ -4,95 +4,141 @@ use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     Docker,
+    errors::Error,
     query_parameters::{
-        ListContainersOptionsBuilder, PruneBuildOptions, PruneImagesOptionsBuilder,
-        RemoveContainerOptionsBuilder,
+        InspectContainerOptionsBuilder, ListContainersOptionsBuilder, PruneBuildOptions,
+        PruneImagesOptionsBuilder, RemoveContainerOptionsBuilder,
     },
 };
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     config::sweep::{Prune, PruneMode, SweepSettings},
     domain::report::PruneReport,
-    sweeper::discover::connect,
+    sweeper::discover::{Runtime, connect, runtime},
 };
 
-/// Prunes as root's setting says; `None` where it says `off`. A prune that another one excludes
-/// (status 409) is left to that one.
+/// Prunes as root's setting says; `None` where it says `off`.
 pub(crate) async fn prune(settings: &SweepSettings, within: Duration) -> Option<PruneReport> {
     if settings.prune.mode == PruneMode::Off {
         return None;
     }
     let mut report = PruneReport { mode: settings.prune.mode.as_str().to_owned(), ..PruneReport::default() };
-    // The newest version that we know is one that most runtimes refuse: `connect` agrees on theirs.
-    match connect(&settings.containers.socket, within).await {
-        Ok(docker) => {
-            if tokio::time::timeout(within, all(&docker, &settings.prune, &mut report)).await.is_err() {
+    let deadline = Instant::now() + within;
+    // To say that it is there a runtime takes no longer than any other call; what it removes may take
+    // as long as the sweep has.
+    let answering = settings.containers.timeout.0.min(within);
+    match connect(&settings.containers.socket, answering).await {
+        Ok(mut docker) => {
+            docker.set_timeout(within.saturating_add(Duration::from_secs(1)));
+            let run = Run { docker, settings: &settings.prune, answering, report: &mut report };
+            if timeout_at(deadline, run.all()).await.is_err() {
                 report.errors.push("the deadline of the sweep ended the prune".to_owned());
             }
         }
-        Err(error) => report.errors.push(error),
+        Err(error) => report.errors.push(format!("the container runtime: {error}")),
     }
     Some(report)
 }
 
-async fn all(docker: &Docker, settings: &Prune, report: &mut PruneReport) {
-    if settings.mode == PruneMode::System {
-        // Not the networks: they take no space, and the runtime counts one as unused whose containers
-        // have all stopped. Those that are kept could then never be started again.
-        stopped_containers(docker, settings, report).await;
-    }
-    let dangling = HashMap::from([("dangling", vec!["true"])]);
-    match docker.prune_images(Some(PruneImagesOptionsBuilder::new().filters(&dangling).build())).await {
-        Ok(pruned) => {
-            report.removed += count(pruned.images_deleted);
-            report.freed_bytes += bytes(pruned.space_reclaimed);
-        }
-        Err(error) => report.errors.push(format!("images: {error}")),
-    }
-    match docker.prune_build(None::<PruneBuildOptions>).await {
-        Ok(pruned) => {
-            report.removed += count(pruned.caches_deleted);
-            report.freed_bytes += bytes(pruned.space_reclaimed);
-        }
-        // Podman has no build cache to prune.
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {}
-        Err(error) => report.errors.push(format!("build cache: {error}")),
-    }
+struct Run<'a> {
+    docker: Docker,
+    settings: &'a Prune,
+    answering: Duration,
+    report: &'a mut PruneReport,
 }
 
-/// Containers that finished long ago and are not marked to be kept. The runtime's own filter compares
-/// the time of creation: it would take a year-old container that stopped a minute ago.
-async fn stopped_containers(docker: &Docker, settings: &Prune, report: &mut PruneReport) {
-    let stopped = HashMap::from([("status", vec!["exited", "dead"])]);
-    let options = ListContainersOptionsBuilder::new().all(true).size(true).filters(&stopped).build();
-    let containers = match docker.list_containers(Some(options)).await {
-        Ok(containers) => containers,
-        Err(error) => return report.errors.push(format!("containers: {error}")),
-    };
-    for container in containers {
-        let kept = container.labels.is_some_and(|labels| labels.contains_key(&settings.keep_label));
-        let Some(id) = container.id.filter(|_| !kept) else { continue };
-        if !finished_long_ago(docker, &id, settings.min_age.0).await {
-            continue;
+impl Run<'_> {
+    async fn all(mut self) {
+        if self.settings.mode == PruneMode::System {
+            // Not the networks: they take no space, and the runtime counts one as unused whose containers
+            // have all stopped. Those that are kept could then never be started again.
+            self.stopped_containers().await;
+        }
+        let dangling = HashMap::from([("dangling", vec!["true"])]);
+        let options = PruneImagesOptionsBuilder::new().filters(&dangling).build();
+        let pruned = self.docker.prune_images(Some(options)).await;
+        if let Some(pruned) = self.done("images", pruned) {
+            self.report.removed += count(pruned.images_deleted);
+            self.report.freed_bytes += bytes(pruned.space_reclaimed);
+        }
+        let pruned = self.docker.prune_build(None::<PruneBuildOptions>).await;
+        // Podman has no build cache to prune.
+        if status(&pruned) == Some(404) {
+            return;
+        }
+        if let Some(pruned) = self.done("build cache", pruned) {
+            self.report.removed += count(pruned.caches_deleted);
+            self.report.freed_bytes += bytes(pruned.space_reclaimed);
+        }
+    }
+
+    /// Containers that finished long ago and are not marked to be kept. The runtime's own filter compares
+    /// the time of creation: it would take a year-old container that stopped a minute ago.
+    async fn stopped_containers(&mut self) {
+        let runtime = match runtime(&self.docker, self.answering).await {
+            Ok(runtime) => runtime,
+            Err(error) => return self.report.errors.push(format!("containers: {error}")),
+        };
+        // Podman knows no dead ones, and calls the whole question invalid.
+        let stopped = if runtime == Runtime::Podman { vec!["exited"] } else { vec!["exited", "dead"] };
+        let filters = HashMap::from([("status", stopped)]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let containers = self.docker.list_containers(Some(options)).await;
+        for container in self.done("containers", containers).unwrap_or_default() {
+            let kept = container.labels.is_some_and(|labels| labels.contains_key(&self.settings.keep_label));
+            if let Some(id) = container.id.filter(|_| !kept) {
+                self.stopped_container(&id).await;
+            }
+        }
+    }
+
+    async fn stopped_container(&mut self, id: &str) {
+        let what = format!("container {id:.12}");
+        let sized = InspectContainerOptionsBuilder::new().size(true).build();
+        let found = self.docker.inspect_container(id, Some(sized)).await;
+        // It was removed meanwhile.
+        if status(&found) == Some(404) {
+            return;
+        }
+        let Some(found) = self.done(&what, found) else { return };
+        if !finished_long_ago(found.state.and_then(|state| state.finished_at), self.settings.min_age.0) {
+            return;
         }
         let plain = RemoveContainerOptionsBuilder::new().v(false).force(false).build();
-        match docker.remove_container(&id, Some(plain)).await {
-            Ok(()) => {
-                report.removed += 1;
-                report.freed_bytes += bytes(container.size_rw);
-            }
-            Err(error) => report.errors.push(format!("container {id:.12}: {error}")),
+        let removed = self.docker.remove_container(id, Some(plain)).await;
+        if status(&removed) != Some(404) && self.done(&what, removed).is_some() {
+            self.report.removed += 1;
+            self.report.freed_bytes += bytes(found.size_rw);
         }
+    }
+
+    /// What a call came to. A conflict (409) means that another prune is at it, or that the container is
+    /// on its way up or away: it is left to whoever that is.
+    fn done<T>(&mut self, what: &str, result: Result<T, Error>) -> Option<T> {
+        match result {
+            Ok(done) => return Some(done),
+            Err(Error::DockerResponseServerError { status_code: 409, message }) => {
+                self.report.busy.push(format!("{what}: {message}"));
+            }
+            Err(error) => self.report.errors.push(format!("{what}: {error}")),
+        }
+        None
     }
 }
 
-async fn finished_long_ago(docker: &Docker, id: &str, min_age: Duration) -> bool {
-    let Ok(container) = docker.inspect_container(id, None).await else { return false };
-    let finished = container.state.and_then(|state| state.finished_at);
-    let Some(finished) = finished.and_then(|text| text.parse::<Timestamp>().ok()) else {
-        return false;
-    };
+fn status<T>(result: &Result<T, Error>) -> Option<u16> {
+    match result {
+        Err(Error::DockerResponseServerError { status_code, .. }) => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// What never ran has finished at the beginning of the calendar: that is no time at all.
+fn finished_long_ago(finished: Option<String>, min_age: Duration) -> bool {
+    let finished = finished.and_then(|text| text.parse::<Timestamp>().ok());
+    let Some(finished) = finished.filter(|time| *time > Timestamp::UNIX_EPOCH) else { return false };
     Duration::try_from(Timestamp::now().duration_since(finished)).is_ok_and(|age| age >= min_age)
 }
 
@@ -103,3 +149,6 @@ fn count<T>(list: Option<Vec<T>>) -> u64 {
 fn bytes(reclaimed: Option<i64>) -> u64 {
     reclaimed.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ fn report() -> Report {
             mode: "safe".to_owned(),
             freed_bytes: 2_100_000_000,
             removed: 3,
+            busy: vec!["images: a prune operation is already running".to_owned()],
             errors: vec![],
         }),
     }
@@ -134,6 +135,7 @@ fn the_table_gives_the_reason_for_every_verdict() {
           error    the temp root is refused: /tmp lies on nfs
 
         prune (safe): 2.1 GB freed, 3 removed
+        prune: busy: images: a prune operation is already running
     "#]].assert_eq(&for_terminal(&report(), Some(100)));
 }
 
@@ -161,6 +163,7 @@ fn a_file_gets_plain_lines_that_each_name_their_worker() {
         ray-worker-3: failed, state -, runtime docker, 0 B before, 0 B after, 0 B freed
         ray-worker-3: error    the temp root is refused: /tmp lies on nfs
         prune (safe): 2.1 GB freed, 3 removed
+        prune: busy: images: a prune operation is already running
     "#]].assert_eq(&for_file(&report()));
 }
 
