@@ -19,6 +19,8 @@ readonly NEEDS=(
     "docker docker.io"
     "containerd containerd"
     "runc runc"
+    "podman podman"
+    "conmon conmon"
     "ip iproute2"
     "iptables iptables"
     "mkfs.ext4 e2fsprogs"

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) log_dir: PathBuf,
     pub(crate) socket: PathBuf,
     pub(crate) deadline: &'static str,
+    /// Further lines of the file.
+    pub(crate) more: String,
 }
 
 impl Default for Settings {
@@ -34,6 +36,7 @@ impl Default for Settings {
             log_dir: world::dir().join("log"),
             socket: world::dir().join("docker.sock"),
             deadline: "2m",
+            more: String::new(),
         }
     }
 }
@@ -52,6 +55,7 @@ impl Settings {
             log_dir,
             socket,
             deadline,
+            more,
         } = self;
         let dir = world::dir();
         let file = dir.join("sweep.yml");
@@ -64,7 +68,7 @@ impl Settings {
              deadline: {deadline}\n\
              activity: {{sampling_window: {sampling_window}}}\n\
              ages: {{no_job: {no_job}, in_job: 1h, job_start_margin: 1s, dead_session: 2s, logs: {logs}}}\n\
-             containers: {{socket: {socket}, timeout: 15s}}\n",
+             containers: {{socket: {socket}, timeout: 15s}}\n{more}",
             runtime_dir = runtime_dir.display(),
             hold_file = hold_file.display(),
             log_dir = log_dir.display(),

@@ -105,12 +105,10 @@ fn well(engine: &'static str, request: &str, containers: &[(&str, &str, &str)]) 
         }
         other => {
             let found = containers.iter().find(|(id, ..)| other.split('/').any(|part| part == *id))?;
-            match request.starts_with("DELETE") {
-                true => return Some((204, String::new())),
-                false => {
-                    format!(r#"{{"Id":"{}","SizeRw":3,"State":{{"FinishedAt":"{}"}}}}"#, found.0, found.2)
-                }
+            if request.starts_with("DELETE") {
+                return Some((204, String::new()));
             }
+            format!(r#"{{"Id":"{}","SizeRw":3,"State":{{"FinishedAt":"{}"}}}}"#, found.0, found.2)
         }
     };
     Some((200, body))

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Other runtimes and none, with a stand-in for Ray, in worlds of their own; as root.
+# Usage: run.sh [ARG…]   arguments go to the test binary: a filter, --nocapture…
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/../.."
+
+# Fails where it cannot be run: a test that is not run has not passed.
+if ((EUID != 0)); then
+    echo "run.sh: needs root, for namespaces, mounts and runtimes" >&2
+    exit 77
+fi
+deploy/demo/install.sh
+
+cargo build --locked
+binary=$(cargo test --locked --no-run --test runtimes --message-format=json |
+    jq -r 'select(.executable != null and .target.name == "runtimes").executable')
+[[ -x $binary ]] || {
+    echo "run.sh: cargo names no binary of the runtimes" >&2
+    exit 1
+}
+code=0
+# One thread: a sweep sees all of a host. First everything, with cgroups as the machine has them; then
+# what knows containers by their cgroups, with v2 alone.
+deploy/demo/world.sh "$binary" --test-threads=1 "$@" || code=1
+(($#)) || set -- containers:: podman::
+deploy/demo/world.sh tests/runtimes/with_cgroup2.sh "$binary" --test-threads=1 "$@" || code=1
+exit "$code"
