@@ -12,6 +12,9 @@ use super::{
 /// The version of the report that this binary writes and reads.
 pub const SCHEMA: u32 = 1;
 
+/// So many entries of each list are reported, the largest; the report says how many are left out.
+pub const LISTED: usize = 100;
+
 /// What one sweep of a host did and saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {

@@ -7,6 +7,7 @@
 //! `delete` or `restore`; end of input means restore.
 
 mod child;
+mod crew;
 mod descent;
 mod detach;
 mod ending;
@@ -22,7 +23,7 @@ pub(crate) mod tests;
 mod walk;
 mod wire;
 
-pub(crate) use self::detach::{is_begun, name_before};
+pub(crate) use self::detach::{PREFIX as DETACHED, is_begun, name_before};
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
@@ -45,6 +46,14 @@ pub(crate) struct Entry {
     pub(crate) owner: u32,
     /// Whether something is mounted on it.
     pub(crate) mounted: bool,
+}
+
+/// The names in a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct List {
+    pub(crate) entries: Vec<Entry>,
+    /// Whether there are more of them.
+    pub(crate) is_cut: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

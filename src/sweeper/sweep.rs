@@ -30,7 +30,7 @@ use crate::{
     config::sweep::SweepSettings,
     domain::{
         attempt::{Mode, Outcome, SweepRequest, Trigger},
-        report::{Disk, PruneReport, Report, SCHEMA, Verdict, WorkerReport},
+        report::{Disk, LISTED, PruneReport, Report, SCHEMA, Verdict, WorkerReport},
     },
 };
 
@@ -285,6 +285,7 @@ impl Sweep<'_> {
         let orders = Orders {
             attempt: self.request.attempt,
             root: &root.path,
+            listed_at_once: temp_root::LISTED_AT_ONCE,
             delete: self.deletes(),
             leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
             live_pids: &judged.pids_inside(workers, &root.members),
@@ -299,16 +300,17 @@ impl Sweep<'_> {
             &orders,
         );
         // After the deadline nobody can look again.
-        let freed =
-            if self.deletes() { findings.removed.iter().map(|removed| removed.bytes).sum() } else { 0 };
+        let freed = if self.deletes() { findings.freed_bytes } else { 0 };
         let expected = root.usage.used_bytes.saturating_sub(freed);
         let used_after = root.inside.usage().map_or(expected, |usage| usage.used_bytes);
-        for (place, index) in root.members.iter().enumerate() {
+        // All of it is said of the first one.
+        let mut findings = Some(findings);
+        for index in &root.members {
             let report = &mut reports[*index];
             report.tmp_after_bytes =
                 report.tmp_after_bytes.saturating_sub(root.usage.used_bytes.saturating_sub(used_after));
-            if place == 0 {
-                add(report, &findings);
+            if let Some(findings) = findings.take() {
+                add(report, findings);
             }
             report.verdict = verdict_of(report, self.deletes());
         }
@@ -358,19 +360,19 @@ fn spare_what_strangers_share(roots: &mut [Root], workers: &[Worker], reports: &
     }
 }
 
-/// So many entries of each list are reported, the largest; the report says how many are left out.
-const LISTED: usize = 100;
-
-fn add(report: &mut WorkerReport, findings: &Findings) {
-    report.freed_bytes += findings.removed.iter().map(|removed| removed.bytes).sum::<u64>();
-    report.removed.extend_from_slice(&findings.removed);
-    report.kept.extend_from_slice(&findings.kept);
-    report.errors.extend_from_slice(&findings.errors);
+/// Of several temp roots as well, the largest are listed.
+fn add(report: &mut WorkerReport, findings: Findings) {
+    let Findings { removed, kept, errors, freed_bytes, cut, unseen } = findings;
+    report.freed_bytes += freed_bytes;
+    report.removed.extend(removed);
+    report.kept.extend(kept);
+    report.errors.extend(errors);
+    report.note = report.note.take().or(unseen);
     report.removed.sort_by_key(|removed| std::cmp::Reverse(removed.bytes));
     report.kept.sort_by_key(|kept| std::cmp::Reverse(kept.bytes));
-    report.cut +=
-        (report.removed.len().saturating_sub(LISTED) + report.kept.len().saturating_sub(LISTED)) as u64;
-    report.cut += report.errors.len().saturating_sub(LISTED) as u64;
+    let over = [report.removed.len(), report.kept.len(), report.errors.len()];
+    report.cut += over.map(|length| length.saturating_sub(LISTED) as u64).iter().sum::<u64>();
+    report.cut += cut.removed + cut.kept + cut.errors;
     report.removed.truncate(LISTED);
     report.kept.truncate(LISTED);
     report.errors.truncate(LISTED);

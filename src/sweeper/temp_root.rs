@@ -19,19 +19,29 @@ use super::{
 };
 use crate::domain::{
     attempt::AttemptId,
-    report::{Class, Kept, KeptBecause, Removed},
+    report::{Class, Kept, KeptBecause, LISTED, Removed},
 };
 
 /// So many candidates are detached before all of them are judged again by one reading of /proc: a
 /// reading takes from 60 ms to 1 s, and 20,000 small leftovers must not take 20,000 of them. While it
-/// lasts, what is detached has no name; fewer make that time shorter.
-const DETACHED_AT_ONCE: usize = 64;
+/// lasts, what is detached has no name; these make that time no more than about doubly as long.
+const DETACHED_AT_ONCE: usize = 1_000;
+/// Entries of one folder that are looked at in one round. They are all held at once.
+pub(crate) const LISTED_AT_ONCE: usize = 50_000;
+/// Trees in a batch hold no more files than this together, or there is one tree in it: all are looked
+/// at again before the first is given back.
+const FILES_AT_ONCE: u64 = 20_000;
+/// A temp root with more entries than one list holds is swept in rounds, as long as each of them takes
+/// away at least one in so many of what it has looked at.
+const LEAST_PROGRESS: u64 = 10;
 
 /// What may be done, and how the world is looked at again.
 pub(crate) struct Orders<'a> {
     pub(crate) attempt: AttemptId,
     /// The temp root as the worker calls it, for the report.
     pub(crate) root: &'a Path,
+    /// So many entries of one folder are looked at in one round.
+    pub(crate) listed_at_once: usize,
     /// Whether anything is deleted; otherwise it is only said what would have been.
     pub(crate) delete: bool,
     /// Whether leftovers are candidates; on a bare host `/tmp` is everybody's.
@@ -48,19 +58,74 @@ pub(crate) struct Orders<'a> {
     pub(crate) held: &'a dyn Fn() -> Option<String>,
 }
 
-/// What was done under one temp root.
+/// What was done under one temp root: of each kind the largest, and how many more.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) removed: Vec<Removed>,
     pub(crate) kept: Vec<Kept>,
     pub(crate) errors: Vec<String>,
+    /// Of everything that went or would go, listed or not.
+    pub(crate) freed_bytes: u64,
+    /// What is not listed.
+    pub(crate) cut: Cut,
+    /// What was not looked at.
+    pub(crate) unseen: Option<String>,
+}
+
+/// How many are left out of each list.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) removed: u64,
+    pub(crate) kept: u64,
+    pub(crate) errors: u64,
+}
+
+impl Findings {
+    fn remove(&mut self, removed: Removed) {
+        self.freed_bytes = self.freed_bytes.saturating_add(removed.bytes);
+        self.removed.push(removed);
+        self.cut.removed += bound(&mut self.removed, |removed| removed.bytes);
+    }
+
+    fn keep(&mut self, kept: Kept) {
+        self.kept.push(kept);
+        self.cut.kept += bound(&mut self.kept, |kept| kept.bytes);
+    }
+
+    /// What a round meets again is said once.
+    fn error(&mut self, error: String) {
+        if self.errors.contains(&error) {
+            return;
+        }
+        if self.errors.len() < LISTED {
+            self.errors.push(error);
+        } else {
+            self.cut.errors += 1;
+        }
+    }
+
+    fn gone(&self) -> u64 {
+        self.removed.len() as u64 + self.cut.removed
+    }
+}
+
+/// A list never grows to many times what is reported of it: a million leftovers do not become a million
+/// objects. Says how many it has lost.
+fn bound<T>(list: &mut Vec<T>, bytes: impl Fn(&T) -> u64) -> u64 {
+    if list.len() < 2 * LISTED {
+        return 0;
+    }
+    list.sort_by_key(|each| std::cmp::Reverse(bytes(each)));
+    let lost = list.len() - LISTED;
+    list.truncate(LISTED);
+    lost as u64
 }
 
 /// Sweeps what lies under the temp root that `inside` has entered.
 pub(crate) fn sweep(inside: &mut Inside, situation: &Situation<'_>, orders: &Orders<'_>) -> Findings {
-    let mut run = Run { inside, situation, orders, findings: Findings::default() };
+    let mut run = Run { inside, situation, orders, findings: Findings::default(), listed: 0, is_cut: false };
     if let Err(error) = run.everything() {
-        run.findings.errors.push(error.to_string());
+        run.findings.error(error.to_string());
     }
     run.findings
 }
@@ -81,6 +146,10 @@ struct Run<'a> {
     situation: &'a Situation<'a>,
     orders: &'a Orders<'a>,
     findings: Findings,
+    /// Candidates of the present round.
+    listed: u64,
+    /// Whether a list of the present round did not hold everything.
+    is_cut: bool,
 }
 
 /// A candidate off its name, waiting for the second look.
@@ -92,7 +161,7 @@ struct Detached {
 
 impl Run<'_> {
     fn keep(&mut self, candidate: &Candidate, bytes: u64, keep: Keep) {
-        self.findings.kept.push(Kept {
+        self.findings.keep(Kept {
             class: candidate.class,
             path: shown(&self.orders.root.join(&candidate.path)),
             bytes,
@@ -104,14 +173,38 @@ impl Run<'_> {
 
     fn removed(&mut self, candidate: &Candidate, bytes: u64, files: u64) {
         let path = shown(&self.orders.root.join(&candidate.path));
-        self.findings.removed.push(Removed { class: candidate.class, path, bytes, files });
+        self.findings.remove(Removed { class: candidate.class, path, bytes, files });
     }
 
+    /// In rounds, because one list does not hold a million leftovers.
     fn everything(&mut self) -> Result<(), Broken> {
+        loop {
+            let gone = self.findings.gone();
+            self.round()?;
+            if !self.is_cut {
+                return Ok(());
+            }
+            let progress = self.findings.gone() - gone;
+            let is_enough = progress > 0 && progress.saturating_mul(LEAST_PROGRESS) >= self.listed;
+            if !self.orders.delete || !is_enough {
+                let unseen = "it holds more entries than were looked at; the rest is the next sweep's";
+                self.findings.unseen = Some(unseen.to_owned());
+                return Ok(());
+            }
+            // The next round meets what stays again.
+            self.findings.kept.clear();
+            self.findings.cut.kept = 0;
+        }
+    }
+
+    fn round(&mut self) -> Result<(), Broken> {
+        self.is_cut = false;
         let signs = (self.orders.signs)().map_err(Broken::Signs)?;
         self.inside.remember(&signs.files.keys().copied().collect())?;
         let candidates = self.collect(&signs)?;
+        self.listed = candidates.len() as u64;
         let eligible = self.first_look(candidates, &signs)?;
+        drop(signs);
         if !self.orders.delete {
             for (candidate, tree) in eligible {
                 self.removed(&candidate, tree.bytes, tree.files);
@@ -181,7 +274,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Judges again what is detached, and takes it off the list as it is restored or deleted.
+    /// Judges again all that is detached, gives back what has come into use meanwhile, and then deletes
+    /// the rest. Takes each off the list as it is restored or deleted.
     fn finish(&mut self, detached: &mut Vec<Detached>) -> Result<(), Broken> {
         if detached.is_empty() {
             return Ok(());
@@ -189,12 +283,17 @@ impl Run<'_> {
         let signs = (self.orders.signs)().map_err(Broken::Signs)?;
         let awake = (self.orders.awake)();
         self.inside.remember(&signs.files.keys().copied().collect())?;
+        // The last of the list comes off it first.
         detached.reverse();
-        while let Some(each) = detached.last() {
-            match self.second_look(each, &signs, awake.as_deref())? {
-                Some(keep) => self.restore(each, keep)?,
-                None => self.delete(each)?,
+        for at in (0..detached.len()).rev() {
+            if let Some(keep) = self.second_look(&detached[at], &signs, awake.as_deref())? {
+                self.restore(&detached[at], keep)?;
+                detached.remove(at);
             }
+        }
+        drop(signs);
+        while let Some(each) = detached.last() {
+            self.delete(each)?;
             detached.pop();
         }
         Ok(())
@@ -268,10 +367,19 @@ impl Run<'_> {
     }
 }
 
-fn batches(mut eligible: Vec<(Candidate, Tree)>) -> impl Iterator<Item = Vec<(Candidate, Tree)>> {
+/// In the order given, so that the largest go first.
+fn batches(eligible: Vec<(Candidate, Tree)>) -> impl Iterator<Item = Vec<(Candidate, Tree)>> {
+    let mut rest = eligible.into_iter().peekable();
     std::iter::from_fn(move || {
-        let rest = eligible.split_off(eligible.len().min(DETACHED_AT_ONCE));
-        let batch = std::mem::replace(&mut eligible, rest);
+        let mut batch: Vec<(Candidate, Tree)> = vec![];
+        let mut files = 0;
+        while let Some((_, tree)) = rest.peek() {
+            files += tree.files;
+            if batch.len() == DETACHED_AT_ONCE || !batch.is_empty() && files > FILES_AT_ONCE {
+                break;
+            }
+            batch.extend(rest.next());
+        }
         (!batch.is_empty()).then_some(batch)
     })
 }

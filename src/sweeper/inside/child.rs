@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     io,
+    ops::ControlFlow,
     os::{fd::AsFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::{ExitCode, abort},
@@ -30,8 +31,6 @@ use super::{
 
 /// Entries of a list in one line.
 const ENTRIES_A_LINE: usize = 1000;
-/// A folder with more entries shows these; the rest is the next sweep's.
-const MOST_ENTRIES: usize = 500_000;
 /// Memory that even a tree of many million hard links may not exceed.
 const MOST_MEMORY_BYTES: u64 = 1 << 30;
 
@@ -142,9 +141,9 @@ impl Hands {
             }
             Request::Usage => Answer::Usage(look::usage(fd, layer)?),
             Request::Disk => Answer::Disk(look::disk(fd)?),
-            Request::List { folder } => {
-                self.list(&folder, socket)?;
-                Answer::Listed
+            Request::List { folder, begins, most } => {
+                let is_cut = self.list(&folder, &begins, most, socket)?;
+                Answer::Listed { is_cut }
             }
             Request::Remember { in_use } => {
                 self.in_use = Some(in_use.into_iter().collect());
@@ -177,22 +176,31 @@ impl Hands {
         Ok(write_line(socket, &answer)?)
     }
 
-    fn list(&self, folder: &Path, socket: &UnixStream) -> Result<(), Failure> {
+    /// Sends the list in parts, and says whether it is cut.
+    fn list(
+        &self,
+        folder: &Path,
+        begins: &[String],
+        most: usize,
+        socket: &UnixStream,
+    ) -> Result<bool, Failure> {
         let mut part: Vec<Entry> = Vec::with_capacity(ENTRIES_A_LINE);
-        let mut listed = 0;
+        let mut left = most;
         let mut wire = Ok(());
-        look::list(&self.root.fd, folder, |entry| {
-            if listed < MOST_ENTRIES && wire.is_ok() {
-                listed += 1;
-                part.push(entry);
-                if part.len() == ENTRIES_A_LINE {
-                    wire = write_line(socket, &Answer::Entries(std::mem::take(&mut part)));
-                }
+        let is_cut = look::list(&self.root.fd, folder, begins, |entry| {
+            if left == 0 || wire.is_err() {
+                return ControlFlow::Break(());
             }
-            Ok(())
+            left -= 1;
+            part.push(entry);
+            if part.len() == ENTRIES_A_LINE {
+                wire = write_line(socket, &Answer::Entries(std::mem::take(&mut part)));
+            }
+            ControlFlow::Continue(())
         })?;
         wire?;
-        Ok(write_line(socket, &Answer::Entries(part))?)
+        write_line(socket, &Answer::Entries(part))?;
+        Ok(is_cut)
     }
 
     /// Nobody is left to tell how it went; the next sweep finds what could not be restored.

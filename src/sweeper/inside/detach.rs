@@ -27,7 +27,8 @@ use super::{
 };
 use crate::{domain::attempt::AttemptId, sweeper::FileId};
 
-const PREFIX: &str = ".raysweep-";
+/// What the name of everything detached begins with.
+pub(crate) const PREFIX: &str = ".raysweep-";
 /// The length of a UUID with its hyphens.
 const ATTEMPT: usize = 36;
 /// What follows the attempt in the name of something whole.

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::CStr,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -39,25 +40,44 @@ pub(super) fn disk(root: impl AsFd) -> Result<DiskSpace, InsideError> {
 pub(super) fn usage(root: &OwnedFd, layer: &Layer) -> Result<Usage, InsideError> {
     let top = folder::descend(root, &[])?;
     let facts = folder::facts_of(&top).map_err(|errno| folder::error("the temp root", errno))?;
-    let mut size = Size { bytes: facts.bytes, files: 0, linked: HashSet::new() };
+    let mut size = Size { bytes: facts.bytes, ..Size::default() };
     walk(top, &mut size)?;
     let device = layer.device().unwrap_or(facts.id.dev);
     Ok(Usage { used_bytes: size.bytes, files: size.files, root: facts.id, device, disk: disk(root)? })
 }
 
+#[derive(Default)]
 struct Size {
     bytes: u64,
     files: u64,
-    linked: HashSet<FileId>,
+    /// Files with several links, and the bytes of each.
+    linked: HashMap<FileId, u64>,
 }
 
 impl Visitor for Size {
     fn entry(&mut self, facts: &Facts, _name: &CStr, _path: &dyn Fn() -> PathBuf) {
-        if facts.mounted || !facts.is_folder() && facts.links > 1 && !self.linked.insert(facts.id) {
+        let is_linked = !facts.is_folder() && facts.links > 1;
+        if facts.mounted || is_linked && self.linked.insert(facts.id, facts.bytes).is_some() {
             return;
         }
         self.bytes = self.bytes.saturating_add(facts.bytes);
         self.files += u64::from(!facts.is_folder());
+    }
+
+    fn another(&self) -> Self {
+        Self::default()
+    }
+
+    /// A file whose links lie in folders of both was counted by both.
+    fn join(&mut self, other: Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.files += other.files;
+        for (id, bytes) in other.linked {
+            if self.linked.insert(id, bytes).is_some() {
+                self.bytes = self.bytes.saturating_sub(bytes);
+                self.files -= 1;
+            }
+        }
     }
 
     /// A size is a figure on a chart: what cannot be seen is not in it, and the rest still is.
@@ -66,25 +86,41 @@ impl Visitor for Size {
     }
 }
 
-/// The names in a folder, handed on in parts so that no line is long and no list is held whole.
+/// The names in a folder that begin with one of these, or all of them, handed on one by one so that no
+/// list is held whole. Says whether it was ended early.
 pub(super) fn list(
     root: &OwnedFd,
     path: &Path,
-    mut each: impl FnMut(Entry) -> Result<(), InsideError>,
-) -> Result<(), InsideError> {
+    begins: &[String],
+    mut each: impl FnMut(Entry) -> ControlFlow<()>,
+) -> Result<bool, InsideError> {
     let top = folder::descend(root, &folder::names(path)?)?;
     let device = folder::facts_of(&top).map_err(|errno| folder::error("the folder", errno))?.id.dev;
-    Entries::new().each(&top, |name| match folder::facts(&top, name) {
-        Ok(facts) => each(Entry {
-            path: path.join(folder::as_path(name)),
-            id: facts.id,
-            kind: facts.kind,
-            owner: facts.owner,
-            mounted: facts.mounted || facts.is_folder() && facts.id.dev != device,
-        }),
-        Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(folder::error(&name.to_string_lossy(), errno)),
-    })
+    let is_asked = |name: &CStr| {
+        begins.is_empty() || begins.iter().any(|begin| name.to_bytes().starts_with(begin.as_bytes()))
+    };
+    let mut is_cut = false;
+    let read = Entries::new().each(&top, |name| {
+        if !is_asked(name) {
+            return Ok(());
+        }
+        match folder::facts(&top, name) {
+            Ok(facts) => {
+                let entry = Entry {
+                    path: path.join(folder::as_path(name)),
+                    id: facts.id,
+                    kind: facts.kind,
+                    owner: facts.owner,
+                    mounted: facts.mounted || facts.is_folder() && facts.id.dev != device,
+                };
+                is_cut = each(entry).is_break();
+                if is_cut { Err(InsideError::from(Errno::CANCELED)) } else { Ok(()) }
+            }
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(folder::error(&name.to_string_lossy(), errno)),
+        }
+    });
+    if is_cut { Ok(true) } else { read.map(|()| false) }
 }
 
 impl From<Errno> for InsideError {
@@ -211,6 +247,42 @@ impl Visitor for Sight<'_> {
 
     fn unseen(&mut self, path: PathBuf, errno: Errno) -> Result<(), InsideError> {
         Err(folder::error(&under(self.top, &path).to_string_lossy(), errno))
+    }
+
+    fn another(&self) -> Self {
+        let tree = Tree {
+            bytes: 0,
+            files: 0,
+            newest: Timestamp::MIN,
+            in_use: vec![],
+            sockets: Some(vec![]),
+            mount: None,
+            other_owner: None,
+            ..self.tree.clone()
+        };
+        Self { stray: None, linked: HashMap::new(), tree, ..*self }
+    }
+
+    fn join(&mut self, other: Self) {
+        let tree = &mut self.tree;
+        tree.bytes = tree.bytes.saturating_add(other.tree.bytes);
+        tree.files += other.tree.files;
+        tree.newest = tree.newest.max(other.tree.newest);
+        tree.in_use.extend(other.tree.in_use);
+        tree.in_use.truncate(MOST_IN_USE);
+        tree.mount = tree.mount.take().or(other.tree.mount);
+        tree.other_owner = tree.other_owner.or(other.tree.other_owner);
+        tree.sockets = match (tree.sockets.take(), other.tree.sockets) {
+            (Some(mut ours), Some(theirs)) if ours.len() + theirs.len() <= MOST_SOCKETS => {
+                ours.extend(theirs);
+                Some(ours)
+            }
+            _ => None,
+        };
+        self.stray = self.stray.take().or(other.stray);
+        for (id, theirs) in other.linked {
+            self.linked.entry(id).and_modify(|ours| ours.seen += theirs.seen).or_insert(theirs);
+        }
     }
 }
 

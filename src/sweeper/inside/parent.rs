@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Deleted, DiskSpace, Entry, Inside, InsideError, Restored, Tree, Usage,
+    Deleted, DiskSpace, Inside, InsideError, List, Restored, Tree, Usage,
     enter::Target,
     protocol::{Answer, Line, Lines, MOST_ANSWER_BYTES, Request},
 };
@@ -64,15 +64,16 @@ impl Inside {
         }
     }
 
-    /// The names in a folder under the temp root; `""` is the root itself. No symlink is followed.
-    /// A folder with very many entries shows the first half million.
-    pub(crate) fn list(&mut self, folder: &Path) -> Result<Vec<Entry>, InsideError> {
+    /// The names in a folder under the temp root that begin with one of these, or all of them where there
+    /// are none; `""` is the root itself. No symlink is followed. A list of more than `most` is cut.
+    pub(crate) fn list(&mut self, folder: &Path, begins: &[&str], most: usize) -> Result<List, InsideError> {
         let mut entries = vec![];
-        let mut answer = self.link.call(&Request::List { folder: folder.to_owned() })?;
+        let begins = begins.iter().map(|&begin| begin.to_owned()).collect();
+        let mut answer = self.link.call(&Request::List { folder: folder.to_owned(), begins, most })?;
         loop {
             match answer {
                 Answer::Entries(part) => entries.extend(part),
-                Answer::Listed => return Ok(entries),
+                Answer::Listed { is_cut } => return Ok(List { entries, is_cut }),
                 other => return Err(self.link.unexpected(&other)),
             }
             answer = self.link.receive()?;

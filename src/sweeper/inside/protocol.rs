@@ -34,6 +34,10 @@ pub(super) enum Request {
     List {
         #[serde(with = "wire")]
         folder: PathBuf,
+        /// What the names begin with; any name where there is none.
+        begins: Vec<String>,
+        /// Whoever asks holds all of them: of more, so many are told.
+        most: usize,
     },
     /// The inode numbers of the files in use that can lie under this temp root.
     Remember {
@@ -71,7 +75,9 @@ pub(super) enum Answer {
     Disk(DiskSpace),
     /// A part of a list; `Listed` ends it.
     Entries(Vec<Entry>),
-    Listed,
+    Listed {
+        is_cut: bool,
+    },
     Remembered,
     Tree(Box<Tree>),
     Detached(#[serde(with = "wire")] PathBuf),

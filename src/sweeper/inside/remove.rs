@@ -4,16 +4,12 @@
 //! a symlink in mid-run leads nowhere. Linux has no unlink by descriptor: a name that is swapped
 //! between look and unlink takes another entry of the same folder with it, never one outside.
 //!
-//! Threads share the work by folder. Two threads in one flat folder wait for the same lock and are
-//! slower than one. What a pass leaves because it appeared late, or because a folder was still being
-//! emptied by another thread, the next pass takes, as long as passes get anything done.
+//! What a pass leaves because it appeared late, or because a folder was still being emptied by another
+//! thread, the next pass takes, as long as passes get anything done.
 
 use std::{
-    collections::VecDeque,
     ffi::{CStr, CString},
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
     time::Instant,
 };
 
@@ -25,6 +21,7 @@ use rustix::{
 
 use super::{
     Deleted, InsideError, Kind,
+    crew::{self, Job, Member, Shift},
     descent::Descent,
     detach::{begin, facts_if, give_up, original_name},
     ending,
@@ -32,11 +29,11 @@ use super::{
 };
 use crate::sweeper::FileId;
 
-/// More threads than cores gain nothing, and more than this were not measured.
-const MOST_THREADS: usize = 4;
 /// Passes over one tree. Only somebody who keeps adding to it needs more than three.
 const MOST_PASSES: usize = 8;
 const MOST_ERRORS: usize = 16;
+/// So many entries are removed between two looks at the clock.
+const ENTRIES_A_CLOCK: usize = 64;
 
 /// Deletes a detached entry, which must still be `id`, as far as it gets by `until`: what has gone by
 /// then is told, which a child that is killed cannot do.
@@ -54,9 +51,8 @@ pub(super) fn delete(
     if facts.mounted {
         return Err(InsideError::System("something is mounted on it".to_owned()));
     }
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let name = begin(&parent, &name)?;
-    let deleted = remove(&parent, &name, detached, &facts, threads, until);
+    let deleted = remove(&parent, &name, detached, &facts, crew::threads(), until);
     // What is whole and what cannot go is found under its own name again. What was only not finished
     // keeps the name by which the next sweep knows that.
     let is_whole = deleted.files == 0 && deleted.bytes == 0;
@@ -88,9 +84,9 @@ fn remove(
             // empties each before it removes it.
             pass(parent, name, path, facts.id, if number == 0 { threads } else { 1 }, until)
         } else {
-            let work = Work::until(until);
-            work.unlink(parent, name, facts, || path.to_owned());
-            work.into_tally()
+            let mut tally = Tally::default();
+            tally.unlink(parent, name, facts, || path.to_owned());
+            tally
         };
         total.bytes = total.bytes.saturating_add(pass.deleted.bytes);
         total.files += pass.deleted.files;
@@ -112,33 +108,22 @@ fn remove(
 }
 
 fn pass(parent: &OwnedFd, name: &CStr, path: &Path, id: FileId, threads: usize, until: Instant) -> Tally {
-    let work = Work::until(until);
+    let hire = || Remover { tally: Tally::default(), entries: Entries::new(), until };
     match parent.try_clone() {
         Ok(parent) => {
             let job = Job { parent, name: name.to_owned(), path: path.to_owned(), id: Some(id) };
-            work.state().jobs.push_back(job);
-            thread::scope(|scope| {
-                for _ in 1..threads {
-                    scope.spawn(|| work.run(threads));
-                }
-                work.run(threads);
-            });
+            let removers = crew::share(job, threads, &hire);
+            removers.into_iter().fold(Tally::default(), |tally, remover| tally.with(remover.tally))
         }
-        Err(error) => work.failed(|| path.to_owned(), &error.to_string()),
+        Err(error) => {
+            let mut tally = Tally::default();
+            tally.failed(|| path.to_owned(), &error.to_string());
+            tally
+        }
     }
-    work.into_tally()
 }
 
-/// A folder to be emptied and removed.
-struct Job {
-    parent: OwnedFd,
-    name: CString,
-    path: PathBuf,
-    /// Which one it must be, where that was said.
-    id: Option<FileId>,
-}
-
-/// What a pass has done so far.
+/// What a thread of a pass has done so far.
 #[derive(Default)]
 struct Tally {
     deleted: Deleted,
@@ -146,89 +131,28 @@ struct Tally {
     entries: u64,
 }
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    /// Threads that work on a job and may add more.
-    active: usize,
-}
-
-/// The work that the threads share.
-struct Work {
-    state: Mutex<State>,
-    changed: Condvar,
-    tally: Mutex<Tally>,
-    until: Instant,
-}
-
-impl Work {
-    fn until(until: Instant) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), tally: Mutex::default(), until }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn into_tally(self) -> Tally {
-        self.tally.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes jobs until there are none and nobody is left who could add one.
-    fn run(&self, threads: usize) {
-        let mut entries = Entries::new();
-        while let Some(job) = self.take() {
-            Removal { work: self, entries: &mut entries, threads, job: &job }.run();
-            self.state().active -= 1;
-            self.changed.notify_all();
-        }
-    }
-
-    fn take(&self) -> Option<Job> {
-        let mut state = self.state();
-        loop {
-            if ending::has_begun() {
-                state.jobs.clear();
-            }
-            if let Some(job) = state.jobs.pop_front() {
-                state.active += 1;
-                return Some(job);
-            }
-            if state.active == 0 {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Whether another thread would take a folder. The queue is as short as the threads are few, and
-    /// so are the descriptors in it.
-    fn is_hungry(&self, threads: usize) -> bool {
-        threads > 1 && self.state().jobs.len() < threads
-    }
-
-    fn give(&self, job: Job) {
-        self.state().jobs.push_back(job);
-        self.changed.notify_one();
+impl Tally {
+    fn with(mut self, other: Self) -> Self {
+        self.entries += other.entries;
+        self.deleted.files += other.deleted.files;
+        self.deleted.bytes = self.deleted.bytes.saturating_add(other.deleted.bytes);
+        self.deleted.errors.extend(other.deleted.errors);
+        self.deleted.errors.truncate(MOST_ERRORS);
+        self
     }
 
     /// Unlinks what is no folder, and counts what that frees.
-    fn unlink(&self, folder: impl AsFd, name: &CStr, facts: &Facts, path: impl FnOnce() -> PathBuf) {
+    fn unlink(&mut self, folder: impl AsFd, name: &CStr, facts: &Facts, path: impl FnOnce() -> PathBuf) {
         if facts.mounted {
             return self.failed(path, "something is mounted on it");
         }
         match unlinkat(folder, name, AtFlags::empty()) {
             Ok(()) => {
-                let mut tally = self.tally();
-                tally.entries += 1;
-                tally.deleted.files += 1;
+                self.entries += 1;
+                self.deleted.files += 1;
                 // The other links still hold the space; the last one to go counts it.
                 if facts.links < 2 {
-                    tally.deleted.bytes = tally.deleted.bytes.saturating_add(facts.bytes);
+                    self.deleted.bytes = self.deleted.bytes.saturating_add(facts.bytes);
                 }
             }
             Err(Errno::NOENT) => {}
@@ -238,12 +162,11 @@ impl Work {
 
     /// Removes a folder that should be empty. One that is not may still be being emptied, or somebody
     /// added to it: the next pass will tell.
-    fn rmdir(&self, parent: impl AsFd, name: &CStr, bytes: u64, path: impl FnOnce() -> PathBuf) {
+    fn rmdir(&mut self, parent: impl AsFd, name: &CStr, bytes: u64, path: impl FnOnce() -> PathBuf) {
         match unlinkat(parent, name, AtFlags::REMOVEDIR) {
             Ok(()) => {
-                let mut tally = self.tally();
-                tally.entries += 1;
-                tally.deleted.bytes = tally.deleted.bytes.saturating_add(bytes);
+                self.entries += 1;
+                self.deleted.bytes = self.deleted.bytes.saturating_add(bytes);
             }
             Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => {}
             Err(errno) => self.failed(path, &reason(errno)),
@@ -251,19 +174,30 @@ impl Work {
     }
 
     /// Notes what could not be removed. A path is only worked out for those that are listed.
-    fn failed(&self, path: impl FnOnce() -> PathBuf, why: &str) {
-        let errors = &mut self.tally().deleted.errors;
-        if errors.len() < MOST_ERRORS {
-            errors.push(format!("{}: {why}", path().display()));
+    fn failed(&mut self, path: impl FnOnce() -> PathBuf, why: &str) {
+        if self.deleted.errors.len() < MOST_ERRORS {
+            self.deleted.errors.push(format!("{}: {why}", path().display()));
         }
+    }
+}
+
+/// One thread of a pass.
+struct Remover {
+    tally: Tally,
+    entries: Entries,
+    until: Instant,
+}
+
+impl Member for Remover {
+    fn work(&mut self, job: Job, shift: &dyn Shift) {
+        Removal { remover: self, shift, job: &job }.run();
     }
 }
 
 /// One thread at one job.
 struct Removal<'a> {
-    work: &'a Work,
-    entries: &'a mut Entries,
-    threads: usize,
+    remover: &'a mut Remover,
+    shift: &'a dyn Shift,
     job: &'a Job,
 }
 
@@ -273,16 +207,16 @@ impl Removal<'_> {
         let path = || job.path.clone();
         let Some((top, facts)) = self.open(&job.parent, &job.name, None, path) else { return };
         if job.id.is_some_and(|id| id != facts.id) {
-            return self.work.failed(path, "it is not the folder that was looked at");
+            return self.remover.tally.failed(path, "it is not the folder that was looked at");
         }
         let mut descent = Descent::new(top, facts.id, facts.bytes);
         match self.empty(&mut descent) {
             Ok(()) => {
                 drop(descent);
-                self.work.rmdir(&job.parent, &job.name, facts.bytes, path);
+                self.remover.tally.rmdir(&job.parent, &job.name, facts.bytes, path);
             }
             // It was moved while it was emptied; what is left is found anew or is no longer in it.
-            Err(errno) => self.work.failed(|| job.path.join(descent.path()), &reason(errno)),
+            Err(errno) => self.remover.tally.failed(|| job.path.join(descent.path()), &reason(errno)),
         }
     }
 
@@ -295,17 +229,13 @@ impl Removal<'_> {
                 Some(name) => self.enter(descent, name)?,
                 None => match descent.leave()? {
                     Some(left) => {
-                        let path = || self.path(descent, &left.name);
-                        self.work.rmdir(descent.folder()?, &left.name, left.bytes, path);
+                        let path = || path_of(self.job, descent, &left.name);
+                        self.remover.tally.rmdir(descent.folder()?, &left.name, left.bytes, path);
                     }
                     None => return Ok(()),
                 },
             }
         }
-    }
-
-    fn path(&self, descent: &Descent, name: &CStr) -> PathBuf {
-        self.job.path.join(descent.path()).join(as_path(name))
     }
 
     /// Goes into a folder, or hands it to a thread that has nothing to do.
@@ -314,14 +244,15 @@ impl Removal<'_> {
         let is_last = descent.pending().is_none_or(|pending| pending.is_empty());
         let here = descent.folder()?;
         if !is_last
-            && self.work.is_hungry(self.threads)
+            && self.shift.is_hungry(self.remover.tally.entries)
             && let Ok(parent) = here.try_clone_to_owned()
         {
-            let path = self.path(descent, &name);
-            self.work.give(Job { parent, name, path, id: None });
+            let path = path_of(self.job, descent, &name);
+            self.shift.give(Job { parent, name, path, id: None });
             return Ok(());
         }
-        if let Some((fd, facts)) = self.open(here, &name, descent.device(), || self.path(descent, &name)) {
+        let job = self.job;
+        if let Some((fd, facts)) = self.open(here, &name, descent.device(), || path_of(job, descent, &name)) {
             descent.enter(fd, facts.id, name, facts.bytes);
             self.unlink_files(descent)?;
         }
@@ -329,7 +260,7 @@ impl Removal<'_> {
     }
 
     fn open(
-        &self,
+        &mut self,
         parent: impl AsFd,
         name: &CStr,
         device: Option<u64>,
@@ -346,7 +277,7 @@ impl Removal<'_> {
             Ok(opened) => Some(opened),
             Err(Errno::NOENT) => None,
             Err(errno) => {
-                self.work.failed(path, &reason(errno));
+                self.remover.tally.failed(path, &reason(errno));
                 None
             }
         }
@@ -354,35 +285,42 @@ impl Removal<'_> {
 
     /// Unlinks everything in the folder but its folders, whose names are kept for later.
     fn unlink_files(&mut self, descent: &mut Descent) -> Result<(), Errno> {
+        let Remover { tally, entries, until } = &mut *self.remover;
         // A folder without entries takes its time as well.
-        if Instant::now() >= self.work.until {
+        if Instant::now() >= *until {
             return Err(Errno::TIMEDOUT);
         }
         let mut folders = Names::default();
+        let mut seen: usize = 0;
         let here = descent.folder()?;
-        let (work, job) = (self.work, self.job);
-        let base = || job.path.join(descent.path());
-        let read = self.entries.each(here, |name| {
+        let job = self.job;
+        let read = entries.each(here, |name| {
             ending::check()?;
-            if Instant::now() >= work.until {
+            seen += 1;
+            // The clock costs as much as a look.
+            if seen.is_multiple_of(ENTRIES_A_CLOCK) && Instant::now() >= *until {
                 return Err(Errno::TIMEDOUT);
             }
             match folder::facts(here, name) {
                 Ok(facts) if facts.is_folder() => folders.push(name),
-                Ok(facts) => work.unlink(here, name, &facts, || base().join(as_path(name))),
+                Ok(facts) => tally.unlink(here, name, &facts, || path_of(job, descent, name)),
                 Err(Errno::NOENT) => {}
-                Err(errno) => work.failed(|| base().join(as_path(name)), &reason(errno)),
+                Err(errno) => tally.failed(|| path_of(job, descent, name), &reason(errno)),
             }
             Ok::<_, Errno>(())
         });
         match read {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno @ (Errno::TIMEDOUT | Errno::CANCELED)) => return Err(errno),
-            Err(errno) => work.failed(base, &reason(errno)),
+            Err(errno) => tally.failed(|| job.path.join(descent.path()), &reason(errno)),
         }
         if let Some(pending) = descent.pending() {
             *pending = folders;
         }
         Ok(())
     }
+}
+
+fn path_of(job: &Job, descent: &Descent, name: &CStr) -> PathBuf {
+    job.path.join(descent.path()).join(as_path(name))
 }

@@ -2,75 +2,133 @@
 
 use std::{ffi::CStr, path::PathBuf};
 
-use rustix::{fd::OwnedFd, io::Errno};
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    io::Errno,
+};
 
 use super::{
     InsideError,
+    crew::{self, Job, Member, Shift},
     descent::Descent,
     ending,
-    folder::{self, Entries, Facts},
+    folder::{self, Entries, Facts, Names},
 };
 
-/// What looks at every entry of a tree but its top.
-pub(super) trait Visitor {
+/// What looks at every entry of a tree but its top. Several look at one tree at a time, each at folders
+/// of its own.
+pub(super) trait Visitor: Send + Sync {
     /// One entry. `path` says where it is, relative to the top, and is only worked out when asked.
     fn entry(&mut self, facts: &Facts, name: &CStr, path: &dyn Fn() -> PathBuf);
 
     /// Something could not be looked at; what vanished meanwhile is not among it. An error ends the
     /// walk.
     fn unseen(&mut self, path: PathBuf, errno: Errno) -> Result<(), InsideError>;
+
+    /// Another one for the same tree, which has seen nothing yet.
+    fn another(&self) -> Self;
+
+    /// Takes over what another one has seen.
+    fn join(&mut self, other: Self);
 }
 
 /// Shows every entry under `top` to the visitor. A mount is shown and not entered.
-pub(super) fn walk(top: OwnedFd, visitor: &mut impl Visitor) -> Result<(), InsideError> {
-    let facts = folder::facts_of(&top).map_err(|errno| folder::error("the tree", errno))?;
-    let mut walk =
-        Walk { descent: Descent::new(top, facts.id, facts.bytes), entries: Entries::new(), visitor };
-    walk.read_folder()?;
-    loop {
-        match walk.descent.pending().and_then(folder::Names::pop) {
-            Some(name) => walk.enter(&name)?,
-            None => match walk.descent.leave() {
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(()),
-                // Without the way back up nothing above can be finished.
-                Err(errno) => return Err(folder::error(&walk.descent.path().to_string_lossy(), errno)),
-            },
+pub(super) fn walk<V: Visitor>(top: OwnedFd, visitor: &mut V) -> Result<(), InsideError> {
+    let job = Job { parent: top, name: c".".to_owned(), path: PathBuf::new(), id: None };
+    let empty = &*visitor;
+    let hire = || Walker { visitor: empty.another(), entries: Entries::new(), seen: 0, ended: Ok(()) };
+    let walkers = crew::share(job, crew::threads(), &hire);
+    // Not seen is not gone: half a look must not pass for one, and one that was told to end left some.
+    ending::check()?;
+    for walker in walkers {
+        walker.ended?;
+        visitor.join(walker.visitor);
+    }
+    Ok(())
+}
+
+/// One thread of a walk.
+struct Walker<V> {
+    visitor: V,
+    entries: Entries,
+    /// Entries so far.
+    seen: u64,
+    ended: Result<(), InsideError>,
+}
+
+impl<V: Visitor> Member for Walker<V> {
+    fn work(&mut self, job: Job, shift: &dyn Shift) {
+        if self.ended.is_ok() {
+            self.ended = self.folder(&job, shift);
+        }
+        if self.ended.is_err() {
+            shift.stop();
         }
     }
 }
 
-struct Walk<'a, V> {
-    descent: Descent,
-    entries: Entries,
-    visitor: &'a mut V,
-}
+impl<V: Visitor> Walker<V> {
+    fn folder(&mut self, job: &Job, shift: &dyn Shift) -> Result<(), InsideError> {
+        let Some((fd, facts)) = self.open(&job.parent, &job.name, || job.path.clone())? else {
+            return Ok(());
+        };
+        let mut way = Way { descent: Descent::new(fd, facts.id, facts.bytes), from: &job.path };
+        self.read(&mut way)?;
+        loop {
+            let Some(name) = way.descent.pending().and_then(Names::pop) else {
+                match way.descent.leave() {
+                    Ok(Some(_)) => continue,
+                    Ok(None) => return Ok(()),
+                    // Without the way back up nothing above can be finished.
+                    Err(errno) => return Err(folder::error(&way.path().to_string_lossy(), errno)),
+                }
+            };
+            // The only folder is not handed on: a chain of them would be handed on level by level.
+            let is_last = way.descent.pending().is_none_or(|pending| pending.is_empty());
+            let here = way.descent.folder()?;
+            if !is_last
+                && shift.is_hungry(self.seen)
+                && let Ok(parent) = here.try_clone_to_owned()
+            {
+                let path = way.path().join(folder::as_path(&name));
+                shift.give(Job { parent, name, path, id: None });
+                continue;
+            }
+            if let Some((fd, facts)) = self.open(here, &name, || way.path().join(folder::as_path(&name)))? {
+                way.descent.enter(fd, facts.id, name, facts.bytes);
+                self.read(&mut way)?;
+            }
+        }
+    }
 
-impl<V: Visitor> Walk<'_, V> {
-    fn enter(&mut self, name: &CStr) -> Result<(), InsideError> {
-        match self.descent.folder().and_then(|here| {
-            let fd = folder::open_folder(here, name)?;
+    /// A folder that was removed meanwhile is none.
+    fn open(
+        &mut self,
+        parent: impl AsFd,
+        name: &CStr,
+        path: impl FnOnce() -> PathBuf,
+    ) -> Result<Option<(OwnedFd, Facts)>, InsideError> {
+        let opened = folder::open_folder(parent, name).and_then(|fd| {
             let facts = folder::facts_of(&fd)?;
             Ok((fd, facts))
-        }) {
-            Ok((fd, facts)) => {
-                self.descent.enter(fd, facts.id, name.to_owned(), facts.bytes);
-                self.read_folder()
-            }
-            Err(Errno::NOENT) => Ok(()),
-            Err(errno) => self.visitor.unseen(self.descent.path().join(folder::as_path(name)), errno),
+        });
+        match opened {
+            Ok(opened) => Ok(Some(opened)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => self.visitor.unseen(path(), errno).map(|()| None),
         }
     }
 
-    fn read_folder(&mut self) -> Result<(), InsideError> {
-        let device = self.descent.device();
-        let mut folders = folder::Names::default();
-        let (descent, visitor) = (&self.descent, &mut *self.visitor);
-        let read = descent.folder().map_err(Stop::from).and_then(|here| {
-            self.entries.each(here, |name| {
-                // Not seen is not gone: half a look must not pass for one.
+    /// Shows the entries of the folder where the walk stands, and notes the folders among them.
+    fn read(&mut self, way: &mut Way<'_>) -> Result<(), InsideError> {
+        let device = way.descent.device();
+        let mut folders = Names::default();
+        let Self { visitor, entries, seen, .. } = self;
+        let read = way.descent.folder().map_err(Stop::from).and_then(|here| {
+            entries.each(here, |name| {
                 ending::check().map_err(|errno| Stop::Visitor(errno.into()))?;
-                let path = || descent.path().join(folder::as_path(name));
+                *seen += 1;
+                let path = || way.path().join(folder::as_path(name));
                 match folder::facts(here, name) {
                     Ok(mut facts) => {
                         // A btrfs subvolume is no mount and yet another device.
@@ -89,13 +147,28 @@ impl<V: Visitor> Walk<'_, V> {
         match read {
             // A folder that was removed while it was read has no more entries.
             Ok(()) | Err(Stop::System(Errno::NOENT)) => {}
-            Err(Stop::System(errno)) => self.visitor.unseen(self.descent.path(), errno)?,
+            Err(Stop::System(errno)) => self.visitor.unseen(way.path(), errno)?,
             Err(Stop::Visitor(error)) => return Err(error),
         }
-        if let Some(pending) = self.descent.pending() {
+        if let Some(pending) = way.descent.pending() {
             *pending = folders;
         }
         Ok(())
+    }
+}
+
+/// Where a walk stands, and where it began.
+struct Way<'a> {
+    descent: Descent,
+    from: &'a PathBuf,
+}
+
+impl Way<'_> {
+    /// Relative to the top of the tree.
+    fn path(&self) -> PathBuf {
+        // Joining an empty path would add a slash.
+        let below = self.descent.path();
+        if below.as_os_str().is_empty() { self.from.clone() } else { self.from.join(below) }
     }
 }
 

@@ -14,10 +14,17 @@ use crate::{
             Candidate, Keep, is_detached, is_process_log, is_session, kept_by_use, leftover_class,
             locked_checkpoints, own_name, shown,
         },
-        inside::{Entry, Inside, InsideError, Kind, Restored, is_begun},
+        inside::{DETACHED, Entry, Inside, InsideError, Kind, Restored, is_begun},
         signs::Signs,
+        temp_root::LISTED_AT_ONCE,
     },
 };
+
+/// What the names in a list begin with. Only what may be a candidate is listed: a folder may hold a
+/// million of something else.
+const CHECKPOINT: &str = "checkpoint_tmp_";
+const OTHER_LEFTOVERS: [&str; 3] = ["ray_tmp_", "pip-", "tmp"];
+const SESSION: &str = "session_";
 
 impl Run<'_> {
     pub(super) fn collect(&mut self, signs: &Signs) -> Result<Vec<Candidate>, Broken> {
@@ -27,7 +34,7 @@ impl Run<'_> {
         } else {
             // They were, when a sweep that was killed detached them: they get their names back, or go if
             // their delete had begun.
-            for entry in self.entries(Path::new(""))? {
+            for entry in self.entries(Path::new(""), &[DETACHED])? {
                 let candidate = Candidate { class: Class::Detached, id: entry.id, path: entry.path };
                 if candidate.is_begun() {
                     candidates.push(candidate);
@@ -40,7 +47,18 @@ impl Run<'_> {
 
     /// `ray_tmp_*`, `pip-*`, `tmp*` and `checkpoint_tmp_*` directly under the root.
     fn leftovers(&mut self, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
-        let entries = self.entries(Path::new(""))?;
+        // A list that is cut may lack the very lock that keeps a checkpoint. So these come by themselves,
+        // after what an earlier sweep had detached has its name back.
+        let mut entries = self.entries(Path::new(""), &[DETACHED])?;
+        entries.retain(|entry| entry.path.file_name().is_some_and(is_detached));
+        let checkpoints = self.entries(Path::new(""), &[CHECKPOINT])?;
+        if self.is_cut {
+            let many = format!("more {CHECKPOINT}* than one list holds: none of them is looked at");
+            self.findings.error(many);
+        } else {
+            entries.extend(checkpoints);
+        }
+        entries.extend(self.entries(Path::new(""), &OTHER_LEFTOVERS)?);
         let names = entries.iter().filter_map(|entry| entry.path.file_name());
         let locked = locked_checkpoints(names, self.orders.live_pids);
         for entry in entries {
@@ -62,7 +80,7 @@ impl Run<'_> {
     fn sessions(&mut self, signs: &Signs, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
         let folder = self.orders.sessions.to_owned();
         let mut sessions: Vec<Entry> = self
-            .entries(&folder)?
+            .entries(&folder, &[SESSION, DETACHED])?
             .into_iter()
             .filter(|entry| entry.kind == Kind::Folder && session_name(entry).is_some())
             .collect();
@@ -97,9 +115,7 @@ impl Run<'_> {
             Err(InsideError::NotFound) => Ok(true),
             Err(error) => {
                 let error = passing(error)?;
-                self.findings
-                    .errors
-                    .push(format!("{}: {error}", shown(&self.orders.root.join(&session.path))));
+                self.findings.error(format!("{}: {error}", shown(&self.orders.root.join(&session.path))));
                 Ok(true)
             }
         }
@@ -118,7 +134,7 @@ impl Run<'_> {
             candidates.push(Candidate { class: Class::DeadSession, ..whole });
             return Ok(());
         }
-        for entry in self.entries(&session.path)? {
+        for entry in self.entries(&session.path, &[])? {
             if entry.path != logs {
                 candidates.push(Candidate { class: Class::DeadSession, id: entry.id, path: entry.path });
             } else if newest_dead {
@@ -155,10 +171,10 @@ impl Run<'_> {
     /// them open.
     fn logs_of_the_living(&mut self, session: &Path, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
         let logs = session.join("logs");
-        for entry in self.entries(&logs.join("old"))? {
+        for entry in self.entries(&logs.join("old"), &[])? {
             candidates.push(Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path });
         }
-        for entry in self.entries(&logs)? {
+        for entry in self.entries(&logs, &[])? {
             let named_so = entry.path.file_name().is_some_and(is_process_log);
             if entry.kind == Kind::File && named_so {
                 candidates.push(Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path });
@@ -167,15 +183,18 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The entries of a folder, with what an earlier sweep had detached given its name back. A folder
-    /// that is not there has none.
-    fn entries(&mut self, folder: &Path) -> Result<Vec<Entry>, Broken> {
-        let entries = match self.inside.list(folder) {
-            Ok(entries) => entries,
+    /// The entries of a folder whose names begin so, with what an earlier sweep had detached given its
+    /// name back. A folder that is not there has none.
+    fn entries(&mut self, folder: &Path, begins: &[&str]) -> Result<Vec<Entry>, Broken> {
+        let entries = match self.inside.list(folder, begins, self.orders.listed_at_once) {
+            Ok(list) => {
+                self.is_cut |= list.is_cut;
+                list.entries
+            }
             Err(InsideError::NotFound) => return Ok(vec![]),
             Err(error) => {
                 let error = passing(error)?;
-                self.findings.errors.push(format!("{}: {error}", shown(folder)));
+                self.findings.error(format!("{}: {error}", shown(folder)));
                 return Ok(vec![]);
             }
         };
@@ -219,12 +238,14 @@ pub(crate) fn is_unfinished(inside: &mut Inside, sessions: &Path) -> bool {
         folders.push(sessions.to_owned());
     }
     while let Some(folder) = folders.pop() {
-        for entry in inside.list(&folder).unwrap_or_default() {
+        let in_session = folder.iter().any(is_session);
+        let begins = if in_session { &[][..] } else { &[SESSION, DETACHED] };
+        let list = inside.list(&folder, begins, LISTED_AT_ONCE).unwrap_or_default();
+        for entry in list.entries {
             if entry.path.file_name().is_some_and(is_detached) {
                 return true;
             }
             let is_logs = entry.path.ends_with("logs") || entry.path.ends_with("logs/old");
-            let in_session = folder.iter().any(is_session);
             if entry.kind == Kind::Folder
                 && (folder == sessions && session_name(&entry).is_some() || in_session && is_logs)
             {

@@ -28,6 +28,7 @@ struct Stage {
     delete: bool,
     live_pids: BTreeSet<i32>,
     hours_later: i64,
+    listed_at_once: usize,
 }
 
 impl Stage {
@@ -39,6 +40,7 @@ impl Stage {
             delete: true,
             live_pids: BTreeSet::new(),
             hours_later: 1,
+            listed_at_once: LISTED_AT_ONCE,
         }
     }
 
@@ -78,6 +80,7 @@ impl Stage {
         let orders = Orders {
             attempt: AttemptId::now(),
             root: Path::new(""),
+            listed_at_once: self.listed_at_once,
             delete: self.delete,
             leftovers: true,
             live_pids: &self.live_pids,
@@ -226,7 +229,7 @@ fn a_hold_that_comes_during_the_sweep_ends_it_before_the_next_batch() {
     let held = || asked.replace(true).then(|| "stop".to_owned());
     let mut inside = enter(stage.root.path());
     let findings = stage.sweep_inside(&mut inside, &|| Ok(Signs::default()), &|| None, &held);
-    assert_eq!(findings.removed.len(), DETACHED_AT_ONCE);
+    assert_eq!(findings.gone(), DETACHED_AT_ONCE as u64);
     assert_eq!(stage.standing().len(), 1);
     assert!(findings.errors[0].contains("stop"), "{findings:?}");
 }
@@ -410,12 +413,55 @@ fn a_checkpoint_stays_while_the_process_that_locked_it_lives() {
 }
 
 #[test]
-fn more_leftovers_than_one_batch_all_go() {
-    let stage = Stage::new();
-    for number in 0..=2 * DETACHED_AT_ONCE {
+fn more_leftovers_than_one_list_holds_all_go_in_rounds() {
+    let stage = Stage { listed_at_once: 10, ..Stage::new() };
+    for number in 0..45 {
+        stage.plant(&format!("tmp{number}/x"));
+    }
+    stage.plant("checkpoint_tmp_a/x");
+    stage.plant("other");
+    let findings = stage.sweep();
+    assert_eq!((findings.gone(), findings.unseen.as_deref()), (46, None));
+    assert_eq!(stage.standing(), ["other"]);
+}
+
+#[test]
+fn rounds_end_when_they_get_nothing_done_and_the_report_says_so() {
+    let stage = Stage { listed_at_once: 10, hours_later: 0, ..Stage::new() };
+    for number in 0..25 {
         stage.plant(&format!("tmp{number}"));
     }
     let findings = stage.sweep();
-    assert_eq!(findings.removed.len(), 2 * DETACHED_AT_ONCE + 1);
+    assert_eq!((findings.gone(), findings.kept.len()), (0, 10));
+    assert!(findings.unseen.is_some_and(|unseen| unseen.contains("more entries")));
+    assert_eq!(stage.standing().len(), 25);
+}
+
+/// The lock that keeps a checkpoint may be the very name that a list left out.
+#[test]
+fn of_more_checkpoints_than_one_list_holds_none_is_looked_at() {
+    let mut stage = Stage { listed_at_once: 10, ..Stage::new() };
+    for number in 0..8 {
+        stage.plant(&format!("checkpoint_tmp_{number}/x"));
+        stage.plant(&format!("checkpoint_tmp_{number}.del_lock_7"));
+    }
+    stage.live_pids.insert(7);
+    stage.plant("tmpa");
+    let findings = stage.sweep();
+    assert_eq!(removed(&findings), ["tmpa"]);
+    assert_eq!(stage.standing().len(), 24);
+    assert!(findings.errors[0].contains("checkpoint_tmp_"), "{findings:?}");
+}
+
+#[test]
+fn more_leftovers_than_one_batch_all_go() {
+    let stage = Stage::new();
+    for number in 0..=DETACHED_AT_ONCE {
+        stage.plant(&format!("tmp{number}"));
+    }
+    let findings = stage.sweep();
+    assert_eq!(findings.gone(), DETACHED_AT_ONCE as u64 + 1);
     assert_eq!(stage.standing(), Vec::<String>::new());
+    assert!(findings.removed.len() < 2 * LISTED, "only the largest are listed");
+    assert!(findings.freed_bytes >= 5000 * findings.gone(), "{}", findings.freed_bytes);
 }

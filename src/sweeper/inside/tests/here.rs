@@ -54,7 +54,7 @@ fn a_name_that_is_no_text_survives_the_wire() {
     let name = Path::new(OsStr::from_bytes(b"tmp\xff"));
     fs::write(root.path().join(name), "x").unwrap();
     let mut inside = enter(root.path());
-    let entries = inside.list(Path::new("")).unwrap();
+    let entries = inside.list(Path::new(""), &[], 1000).unwrap().entries;
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].path, name);
     assert!(sweep_away(&mut inside, root.path(), name).complete);
@@ -177,7 +177,7 @@ fn a_later_child_finishes_what_a_killed_one_left() {
     let left = root.path().join(format!(".raysweep-{}-tmp1", AttemptId::now()));
     fs::rename(&path, &left).unwrap();
     let mut inside = enter(root.path());
-    let entries = inside.list(Path::new("")).unwrap();
+    let entries = inside.list(Path::new(""), &[], 1000).unwrap().entries;
     assert_eq!((entries.len(), entries[0].id), (1, old));
     assert!(inside.delete(&entries[0].path, old).unwrap().complete);
     assert!(!left.exists());

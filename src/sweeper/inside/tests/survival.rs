@@ -90,7 +90,7 @@ fn a_parent_that_goes_at_any_step_before_the_delete_leaves_everything_as_it_was(
         match step {
             "entered" => {}
             "usage" => asked.send(&Request::Usage),
-            "list" => asked.send(&Request::List { folder: PathBuf::new() }),
+            "list" => asked.send(&Request::List { folder: PathBuf::new(), begins: vec![], most: 10 }),
             "remember" => asked.send(&Request::Remember { in_use: vec![] }),
             "look" => {
                 asked.ask(&Request::Remember { in_use: vec![] });

@@ -90,7 +90,7 @@ fn a_mounted_entry_is_neither_detached_nor_deleted() {
     let Some(world) = World::start(&script) else { return };
     let root = format!("{}/m/tmp", world.scratch.display());
     let mut inside = world.enter(&root);
-    let entries = inside.list(Path::new("")).unwrap();
+    let entries = inside.list(Path::new(""), &[], 1000).unwrap().entries;
     let bound = entries.iter().find(|entry| entry.path == Path::new("bound")).unwrap();
     assert!(bound.mounted);
     assert!(inside.detach(&bound.path, bound.id, AttemptId::now()).is_err());

@@ -31,7 +31,7 @@ impl Stage {
             inside.usage().unwrap();
         }
         if at >= 2 {
-            inside.list(Path::new("")).unwrap();
+            inside.list(Path::new(""), &[], 1000).unwrap();
         }
         if at >= 3 {
             inside.remember(&BTreeSet::new()).unwrap();
