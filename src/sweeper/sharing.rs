@@ -64,7 +64,12 @@ impl Place {
     }
 
     /// A stranger that can reach this folder, in words; `None` if there is none.
-    pub(crate) fn stranger(&self, members: &[&Worker], processes: &Snapshot) -> io::Result<Option<String>> {
+    pub(crate) fn stranger(
+        &self,
+        members: &[&Worker],
+        processes: &Snapshot,
+        neighbours: &Neighbours,
+    ) -> Option<String> {
         for folder in EVERYBODYS {
             let is_it = fs::metadata(folder)
                 .is_ok_and(|found| (FileId { dev: found.dev(), ino: found.ino() }) == self.id);
@@ -73,27 +78,16 @@ impl Place {
                     .iter()
                     .all(|member| processes.is_host(|host| host.mount == member.mount_namespace))
             {
-                return Ok(Some(format!("it is the host's own {folder}")));
+                return Some(format!("it is the host's own {folder}"));
             }
         }
-        let mut others: BTreeMap<FileId, Vec<i32>> = BTreeMap::new();
-        for process in &processes.processes {
-            let mount = process.namespaces.mount;
-            let judged = members.iter().any(|member| member.mount_namespace == mount);
-            // The host reaches every volume by some path; as temporary folders it has its own.
-            if !judged && !processes.is_host(|host| host.mount == mount) {
-                others.entry(mount).or_default().push(process.id.pid);
+        for (namespace, (pid, mounts)) in &neighbours.0 {
+            let judged = members.iter().any(|member| member.mount_namespace == *namespace);
+            if !judged && mounts.iter().any(|mount| self.is_reached_by(mount)) {
+                return Some(format!("process {pid}, which is not of this worker, has it mounted too"));
             }
         }
-        let host = root_mount(&Mount::all_of(1)?);
-        for pids in others.into_values() {
-            let Some((pid, mounts)) = mounts_of_any(&pids)? else { continue };
-            // A service with mounts of its own is the host all the same.
-            if root_mount(&mounts) != host && mounts.iter().any(|mount| self.is_reached_by(mount)) {
-                return Ok(Some(format!("process {pid}, which is not of this worker, has it mounted too")));
-            }
-        }
-        Ok(None)
+        None
     }
 
     /// Who only reads holds names as well. But who reads all of a disk, as monitoring does, does not
@@ -102,6 +96,34 @@ impl Place {
         let is_meant = mount.root.starts_with(&self.path);
         let is_written = !mount.read_only && self.path.starts_with(&mount.root);
         mount.device == self.device && (is_meant || is_written)
+    }
+}
+
+/// What everybody but the host has mounted, by mount namespace, and a process of each.
+#[derive(Debug)]
+pub(crate) struct Neighbours(BTreeMap<FileId, (i32, Vec<Mount>)>);
+
+impl Neighbours {
+    /// Reads the mounts of every namespace that these processes live in.
+    pub(crate) fn read(processes: &Snapshot) -> io::Result<Self> {
+        let mut pids: BTreeMap<FileId, Vec<i32>> = BTreeMap::new();
+        for process in &processes.processes {
+            let mount = process.namespaces.mount;
+            // The host reaches every volume by some path; as temporary folders it has its own.
+            if !processes.is_host(|host| host.mount == mount) {
+                pids.entry(mount).or_default().push(process.id.pid);
+            }
+        }
+        let host = root_mount(&Mount::all_of(1)?);
+        let mut neighbours = BTreeMap::new();
+        for (namespace, pids) in pids {
+            let Some((pid, mounts)) = mounts_of_any(&pids)? else { continue };
+            // A service with mounts of its own is the host all the same.
+            if root_mount(&mounts) != host {
+                neighbours.insert(namespace, (pid, mounts));
+            }
+        }
+        Ok(Self(neighbours))
     }
 }
 
@@ -177,7 +199,8 @@ mod tests {
         let worker = worker_of(world.pid);
         let stranger = |folder: &Path| {
             let place = Place::of(&worker, folder).unwrap().unwrap();
-            place.stranger(&[&worker], &Snapshot::read().unwrap()).unwrap()
+            let processes = Snapshot::read().unwrap();
+            place.stranger(&[&worker], &processes, &Neighbours::read(&processes).unwrap())
         };
         let why = stranger(Path::new("/tmp")).unwrap();
         assert!(why.contains("the host's own /tmp"), "{why}");

@@ -1,18 +1,23 @@
 //! The order of a sweep: hold, discover, judge, remove, prune, report. The lock is its parent's.
 
+mod entered;
 mod judged;
 mod outcome;
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
+    io,
     path::PathBuf,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 
 use self::{
-    judged::Judged,
+    entered::{Asked, Entered},
+    judged::{Judged, Window},
     outcome::{outcome_of, verdict_of},
 };
 use super::{
@@ -22,7 +27,7 @@ use super::{
     inside::{Inside, Usage},
     processes::Snapshot,
     prune,
-    sharing::Place,
+    sharing::{Neighbours, Place},
     signs::Signs,
     temp_root::{self, Findings, Orders},
 };
@@ -124,13 +129,13 @@ impl Sweep<'_> {
             Ok(runtime) => runtime,
             Err(error) => return Swept::ended(Outcome::Failed, format!("no runtime: {error}")),
         };
-        let discovery = Snapshot::read().map_err(|error| format!("/proc cannot be read: {error}")).and_then(
-            |processes| {
-                runtime.block_on(discover::discover(self.settings, &processes)).map_err(|e| e.to_string())
-            },
-        );
-        match discovery {
-            Ok(discovery) => self.workers(self.wanted(discovery), &runtime),
+        let found =
+            Window::open().map_err(|error| format!("/proc cannot be read: {error}")).and_then(|window| {
+                let discovery = runtime.block_on(discover::discover(self.settings, window.processes()));
+                discovery.map(|discovery| (discovery, window)).map_err(|error| error.to_string())
+            });
+        match found {
+            Ok((discovery, window)) => self.workers(self.wanted(discovery), window, &runtime),
             Err(reason) => Swept::ended(Outcome::Failed, reason),
         }
     }
@@ -143,7 +148,7 @@ impl Sweep<'_> {
         discovery
     }
 
-    fn workers(&self, discovery: Discovery, runtime: &tokio::runtime::Runtime) -> Swept {
+    fn workers(&self, discovery: Discovery, window: Window, runtime: &tokio::runtime::Runtime) -> Swept {
         if let (Some(only), true) = (self.only, discovery.workers.is_empty() && discovery.refused.is_empty())
         {
             return Swept::ended(Outcome::Failed, format!("there is no worker named {only:?} on this host"));
@@ -153,14 +158,15 @@ impl Sweep<'_> {
         let mut roots = self.enter(&discovery.workers, &mut reports);
         spare_what_strangers_share(&mut roots, &discovery.workers, &mut reports);
         self.set_aside_what_is_small(&mut roots, &mut reports);
-        let judged = Judged::by_one_window(self.settings, &discovery.workers, &roots, runtime);
+        let judged = Judged::by_one_window(self.settings, &discovery.workers, &roots, window, runtime);
         judged.tell(&mut reports);
         (self.tell)(&reports);
         let before: Vec<_> = roots.iter().map(|root| root.usage).collect();
         let folders: Vec<(FileId, i32)> =
             roots.iter().map(|root| (root.usage.root, discovery.workers[root.members[0]].init.pid)).collect();
+        let lately = Lately::default();
         for root in &mut roots {
-            self.sweep(root, &folders, &discovery.workers, &judged, &mut reports);
+            self.sweep(root, &folders, &discovery.workers, &judged, &lately, &mut reports);
             (self.tell)(&reports);
         }
         let prune = self.prune(runtime);
@@ -173,61 +179,44 @@ impl Sweep<'_> {
     /// Enters every temp root once, through the first worker that has it.
     fn enter(&self, workers: &[Worker], reports: &mut [WorkerReport]) -> Vec<Root> {
         let mut roots: Vec<Root> = vec![];
-        for (index, worker) in workers.iter().enumerate() {
-            for temp_root in &worker.temp_roots {
-                let place = match Place::of(worker, &temp_root.path) {
-                    Ok(Some(place)) => place,
-                    // A variable may name a folder that nobody has made.
-                    Ok(None) => continue,
-                    Err(error) => {
-                        reports[index].errors.push(format!("{}: {error}", temp_root.path.display()));
-                        continue;
-                    }
-                };
-                let entered = Inside::enter(worker, &temp_root.path, self.remaining())
-                    .and_then(|mut inside| inside.usage().map(|usage| (inside, usage)));
-                let (inside, usage) = match entered {
-                    Ok(entered) => entered,
-                    Err(error) => {
-                        reports[index].errors.push(format!("{}: {error}", temp_root.path.display()));
-                        continue;
-                    }
-                };
-                // Two looks by one name: a symlink on the way may have been changed in between.
-                if !place.is(usage.root) {
-                    let path = temp_root.path.display();
-                    reports[index].errors.push(format!("{path}: it changed while it was looked at"));
+        for Asked { worker: index, root: temp_root, entered } in entered::all(workers, self.deadline) {
+            let Entered { place, inside, usage } = match entered {
+                Ok(Some(entered)) => entered,
+                // A variable may name a folder that nobody has made.
+                Ok(None) => continue,
+                Err(reason) => {
+                    reports[index].errors.push(format!("{}: {reason}", temp_root.path.display()));
                     continue;
                 }
-                let known = roots.iter_mut().find(|root| root.usage.root == usage.root);
-                let is_counted = known.as_ref().is_some_and(|root| root.members.contains(&index));
-                if !is_counted {
-                    reports[index].tmp_before_bytes += usage.used_bytes;
-                    reports[index].tmp_after_bytes += usage.used_bytes;
+            };
+            let known = roots.iter_mut().find(|root| root.usage.root == usage.root);
+            let is_counted = known.as_ref().is_some_and(|root| root.members.contains(&index));
+            if !is_counted {
+                reports[index].tmp_before_bytes += usage.used_bytes;
+                reports[index].tmp_after_bytes += usage.used_bytes;
+            }
+            match known {
+                // Another name of the same folder, such as `/var/tmp` behind a symlink `/tmp`.
+                Some(same) if is_counted => same.leftovers &= temp_root.leftovers,
+                Some(shared) => {
+                    shared.members.push(index);
+                    shared.leftovers &= temp_root.leftovers;
+                    let with = &workers[shared.members[0]].name;
+                    reports[index].note = Some(format!(
+                        "shares {} with {with} and is judged together with it",
+                        temp_root.path.display()
+                    ));
                 }
-                match known {
-                    // Another name of the same folder, such as `/var/tmp` behind a symlink `/tmp`.
-                    Some(same) if is_counted => same.leftovers &= temp_root.leftovers,
-                    Some(shared) => {
-                        shared.members.push(index);
-                        shared.leftovers &= temp_root.leftovers;
-                        let with = &workers[shared.members[0]].name;
-                        reports[index].note = Some(format!(
-                            "shares {} with {with} and is judged together with it",
-                            temp_root.path.display()
-                        ));
-                    }
-                    None => roots.push(Root {
-                        inside,
-                        usage,
-                        place,
-                        path: temp_root.path.clone(),
-                        members: vec![index],
-                        sessions: temp_root.sessions.clone(),
-                        leftovers: temp_root.leftovers,
-                        shared_with: None,
-                    }),
-                }
+                None => roots.push(Root {
+                    inside,
+                    usage,
+                    place,
+                    path: temp_root.path.clone(),
+                    members: vec![index],
+                    sessions: temp_root.sessions.clone(),
+                    leftovers: temp_root.leftovers,
+                    shared_with: None,
+                }),
             }
         }
         roots
@@ -264,6 +253,7 @@ impl Sweep<'_> {
         folders: &[(FileId, i32)],
         workers: &[Worker],
         judged: &Judged,
+        lately: &Lately,
         reports: &mut [WorkerReport],
     ) {
         let situation = judged.situation(&root.members);
@@ -275,10 +265,13 @@ impl Sweep<'_> {
             };
             // A container that has started since may have the same volume.
             judged.awake(&now, workers, &root.members, self.settings).or_else(|| {
-                root.place.stranger(&members, &now).unwrap_or_else(|error| Some(error.to_string()))
+                match Neighbours::read(&now) {
+                    Ok(others) => root.place.stranger(&members, &now, &others),
+                    Err(error) => Some(error.to_string()),
+                }
             })
         };
-        let signs = || Signs::read().map(|signs| with_folders(signs, folders));
+        let signs = || Signs::read().map(|signs| Rc::new(with_folders(signs, folders)));
         let first = &workers[root.members[0]];
         let bare = self.settings.bare.as_ref().filter(|_| first.runtime == Runtime::Bare);
         let owner = bare.map(|bare| bare.user_id);
@@ -290,6 +283,7 @@ impl Sweep<'_> {
             leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
             live_pids: &judged.pids_inside(workers, &root.members),
             sessions: &root.sessions,
+            first_signs: &|| lately.signs(&signs),
             signs: &signs,
             awake: &awake,
             held: &|| hold::reason(&self.settings.hold_file),
@@ -342,16 +336,37 @@ fn with_folders(mut signs: Signs, folders: &[(FileId, i32)]) -> Signs {
     signs
 }
 
+/// The signs of a moment ago, for the first look at one temp root after the other: a reading takes up to
+/// a second, and whatever is detached is judged again by a new one.
+#[derive(Default)]
+struct Lately(RefCell<Option<(Instant, Rc<Signs>)>>);
+
+impl Lately {
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    fn signs(&self, read: &dyn Fn() -> io::Result<Rc<Signs>>) -> io::Result<Rc<Signs>> {
+        if let Some((at, signs)) = &*self.0.borrow()
+            && at.elapsed() < Self::LONGEST
+        {
+            return Ok(Rc::clone(signs));
+        }
+        let at = Instant::now();
+        let signs = read()?;
+        *self.0.borrow_mut() = Some((at, Rc::clone(&signs)));
+        Ok(signs)
+    }
+}
+
 /// What somebody who is not judged may hold by name alone stays.
 fn spare_what_strangers_share(roots: &mut [Root], workers: &[Worker], reports: &mut [WorkerReport]) {
-    let processes = Snapshot::read();
+    let read = Snapshot::read().and_then(|processes| Ok((Neighbours::read(&processes)?, processes)));
     for root in roots.iter_mut().filter(|root| root.leftovers) {
         let members: Vec<&Worker> = root.members.iter().map(|index| &workers[*index]).collect();
-        let stranger = match &processes {
-            Ok(processes) => root.place.stranger(&members, processes).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+        let stranger = match &read {
+            Ok((others, processes)) => root.place.stranger(&members, processes, others),
+            Err(error) => Some(error.to_string()),
         };
-        let Some(why) = stranger.unwrap_or_else(Some) else { continue };
+        let Some(why) = stranger else { continue };
         for index in &root.members {
             reports[*index].note =
                 Some(format!("its temp root is not its alone, so only dead sessions may go: {why}"));

@@ -8,6 +8,7 @@ use std::{
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use super::{
@@ -50,8 +51,10 @@ pub(crate) struct Orders<'a> {
     pub(crate) live_pids: &'a BTreeSet<i32>,
     /// Where `session_*` lie, relative to the temp root.
     pub(crate) sessions: &'a Path,
+    /// All signs of use as they were a moment ago, for the first look.
+    pub(crate) first_signs: &'a dyn Fn() -> io::Result<Rc<Signs>>,
     /// Reads all signs of use now.
-    pub(crate) signs: &'a dyn Fn() -> io::Result<Signs>,
+    pub(crate) signs: &'a dyn Fn() -> io::Result<Rc<Signs>>,
     /// What is at work now that was not when the worker was judged; `None` if nothing is.
     pub(crate) awake: &'a dyn Fn() -> Option<String>,
     /// Why nothing may be deleted any more: somebody has put the host on hold.
@@ -116,9 +119,9 @@ fn bound<T>(list: &mut Vec<T>, bytes: impl Fn(&T) -> u64) -> u64 {
         return 0;
     }
     list.sort_by_key(|each| std::cmp::Reverse(bytes(each)));
-    let lost = list.len() - LISTED;
+    let too_many = list.len() - LISTED;
     list.truncate(LISTED);
-    lost as u64
+    too_many as u64
 }
 
 /// Sweeps what lies under the temp root that `inside` has entered.
@@ -178,9 +181,11 @@ impl Run<'_> {
 
     /// In rounds, because one list does not hold a million leftovers.
     fn everything(&mut self) -> Result<(), Broken> {
+        let mut signs = self.orders.first_signs;
         loop {
             let gone = self.findings.gone();
-            self.round()?;
+            self.round(signs)?;
+            signs = self.orders.signs;
             if !self.is_cut {
                 return Ok(());
             }
@@ -197,9 +202,9 @@ impl Run<'_> {
         }
     }
 
-    fn round(&mut self) -> Result<(), Broken> {
+    fn round(&mut self, signs: &dyn Fn() -> io::Result<Rc<Signs>>) -> Result<(), Broken> {
         self.is_cut = false;
-        let signs = (self.orders.signs)().map_err(Broken::Signs)?;
+        let signs = signs().map_err(Broken::Signs)?;
         self.inside.remember(&signs.files.keys().copied().collect())?;
         let candidates = self.collect(&signs)?;
         self.listed = candidates.len() as u64;

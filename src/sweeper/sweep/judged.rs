@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io, thread,
     time::{Duration, Instant},
 };
 
@@ -33,29 +34,54 @@ pub(super) struct Judged {
     now: Timestamp,
 }
 
+/// The one sampling window, from its first reading of /proc on.
+#[derive(Debug)]
+pub(super) struct Window {
+    before: Snapshot,
+    began: Instant,
+}
+
+impl Window {
+    pub(super) fn open() -> io::Result<Self> {
+        let before = Snapshot::read()?;
+        Ok(Self { before, began: Instant::now() })
+    }
+
+    /// What runs as the window opens.
+    pub(super) fn processes(&self) -> &Snapshot {
+        &self.before
+    }
+
+    /// Waits until it has lasted so long. One that has been open for much longer is opened anew: what
+    /// used the CPU for a moment would be lost in it.
+    fn wait(self, length: Duration) -> io::Result<Self> {
+        let this = if self.began.elapsed() > length * 2 { Self::open()? } else { self };
+        thread::sleep(length.saturating_sub(this.began.elapsed()));
+        Ok(this)
+    }
+}
+
 impl Judged {
-    /// Asks Ray first, because the asking is itself a process in the worker; then samples all workers
-    /// over one window.
+    /// Samples all workers over one window. What is done while it is open is seen at neither end of it:
+    /// the question to Ray, which is itself a process in the worker, has ended by then.
     pub(super) fn by_one_window(
         settings: &SweepSettings,
         workers: &[Worker],
         roots: &[Root],
+        window: Window,
         runtime: &Runtime,
     ) -> Self {
         let concerned: BTreeSet<usize> = roots.iter().flat_map(|root| root.members.iter().copied()).collect();
         let asked = concerned.iter().map(|index| jobs::ask(&workers[*index], settings));
         let answers = runtime.block_on(join_all(asked));
-        let window = if concerned.is_empty() { Duration::ZERO } else { settings.activity.sampling_window.0 };
-        let before = Snapshot::read();
-        let began = Instant::now();
-        std::thread::sleep(window);
+        let length = if concerned.is_empty() { Duration::ZERO } else { settings.activity.sampling_window.0 };
+        let window = window.wait(length);
         let after = Snapshot::read();
-        let window = began.elapsed();
         let mut judged: Vec<Option<(Judgement, Jobs)>> = workers.iter().map(|_| None).collect();
         for (index, jobs) in concerned.into_iter().zip(answers) {
-            let judgement = match (&before, &after) {
-                (Ok(before), Ok(after)) => {
-                    judge(&workers[index], before, after, window, &jobs, &settings.activity)
+            let judgement = match (&window, &after) {
+                (Ok(Window { before, began }), Ok(after)) => {
+                    judge(&workers[index], before, after, began.elapsed(), &jobs, &settings.activity)
                 }
                 (Err(error), _) | (_, Err(error)) => unreadable(error),
             };

@@ -77,6 +77,7 @@ impl Stage {
         let now = Timestamp::now() + SignedDuration::from_hours(self.hours_later);
         let situation =
             Situation { state: self.state, jobs: &jobs, now, ages: &ages, owner: None, shared_with: None };
+        let signs = || signs().map(Rc::new);
         let orders = Orders {
             attempt: AttemptId::now(),
             root: Path::new(""),
@@ -85,7 +86,8 @@ impl Stage {
             leftovers: true,
             live_pids: &self.live_pids,
             sessions: Path::new("ray"),
-            signs,
+            first_signs: &signs,
+            signs: &signs,
             awake,
             held,
         };

@@ -1,0 +1,76 @@
+//! Every temp root of every worker, entered and measured, a few at a time.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use crate::sweeper::{
+    discover::{TempRoot, Worker},
+    inside::{Inside, Usage},
+    sharing::Place,
+};
+
+/// To enter is to start a process and to wait for it; each measures with threads of its own.
+const AT_ONCE: usize = 4;
+
+/// A temp root that was entered.
+pub(super) struct Entered {
+    pub(super) place: Place,
+    pub(super) inside: Inside,
+    pub(super) usage: Usage,
+}
+
+/// A temp root that was to be entered.
+pub(super) struct Asked<'a> {
+    /// Index of its worker.
+    pub(super) worker: usize,
+    pub(super) root: &'a TempRoot,
+    /// `None` where there is no such folder, or why it cannot be entered.
+    pub(super) entered: Result<Option<Entered>, String>,
+}
+
+/// Enters all temp roots and says what came of each, in their order.
+pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked<'_>> {
+    let wanted: Vec<(usize, &TempRoot)> = workers
+        .iter()
+        .enumerate()
+        .flat_map(|(index, worker)| worker.temp_roots.iter().map(move |root| (index, root)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let asked = Mutex::new(Vec::with_capacity(wanted.len()));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(wanted.len()) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((worker, root)) = wanted.get(at) else { return };
+                    let entered = enter(&workers[*worker], root, deadline);
+                    let one = Asked { worker: *worker, root, entered };
+                    asked.lock().unwrap_or_else(PoisonError::into_inner).push((at, one));
+                }
+            });
+        }
+    });
+    let mut asked = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    asked.sort_by_key(|(at, _)| *at);
+    asked.into_iter().map(|(_, one)| one).collect()
+}
+
+fn enter(worker: &Worker, root: &TempRoot, deadline: Instant) -> Result<Option<Entered>, String> {
+    let Some(place) = Place::of(worker, &root.path).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    let mut inside = Inside::enter(worker, &root.path, remaining).map_err(|error| error.to_string())?;
+    let usage = inside.usage().map_err(|error| error.to_string())?;
+    // Two looks by one name: a symlink on the way may have been changed in between.
+    if !place.is(usage.root) {
+        return Err("it changed while it was looked at".to_owned());
+    }
+    Ok(Some(Entered { place, inside, usage }))
+}
