@@ -1,10 +1,10 @@
 # What there is to do with this repository. `make help` lists it.
 
-.PHONY: help build demo test matrix soak fmt
+.PHONY: help build demo test matrix soak bench-sweep fmt
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 build: ## build the program (target/release/raysweep)
 	cargo build --release --locked
@@ -20,6 +20,9 @@ matrix: ## every kind of work on two versions of real Ray against a sweep; as ro
 
 soak: ## the tests over and over (ROUNDS=10); the result goes to docs/soak.md
 	tests/soak.sh
+
+bench-sweep: ## measure removal, usage, verdicts, memory beside others (FILES=20000 ROUNDS=1: minutes); as root
+	benches/run.sh
 
 fmt: ## format the sources
 	cargo fmt

@@ -142,6 +142,17 @@ fn the_readme_shows_what_the_demo_printed() {
 }
 
 #[test]
+fn the_readme_shows_what_the_benchmark_measured() {
+    let readme = read("README.md");
+    let shown = readme.split_once("<!-- performance: begin -->\n").unwrap().1;
+    let shown = shown.split_once("<!-- performance: end -->").unwrap().0;
+    let measured = read("docs/performance.md");
+    for part in shown.split("\n\n").map(str::trim) {
+        assert!(!part.is_empty() && measured.contains(part), "docs/performance.md has not:\n{part}");
+    }
+}
+
+#[test]
 fn what_the_readme_has_a_reader_type_is_there_and_its_replay_explains_a_payload() {
     let readme = read("README.md");
     let commands: Vec<_> = readme
