@@ -20,7 +20,6 @@ readonly NEEDS=(
     "containerd containerd"
     "runc runc"
     "podman podman"
-    "conmon conmon"
     "ip iproute2"
     "iptables iptables"
     "mkfs.ext4 e2fsprogs"
@@ -36,7 +35,7 @@ readonly NEEDS=(
     "pip3 python3-pip"
 )
 # Those of the packages above that bring a daemon.
-readonly DAEMONS=" prometheus prometheus-alertmanager prometheus-node-exporter openssh-server docker.io containerd cron "
+readonly DAEMONS=" prometheus prometheus-alertmanager prometheus-node-exporter openssh-server docker.io containerd cron podman "
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly POLICY_MARK='# placed by raysweep for the length of one install'
 

@@ -145,7 +145,7 @@ impl Default for Containers {
 }
 
 /// Ray on the bare host. A process may call itself raylet and name any folder: here the temp root
-/// and the user come from root alone.
+/// and the user come from root alone. Dead sessions go whether a raylet runs or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bare {

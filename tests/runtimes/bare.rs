@@ -149,6 +149,18 @@ fn a_temp_root_behind_a_symlink_is_refused_on_the_bare_host() {
 }
 
 #[test]
+fn a_temp_root_that_is_not_there_is_told() {
+    let missing = world::dir().join("bare-missing");
+    let host = Host { temp_root: missing, planted: stand_in::put(&world::dir().join("bare-elsewhere")) };
+
+    let swept = sweep_all(&host.settings());
+
+    let host = swept.worker("host");
+    assert_eq!(host.verdict, Verdict::Failed, "{}", swept.shown());
+    assert!(host.errors[0].contains("there is no such folder"), "{}", swept.shown());
+}
+
+#[test]
 fn a_raylet_of_another_user_is_refused_and_nothing_goes() {
     let host = Host::new("bare-other-user");
     let _raylet = host.raylet(USER + 1);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::sweeper::{
-    discover::{TempRoot, Worker},
+    discover::{Runtime, TempRoot, Worker},
     inside::{Inside, Usage},
     sharing::Place,
 };
@@ -63,7 +63,9 @@ pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked<'_>> {
 
 fn enter(worker: &Worker, root: &TempRoot, deadline: Instant) -> Result<Option<Entered>, String> {
     let Some(place) = Place::of(worker, &root.path).map_err(|error| error.to_string())? else {
-        return Ok(None);
+        // A variable may name a folder that nobody has made; root does not.
+        let is_roots_word = worker.runtime == Runtime::Bare;
+        return if is_roots_word { Err("there is no such folder".to_owned()) } else { Ok(None) };
     };
     let remaining = deadline.saturating_duration_since(Instant::now());
     let mut inside = Inside::enter(worker, &root.path, remaining).map_err(|error| error.to_string())?;
