@@ -7,7 +7,7 @@
 #   wait.sh        wait_for, in_parallel
 #   daemons.sh     daemon_start, daemon_ready, daemon_stop, daemon_log, daemon_pid
 #   docker.sh      dockerd_up, ray_image_load, container_ip
-#   podman.sh      podman_up, podman_here, podman_run
+#   podman.sh      podman_up, podman_here, podman_run, podman_import_ray
 #   ray.sh         ray_head, ray_worker, ray_driver…, ray_job_sleeping, …_release, …_result
 #   leftovers.sh   ray_dead_session, plant
 #   monitoring.sh  node_exporter_up, prometheus_up, alertmanager_up

@@ -1,6 +1,11 @@
 //! Ray on the bare host, and a host without any runtime.
 
-use std::{fs, os::unix::fs as unix, path::PathBuf, process::Child};
+use std::{
+    fs,
+    os::unix::fs as unix,
+    path::{Path, PathBuf},
+    process::Child,
+};
 
 use raysweep::domain::{
     attempt::Outcome,
@@ -68,7 +73,7 @@ impl Running {
         let exe = format!("/proc/{}/exe", child.id());
         let running = Self(child);
         wait_until(30, &format!("{command:?} to run"), || {
-            fs::read_link(&exe).is_ok_and(|exe| exe == PathBuf::from(program))
+            fs::read_link(&exe).is_ok_and(|exe| exe == Path::new(program))
         });
         running
     }

@@ -6,7 +6,6 @@ use raysweep::domain::report::Verdict;
 
 use crate::{
     stand_in::{self, DEAD_GONE, LIVE_ALONE, plant, raylet, seen_by, sweep_all, text},
-    sweeping::Settings,
     world::{self, lib, run},
 };
 

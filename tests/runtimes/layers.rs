@@ -7,7 +7,6 @@ use raysweep::domain::report::KeptBecause;
 use crate::{
     containers::{Container, docker, docker_ready},
     stand_in::{self, LIVE_ALONE, plant, raylet, text},
-    sweeping::Settings,
     world::{self, run},
 };
 

@@ -2,7 +2,7 @@
 //! runtime at all, one of which nobody tells; and the prune, on the real runtimes.
 //!
 //! The runtimes are real, and so are namespaces, layers and sockets; Ray is a stand-in that has a
-//! raylet's program name and arguments. Runs inside a world, started by `tests/runtimes/run.sh`.
+//! raylet's program name and arguments, except in one test on Podman. Runs inside a world, started by `tests/runtimes/run.sh`.
 
 // A test's harness may panic: that is how a test fails.
 #![allow(clippy::unwrap_used)]
@@ -11,6 +11,7 @@ mod bare;
 mod containers;
 mod layers;
 mod podman;
+mod podman_ray;
 mod prune;
 mod stand_in;
 mod unknown;

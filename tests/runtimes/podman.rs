@@ -12,7 +12,8 @@ use crate::{
 
 const IMAGE: &str = "stand-in";
 
-fn podman_ready() {
+/// Podman runs, and has the image of stand-ins.
+pub(crate) fn podman_ready() {
     static READY: OnceLock<()> = OnceLock::new();
     READY.get_or_init(|| {
         lib(["podman_up"]).unwrap();
@@ -39,9 +40,13 @@ pub(crate) struct Pod {
 impl Pod {
     pub(crate) fn of(name: &str, options: &[&str], command: &[String]) -> Self {
         podman_ready();
+        Self::of_image(IMAGE, name, options, command)
+    }
+
+    pub(crate) fn of_image(image: &str, name: &str, options: &[&str], command: &[String]) -> Self {
         let mut words = vec!["podman_run", name];
         words.extend(options);
-        words.push(IMAGE);
+        words.push(image);
         words.extend(command.iter().map(String::as_str));
         lib(words).unwrap();
         Self { name: name.to_owned(), pid: podman(&["inspect", "-f", "{{.State.Pid}}", name]) }

@@ -20,8 +20,8 @@ use crate::{
 const MIN_AGE: Duration = Duration::from_secs(20);
 
 fn settings(mode: &str) -> Settings {
-    let more = format!("prune: {{mode: {mode}, min_age: {}s}}\n", MIN_AGE.as_secs());
-    Settings { more, ..stand_in::settings() }
+    let lines = format!("prune: {{mode: {mode}, min_age: {}s}}\n", MIN_AGE.as_secs());
+    Settings { more: lines, ..stand_in::settings() }
 }
 
 fn prune(settings: &Settings) -> PruneReport {

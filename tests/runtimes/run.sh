@@ -10,6 +10,7 @@ if ((EUID != 0)); then
     exit 77
 fi
 deploy/demo/install.sh
+deploy/demo/ray-image.sh >/dev/null
 
 cargo build --locked
 binary=$(cargo test --locked --no-run --test runtimes --message-format=json |

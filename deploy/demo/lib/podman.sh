@@ -27,3 +27,11 @@ podman_run() {
     podman_here run --detach --pull never --name "$name" --network none --cgroup-parent "/$WORLD_ID" \
         --pids-limit -1 --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 "$@" >/dev/null
 }
+
+# podman_import_ray NAME: Ray's image, from the cache as Docker's.
+podman_import_ray() {
+    local tar
+    tar=$("$DEMO_DIR/ray-image.sh" --cached "$RAY_VERSION") || return
+    podman_here import --quiet --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+        --change 'ENV LANG=C.UTF-8' "$tar" "$1" >/dev/null
+}
