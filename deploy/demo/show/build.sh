@@ -4,17 +4,22 @@
 REPOSITORY=$(realpath "$HERE/../..")
 readonly REPOSITORY
 
-# Under sudo the toolchain is the user's own, and so must be what it writes.
-as_user() {
-    local user=${SUDO_USER:-root} home
-    home=$(getent passwd "$user" | cut -d: -f6)
-    local path=$PATH:$home/.cargo/bin
-    if [[ $user == root ]]; then
-        PATH=$path "$@"
-    else
-        sudo -H -u "$user" env PATH="$path" "$@"
-    fi
+# Where `sudo` has hidden the user's own toolchain.
+toolchain_path() {
+    local home
+    home=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
+    export PATH=$PATH:$home/.cargo/bin
 }
+
+# Under sudo the toolchain is the user's own, and so must be what it writes.
+as_user() (
+    toolchain_path
+    if [[ ${SUDO_USER:-root} == root ]]; then
+        "$@"
+    else
+        sudo -H -u "$SUDO_USER" env PATH="$PATH" "$@"
+    fi
+)
 
 toolchain_found() {
     local needed found
