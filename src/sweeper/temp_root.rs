@@ -2,6 +2,7 @@
 
 mod collect;
 
+use self::collect::Found;
 pub(crate) use self::collect::is_unfinished;
 
 use std::{
@@ -225,12 +226,13 @@ impl Run<'_> {
     /// All signs are read before anything is touched.
     fn first_look(
         &mut self,
-        candidates: Vec<Candidate>,
+        candidates: Vec<Found>,
         signs: &Signs,
     ) -> Result<Vec<(Candidate, Tree)>, Broken> {
         let mut eligible = vec![];
-        for candidate in candidates {
-            let tree = match self.inside.look(&candidate.path) {
+        for Found { candidate, tree } in candidates {
+            let looked = tree.map_or_else(|| self.inside.look(&candidate.path), Ok);
+            let tree = match looked {
                 Ok(tree) => tree,
                 Err(error) => {
                     self.left(&candidate, 0, error)?;

@@ -149,12 +149,12 @@ impl Hands {
                 self.in_use = Some(in_use.into_iter().collect());
                 Answer::Remembered
             }
-            Request::Look { path } => {
+            Request::Look { path, whole } => {
                 // To know of nothing in use is not to know that nothing is.
                 let in_use = self.in_use.as_ref().ok_or_else(|| {
                     InsideError::System("it was not said which files are in use".to_owned())
                 })?;
-                Answer::Tree(Box::new(look::look(fd, layer, &path, in_use)?))
+                Answer::Tree(Box::new(look::look(fd, layer, &path, whole, in_use)?))
             }
             Request::Detach { path, id, attempt } => {
                 let detached = detach(&self.root, &path, id, attempt)?;

@@ -129,11 +129,12 @@ impl From<Errno> for InsideError {
     }
 }
 
-/// What a tree holds. An entry that can't be seen could be anything, so it ends the look.
+/// What a tree holds, or its top alone. An entry that can't be seen could be anything, so it ends the look.
 pub(super) fn look(
     root: &OwnedFd,
     layer: &Layer,
     path: &Path,
+    whole: bool,
     in_use: &HashSet<u64>,
 ) -> Result<Tree, InsideError> {
     let (parent, name) = folder::descend_to_parent(root, path)?;
@@ -165,7 +166,7 @@ pub(super) fn look(
         },
     };
     sight.entry(&facts, &name, &PathBuf::new);
-    if facts.is_folder() && !facts.mounted {
+    if whole && facts.is_folder() && !facts.mounted {
         let top = folder::open_folder(&parent, &name).map_err(|errno| match errno {
             Errno::NOENT => InsideError::NotFound,
             errno => folder::error(&path.to_string_lossy(), errno),

@@ -104,7 +104,16 @@ impl Inside {
     /// What a tree holds, and which of its files are among those in use. Fails until it was said which
     /// ones are.
     pub(crate) fn look(&mut self, path: &Path) -> Result<Tree, InsideError> {
-        match self.link.call(&Request::Look { path: path.to_owned() })? {
+        self.look_at(path, true)
+    }
+
+    /// As [`Self::look`], at an entry itself without what lies in it.
+    pub(crate) fn look_at_top(&mut self, path: &Path) -> Result<Tree, InsideError> {
+        self.look_at(path, false)
+    }
+
+    fn look_at(&mut self, path: &Path, whole: bool) -> Result<Tree, InsideError> {
+        match self.link.call(&Request::Look { path: path.to_owned(), whole })? {
             Answer::Tree(mut tree) => {
                 // The caller knows its own: another device may have shown the same file.
                 for id in &mut tree.in_use {

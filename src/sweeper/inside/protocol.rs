@@ -46,6 +46,8 @@ pub(super) enum Request {
     Look {
         #[serde(with = "wire")]
         path: PathBuf,
+        /// Whether what lies in it is looked at as well.
+        whole: bool,
     },
     Detach {
         #[serde(with = "wire")]

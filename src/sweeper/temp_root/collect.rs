@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+
 use super::{Broken, Run, passing};
 use crate::{
     domain::report::{Class, KeptBecause},
@@ -14,7 +16,7 @@ use crate::{
             Candidate, Keep, is_detached, is_process_log, is_session, kept_by_use, leftover_class,
             locked_checkpoints, own_name, shown,
         },
-        inside::{DETACHED, Entry, Inside, InsideError, Kind, Restored, is_begun},
+        inside::{DETACHED, Entry, Inside, InsideError, Kind, Restored, Tree, is_begun},
         signs::Signs,
         temp_root::LISTED_AT_ONCE,
     },
@@ -26,8 +28,27 @@ const CHECKPOINT: &str = "checkpoint_tmp_";
 const OTHER_LEFTOVERS: [&str; 3] = ["ray_tmp_", "pip-", "tmp"];
 const SESSION: &str = "session_";
 
+/// A candidate, and what it holds where that was looked at to find it.
+pub(super) struct Found {
+    pub(super) candidate: Candidate,
+    pub(super) tree: Option<Tree>,
+}
+
+impl From<Candidate> for Found {
+    fn from(candidate: Candidate) -> Self {
+        Self { candidate, tree: None }
+    }
+}
+
+/// What a dead session holds.
+struct Dead {
+    /// The newest change of anything in it.
+    newest: Timestamp,
+    parts: Vec<(Entry, Tree)>,
+}
+
 impl Run<'_> {
-    pub(super) fn collect(&mut self, signs: &Signs) -> Result<Vec<Candidate>, Broken> {
+    pub(super) fn collect(&mut self, signs: &Signs) -> Result<Vec<Found>, Broken> {
         let mut candidates = vec![];
         if self.orders.leftovers {
             self.leftovers(&mut candidates)?;
@@ -37,7 +58,7 @@ impl Run<'_> {
             for entry in self.entries(Path::new(""), &[DETACHED])? {
                 let candidate = Candidate { class: Class::Detached, id: entry.id, path: entry.path };
                 if candidate.is_begun() {
-                    candidates.push(candidate);
+                    candidates.push(candidate.into());
                 }
             }
         }
@@ -46,7 +67,7 @@ impl Run<'_> {
     }
 
     /// `ray_tmp_*`, `pip-*`, `tmp*` and `checkpoint_tmp_*` directly under the root.
-    fn leftovers(&mut self, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
+    fn leftovers(&mut self, candidates: &mut Vec<Found>) -> Result<(), Broken> {
         // A list that is cut may lack the very lock that keeps a checkpoint. So these come by themselves,
         // after what an earlier sweep had detached has its name back.
         let mut entries = self.entries(Path::new(""), &[DETACHED])?;
@@ -70,14 +91,14 @@ impl Run<'_> {
                 let keep = Keep::new(KeptBecause::InUse, "a live process holds its .del_lock");
                 self.keep(&candidate, 0, keep);
             } else {
-                candidates.push(candidate);
+                candidates.push(candidate.into());
             }
         }
         Ok(())
     }
 
     /// Dead sessions, and old logs of live ones.
-    fn sessions(&mut self, signs: &Signs, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
+    fn sessions(&mut self, signs: &Signs, candidates: &mut Vec<Found>) -> Result<(), Broken> {
         let folder = self.orders.sessions.to_owned();
         let mut sessions: Vec<Entry> = self
             .entries(&folder, &[SESSION, DETACHED])?
@@ -90,94 +111,103 @@ impl Run<'_> {
         for session in sessions {
             let whole = Candidate { class: Class::DeadSession, id: session.id, path: session.path.clone() };
             if whole.is_begun() {
-                candidates.push(whole);
+                candidates.push(whole.into());
                 continue;
             }
             let name = session_name(&session).unwrap_or_default().to_string_lossy().into_owned();
-            if self.is_live(&session, &name, signs)? {
-                self.logs_of_the_living(&session.path, candidates)?;
-            } else {
-                self.dead_session(&session, newest_dead, candidates)?;
-                newest_dead = false;
+            match self.dead(&session, &name, signs)? {
+                None => self.logs_of_the_living(&session.path, candidates)?,
+                Some(dead) => {
+                    self.dead_session(&session, dead, newest_dead, candidates);
+                    newest_dead = false;
+                }
             }
         }
         Ok(())
     }
 
-    /// A session is live while any process of any namespace names it or has anything of it in use.
-    fn is_live(&mut self, session: &Entry, name: &str, signs: &Signs) -> Result<bool, Broken> {
+    /// What a dead session holds; `None` of one that is live: while any process of any namespace names it
+    /// or has anything of it in use, or it cannot be looked into.
+    fn dead(&mut self, session: &Entry, name: &str, signs: &Signs) -> Result<Option<Dead>, Broken> {
         if session.mounted || signs.mentioned_by(name).is_some() {
-            return Ok(true);
+            return Ok(None);
         }
-        match self.inside.look(&session.path) {
-            Ok(tree) => Ok(kept_by_use(&session.path, &tree, signs).is_some()),
-            // What cannot be looked into may be alive.
-            Err(InsideError::NotFound) => Ok(true),
+        let Some(top) = self.look_into(&session.path, Inside::look_at_top)? else { return Ok(None) };
+        let mut dead = Dead { newest: top.newest, parts: vec![] };
+        let mut is_used = kept_by_use(&session.path, &top, signs).is_some();
+        let was_cut = std::mem::take(&mut self.is_cut);
+        let parts = self.entries(&session.path, &[])?;
+        if self.is_cut {
+            // What the list left out may be what is in use.
+            let Some(whole) = self.look_into(&session.path, Inside::look)? else { return Ok(None) };
+            is_used |= kept_by_use(&session.path, &whole, signs).is_some();
+            dead.newest = dead.newest.max(whole.newest);
+        }
+        self.is_cut |= was_cut;
+        for part in parts {
+            let Some(tree) = self.look_into(&part.path, Inside::look)? else { return Ok(None) };
+            is_used |= kept_by_use(&part.path, &tree, signs).is_some();
+            dead.newest = dead.newest.max(tree.newest);
+            dead.parts.push((part, tree));
+        }
+        Ok((!is_used).then_some(dead))
+    }
+
+    /// What could not be looked into may be alive.
+    fn look_into(
+        &mut self,
+        path: &Path,
+        look: fn(&mut Inside, &Path) -> Result<Tree, InsideError>,
+    ) -> Result<Option<Tree>, Broken> {
+        match look(self.inside, path) {
+            Ok(tree) => Ok(Some(tree)),
+            Err(InsideError::NotFound) => Ok(None),
             Err(error) => {
                 let error = passing(error)?;
-                self.findings.error(format!("{}: {error}", shown(&self.orders.root.join(&session.path))));
-                Ok(true)
+                self.findings.error(format!("{}: {error}", shown(&self.orders.root.join(path))));
+                Ok(None)
             }
         }
     }
 
     /// All of it if even its logs may go; otherwise everything in it but its logs.
-    fn dead_session(
-        &mut self,
-        session: &Entry,
-        newest_dead: bool,
-        candidates: &mut Vec<Candidate>,
-    ) -> Result<(), Broken> {
+    fn dead_session(&mut self, session: &Entry, dead: Dead, newest_dead: bool, candidates: &mut Vec<Found>) {
         let logs = session.path.join("logs");
-        let whole = Candidate { class: Class::DeadSessionLogs, id: session.id, path: session.path.clone() };
-        if !newest_dead && self.is_old_enough(&whole)? {
-            candidates.push(Candidate { class: Class::DeadSession, ..whole });
-            return Ok(());
+        let is_old = self.situation.kept_by_age(Class::DeadSessionLogs, dead.newest).is_none();
+        if !newest_dead && is_old {
+            let whole = Candidate { class: Class::DeadSession, id: session.id, path: session.path.clone() };
+            candidates.push(Found { candidate: whole, tree: None });
+            return;
         }
-        for entry in self.entries(&session.path, &[])? {
-            if entry.path != logs {
-                candidates.push(Candidate { class: Class::DeadSession, id: entry.id, path: entry.path });
-            } else if newest_dead {
-                self.keep_for_post_mortem(entry)?;
+        for (part, tree) in dead.parts {
+            let is_logs = part.path == logs;
+            let class = if is_logs { Class::DeadSessionLogs } else { Class::DeadSession };
+            let candidate = Candidate { class, id: part.id, path: part.path };
+            if is_logs && newest_dead {
+                let why = "the newest dead session's logs stay for the post-mortem";
+                let keep = Keep::new(KeptBecause::NewestDeadSession, why);
+                self.keep(&candidate, tree.bytes, keep);
             } else {
-                candidates.push(Candidate { class: Class::DeadSessionLogs, id: entry.id, path: entry.path });
+                // The list and the look may have met two of one name.
+                let tree = (tree.id == candidate.id).then_some(tree);
+                candidates.push(Found { candidate, tree });
             }
-        }
-        Ok(())
-    }
-
-    fn keep_for_post_mortem(&mut self, logs: Entry) -> Result<(), Broken> {
-        let candidate = Candidate { class: Class::DeadSessionLogs, id: logs.id, path: logs.path };
-        let bytes = match self.inside.look(&candidate.path) {
-            Ok(tree) => tree.bytes,
-            Err(error) => passing(error).map(|_| 0)?,
-        };
-        let keep = Keep::new(
-            KeptBecause::NewestDeadSession,
-            "the newest dead session's logs stay for the post-mortem",
-        );
-        self.keep(&candidate, bytes, keep);
-        Ok(())
-    }
-
-    fn is_old_enough(&mut self, candidate: &Candidate) -> Result<bool, Broken> {
-        match self.inside.look(&candidate.path) {
-            Ok(tree) => Ok(self.situation.kept_by_age(candidate.class, tree.newest).is_none()),
-            Err(error) => passing(error).map(|_| false),
         }
     }
 
     /// `logs/old/*`, and logs of processes that have ended: their names end in a pid, and nobody has
     /// them open.
-    fn logs_of_the_living(&mut self, session: &Path, candidates: &mut Vec<Candidate>) -> Result<(), Broken> {
+    fn logs_of_the_living(&mut self, session: &Path, candidates: &mut Vec<Found>) -> Result<(), Broken> {
         let logs = session.join("logs");
         for entry in self.entries(&logs.join("old"), &[])? {
-            candidates.push(Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path });
+            let old = Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path };
+            candidates.push(old.into());
         }
         for entry in self.entries(&logs, &[])? {
             let named_so = entry.path.file_name().is_some_and(is_process_log);
             if entry.kind == Kind::File && named_so {
-                candidates.push(Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path });
+                let old = Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path };
+                candidates.push(old.into());
             }
         }
         Ok(())

@@ -360,6 +360,28 @@ fn a_dead_session_loses_its_data_at_once_and_its_logs_after_a_day() {
     assert!(stage.path("ray/session_2026-01-02_2/logs/raylet.out").exists());
 }
 
+/// Its use may lie in what a list left out.
+#[test]
+fn a_session_with_more_in_it_than_one_list_holds_is_live_by_any_part_of_it() {
+    let stage = Stage { listed_at_once: 4, ..Stage::new() };
+    for part in 0..9 {
+        stage.plant(&format!("ray/session_2026-01-05_1/part{part}/x"));
+    }
+    let before = stage.standing();
+    for part in 0..9 {
+        let used = id(&stage.path(&format!("ray/session_2026-01-05_1/part{part}/x")));
+        let signs = move || {
+            let mut signs = Signs::default();
+            signs.files.insert(used, 7);
+            Ok(signs)
+        };
+        stage.sweep_with(&signs, &|| None);
+        assert_eq!(stage.standing(), before, "part{part} is in use");
+    }
+    stage.sweep();
+    assert!(!stage.path("ray/session_2026-01-05_1/part0").exists());
+}
+
 #[test]
 fn a_session_that_any_process_names_is_live_and_loses_only_old_logs() {
     let stage = Stage { hours_later: 25, ..Stage::new() };

@@ -83,7 +83,7 @@ fn files(root: &Path) -> usize {
 #[test]
 fn a_parent_that_goes_at_any_step_before_the_delete_leaves_everything_as_it_was() {
     let time = super::harness::DEADLINE;
-    let look = |path: &str| Request::Look { path: path.into() };
+    let look = |path: &str| Request::Look { path: path.into(), whole: true };
     for step in ["entered", "usage", "list", "remember", "look", "detach", "second look"] {
         let mut asked = Asked::new(time, FEW);
         // The last request of each is sent and its answer is not waited for.
@@ -101,7 +101,7 @@ fn a_parent_that_goes_at_any_step_before_the_delete_leaves_everything_as_it_was(
                 asked.ask(&Request::Remember { in_use: vec![] });
                 let Answer::Detached(path) = asked.ask(&asked.detach()) else { panic!("not detached") };
                 assert!(!asked.root.path().join("tmpa").exists());
-                asked.send(&Request::Look { path });
+                asked.send(&Request::Look { path, whole: true });
             }
         }
         let root = asked.leave();
