@@ -113,7 +113,7 @@ fn job_signs(jobs: &Jobs) -> Vec<Evidence> {
             .iter()
             .map(|job| {
                 let detail =
-                    format!("job {} since {}, driver {}", shown(&job.id), job.started_at, shown(&job.driver));
+                    format!("job {} since {}, {}", shown(&job.id), job.started_at, shown(&job.held_by));
                 Evidence::new(EvidenceKind::LiveJob, detail)
             })
             .collect(),

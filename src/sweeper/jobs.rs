@@ -1,4 +1,5 @@
-//! Asks Ray which jobs are alive, with the worker's own Python.
+//! Asks Ray which jobs are alive, with the worker's own Python. A job lives as long as its driver or a
+//! detached actor of its: either may come back for what lies here by nothing but its name.
 //!
 //! Every string that comes from a raylet's arguments comes from a process of the container: it is
 //! checked for its shape, passed as an argument of its own, and what it names runs as the raylet's user.
@@ -28,8 +29,8 @@ pub(crate) enum Jobs {
 pub(crate) struct LiveJob {
     pub(crate) id: String,
     pub(crate) started_at: Timestamp,
-    /// Where its driver runs, for a person to find it.
-    pub(crate) driver: String,
+    /// Its driver, or an actor that has outlived it, and where that runs: for a person to find it.
+    pub(crate) held_by: String,
 }
 
 /// Asks for one worker, within `activity.ray_timeout`. What it starts there has ended when it returns.
@@ -112,7 +113,7 @@ const SCRIPT: &str = include_str!("jobs/ask.py");
 struct Line {
     id: String,
     start_ms: i64,
-    driver: String,
+    held_by: String,
 }
 
 /// Exactly one line is the answer; anything odd is no answer.
@@ -136,7 +137,7 @@ impl Line {
             return Err(format!("{:?} is no job id", self.id));
         }
         // What is older than every job may go: a clock ahead of ours must not make more of it.
-        Ok(LiveJob { id: self.id, started_at: started_at.min(now), driver: self.driver })
+        Ok(LiveJob { id: self.id, started_at: started_at.min(now), held_by: self.held_by })
     }
 }
 

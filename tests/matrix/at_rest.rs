@@ -25,9 +25,7 @@ const HAMMERED: &str = WORKERS[6];
 const RESTARTED: &str = WORKERS[7];
 const PIP: &str = WORKERS[8];
 
-/// What a sweep takes away within the time that this may take: every 64 of them cost it one reading of
-/// all of /proc.
-const MANY_LEFTOVERS: u32 = 1_000;
+const MANY_LEFTOVERS: u32 = 20_000;
 
 pub(crate) fn rows() -> Vec<Row> {
     wait_for_rest();
@@ -100,7 +98,7 @@ fn many() -> Vec<Scenario> {
          for d in tmpmany*; do echo leftover >$d/file; done"
     );
     sh(MANY, &command).unwrap();
-    vec![Scenario::new("no job, 1,000 small leftovers", MANY, NO_JOB).goes(["/tmp/tmpmany*".to_owned()])]
+    vec![Scenario::new("no job, 20,000 small leftovers", MANY, NO_JOB).goes(["/tmp/tmpmany*".to_owned()])]
 }
 
 fn dead_sessions() -> Vec<Scenario> {

@@ -100,6 +100,11 @@ pub(crate) fn rows() -> Vec<Row> {
                     ACTOR,
                     &[],
                 )),
+                Scenario::new("an async actor whose short call has returned", ACTOR, ACTIVE).of(Work::job(
+                    "async_short",
+                    ACTOR,
+                    &[],
+                )),
             ]
         }),
         Box::new(|| {
@@ -117,6 +122,16 @@ pub(crate) fn rows() -> Vec<Row> {
     ]);
     let orders = Orders { only: None, ray_timeout: "60s" };
     run_round(scenarios, orders, |sweep| sweep())
+}
+
+/// By itself, because a job or an actor that is alive is so on every worker of its cluster.
+pub(crate) fn rows_of_a_detached_actor() -> Vec<Row> {
+    wait_for_rest();
+    let name = "no job, a detached actor on another node remembers a folder here";
+    let work = Work::detached_actor(NO_POOL);
+    wait_for_rest();
+    let orders = Orders { only: Some(NO_POOL), ray_timeout: "60s" };
+    run_round(vec![Scenario::new(name, NO_POOL, IN_JOB).of(work)], orders, |sweep| sweep())
 }
 
 pub(crate) fn rows_without_a_gcs() -> Vec<Row> {

@@ -34,6 +34,8 @@ enum End {
     DriverHere,
     /// A file in the worker.
     Result,
+    /// Another driver, which asks the actor that this one has left.
+    Recall,
 }
 
 impl Work {
@@ -43,6 +45,16 @@ impl Work {
         let id = start_driver(HEAD, driver, &words);
         let expected = format!("state of {id}");
         Self::standing(id, worker, expected, End::Driver)
+    }
+
+    /// A detached actor on the head, which remembers a folder of the worker when its own job has ended.
+    pub(crate) fn detached_actor(worker: &str) -> Self {
+        let id = start_driver(HEAD, "detached", &[worker]);
+        let expected = format!("state of {id}");
+        let work = Self::standing(id, worker, expected, End::Recall);
+        let bound = BOUND_SECONDS.to_string();
+        lib(["ray_job_result", HEAD, &work.id, &bound]).unwrap();
+        work
     }
 
     /// A driver in the worker's own container.
@@ -105,6 +117,10 @@ impl Work {
         let said = match self.end {
             End::Driver => lib(["ray_job_result", HEAD, &self.id, &bound]),
             End::DriverHere => lib(["ray_job_result", &self.worker, &self.id, &bound]),
+            End::Recall => {
+                let recall = start_driver(HEAD, "recall", &[&self.worker, &self.id]);
+                lib(["ray_job_result", HEAD, &recall, &bound])
+            }
             End::Result => {
                 let result = format!("/root/result-{}", self.id);
                 let waited = format!(

@@ -32,7 +32,7 @@ fn candidate(class: Class) -> Candidate {
 }
 
 fn job(minutes_ago: i64) -> LiveJob {
-    LiveJob { id: "01000000".to_owned(), started_at: at(minutes_ago), driver: "10.0.0.1".to_owned() }
+    LiveJob { id: "01000000".to_owned(), started_at: at(minutes_ago), held_by: "10.0.0.1".to_owned() }
 }
 
 fn kept(state: WorkerState, jobs: &Jobs, class: Class, minutes_old: i64) -> Option<KeptBecause> {

@@ -433,7 +433,7 @@ fn what_ray_says_of_jobs_decides_between_no_job_and_in_job() {
     let job = LiveJob {
         id: "01000000".into(),
         started_at: Timestamp::UNIX_EPOCH,
-        driver: "10.0.0.84 pid 374".into(),
+        held_by: "driver 10.0.0.84 pid 374".into(),
     };
     let live = told(Jobs::Known(vec![job]));
     assert_eq!(live.state, WorkerState::InJob);

@@ -96,11 +96,11 @@ fn each_string_is_an_argument_of_its_own_and_runs_as_the_raylets_user() {
 #[test]
 fn one_line_among_rays_warnings_is_the_answer() {
     let now: Timestamp = "2026-01-05T12:00:00Z".parse().unwrap();
-    let output = "a warning\nraysweep-live-jobs [{\"id\": \"01000000\", \"start_ms\": 1000, \"driver\": \"10.0.0.84 pid 3\"}]\nbye\n";
+    let output = "a warning\nraysweep-live-jobs [{\"id\": \"01000000\", \"start_ms\": 1000, \"held_by\": \"driver 10.0.0.84 pid 3\"}]\nbye\n";
     let job = LiveJob {
         id: "01000000".to_owned(),
         started_at: Timestamp::from_second(1).unwrap(),
-        driver: "10.0.0.84 pid 3".to_owned(),
+        held_by: "driver 10.0.0.84 pid 3".to_owned(),
     };
     assert_eq!(parse(output, now), Ok(vec![job]));
     assert_eq!(parse("raysweep-live-jobs []\n", now), Ok(vec![]));
@@ -109,7 +109,7 @@ fn one_line_among_rays_warnings_is_the_answer() {
 #[test]
 fn a_job_that_starts_in_the_future_started_now() {
     let now: Timestamp = "2026-01-05T12:00:00Z".parse().unwrap();
-    let line = r#"raysweep-live-jobs [{"id": "01", "start_ms": 99999999999999, "driver": ""}]"#;
+    let line = r#"raysweep-live-jobs [{"id": "01", "start_ms": 99999999999999, "held_by": ""}]"#;
     assert_eq!(parse(line, now).unwrap()[0].started_at, now);
 }
 
@@ -122,12 +122,12 @@ fn anything_odd_is_no_answer() {
         "raysweep-live-jobs {}",
         "raysweep-live-jobs []\nraysweep-live-jobs []",
         "raysweep-live-jobs [] and more",
-        r#"raysweep-live-jobs [{"id": "01", "start_ms": "1", "driver": ""}]"#,
-        r#"raysweep-live-jobs [{"id": "01", "start_ms": -1, "driver": ""}]"#,
-        r#"raysweep-live-jobs [{"id": "xyz", "start_ms": 1, "driver": ""}]"#,
-        r#"raysweep-live-jobs [{"id": "", "start_ms": 1, "driver": ""}]"#,
-        r#"raysweep-live-jobs [{"id": "01", "start_ms": 1, "driver": "", "dead": true}]"#,
-        r#"raysweep-live-jobs [{"id": "01", "driver": ""}]"#,
+        r#"raysweep-live-jobs [{"id": "01", "start_ms": "1", "held_by": ""}]"#,
+        r#"raysweep-live-jobs [{"id": "01", "start_ms": -1, "held_by": ""}]"#,
+        r#"raysweep-live-jobs [{"id": "xyz", "start_ms": 1, "held_by": ""}]"#,
+        r#"raysweep-live-jobs [{"id": "", "start_ms": 1, "held_by": ""}]"#,
+        r#"raysweep-live-jobs [{"id": "01", "start_ms": 1, "held_by": "", "dead": true}]"#,
+        r#"raysweep-live-jobs [{"id": "01", "held_by": ""}]"#,
     ] {
         assert!(parse(output, Timestamp::now()).is_err(), "{output}");
     }

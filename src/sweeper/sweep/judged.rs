@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn job(id: &str) -> Jobs {
-        let job = LiveJob { id: id.to_owned(), started_at: Timestamp::UNIX_EPOCH, driver: String::new() };
+        let job = LiveJob { id: id.to_owned(), started_at: Timestamp::UNIX_EPOCH, held_by: String::new() };
         Jobs::Known(vec![job])
     }
 
