@@ -15,6 +15,7 @@ pub mod measure;
 pub(crate) mod mountinfo;
 pub(crate) mod processes;
 pub(crate) mod prune;
+pub(crate) mod ray_api;
 pub(crate) mod record;
 pub(crate) mod sharing;
 pub(crate) mod signs;

@@ -69,6 +69,8 @@ pub struct Activity {
     pub ignore_programs: Vec<String>,
     /// How long Ray may take to say which jobs are alive. Default `10s`.
     pub ray_timeout: Span,
+    /// Ray's state API, which may only add activity; absent where it is not asked.
+    pub ray_api: Option<RayApi>,
 }
 
 impl Default for Activity {
@@ -90,8 +92,20 @@ impl Default for Activity {
             .map(str::to_owned)
             .to_vec(),
             ray_timeout: Span::secs(10),
+            ray_api: None,
         }
     }
+}
+
+/// Ray's state API, which the dashboard serves. A worker of a cluster that is asked so is at work while
+/// a task or an actor on its node has not ended, or while no whole answer comes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RayApi {
+    /// Where the dashboard answers, such as `http://10.0.0.84:8265`.
+    pub url: String,
+    /// A file with the token that it wants, readable by root alone; absent where it wants none.
+    pub token_file: Option<PathBuf>,
 }
 
 /// How old a leftover must be, by the newest change of anything in it.

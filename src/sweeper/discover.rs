@@ -93,6 +93,8 @@ pub(crate) struct Raylet {
     pub(crate) temp_dir: Option<PathBuf>,
     /// `--session_dir`, in its own namespace.
     pub(crate) session_dir: Option<PathBuf>,
+    /// `--node_id`, by which Ray's own API knows it.
+    pub(crate) node_id: Option<String>,
     /// `--gcs-address`.
     pub(crate) gcs_address: Option<String>,
     /// The first word of `--python_worker_command`.
@@ -114,6 +116,7 @@ impl Raylet {
             group_id: process.group_id,
             temp_dir: process.flag("--temp_dir").map(PathBuf::from),
             session_dir: Some(session_dir.into()),
+            node_id: process.flag("--node_id").map(str::to_owned),
             gcs_address: process.flag("--gcs-address").map(str::to_owned),
             python: process.flag("--python_worker_command").and_then(first_word),
         })

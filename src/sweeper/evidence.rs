@@ -27,6 +27,16 @@ pub(crate) struct Judgement {
     pub(crate) evidence: Vec<Evidence>,
 }
 
+impl Judgement {
+    /// Takes one more sign into account.
+    pub(crate) fn with(mut self, sign: Evidence) -> Self {
+        self.evidence.push(sign);
+        self.evidence.sort_by_key(|sign| std::cmp::Reverse(sign.kind.speaks_for()));
+        self.state = self.state.max(state_of(&self.evidence));
+        self
+    }
+}
+
 /// Judges one worker by two readings of /proc, `window` apart, and by what Ray said.
 pub(crate) fn judge(
     worker: &Worker,

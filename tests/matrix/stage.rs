@@ -28,6 +28,8 @@ pub(crate) const WORKERS: [&str; 10] = [
     SHARED,
 ];
 
+/// What a node may take. A head of Ray 2.60 was killed at 1.5 GB as it started.
+const MEMORY: &str = "3g";
 const GCS: &str = "127.0.0.1:6379";
 /// A whole cluster starts at once, on machines that have other things to do.
 const START_SECONDS: &str = "170";
@@ -52,7 +54,7 @@ pub(crate) fn bring_up() {
 }
 
 fn head(name: &str, docker_arguments: &[&str], ray_arguments: &[&str]) {
-    let mut words = vec!["ray_container", name, "1500m"];
+    let mut words = vec!["ray_container", name, MEMORY];
     words.extend(docker_arguments);
     words.extend(["--", "--head", "--port", "6379", "--num-cpus", "0", "--include-dashboard=false"]);
     words.extend(ray_arguments);
@@ -62,7 +64,7 @@ fn head(name: &str, docker_arguments: &[&str], ray_arguments: &[&str]) {
 
 fn worker(name: &str, head: &str, docker_arguments: &[&str]) {
     let address = format!("{}:6379", address(head));
-    let mut words = vec!["ray_container", name, "1500m"];
+    let mut words = vec!["ray_container", name, MEMORY];
     words.extend(docker_arguments);
     words.extend(["--", "--address", &address, "--num-cpus", "1"]);
     lib(words).unwrap();
@@ -77,7 +79,7 @@ fn outliving() {
          --include-dashboard=false --object-store-memory 80000000 && exec sleep infinity"
     );
     let words = ["run", "-d", "--pull", "never", "--name", DIED, "--hostname", DIED, "--shm-size", "128m"];
-    docker(&[&words[..], &["--memory", "1500m", &image(), "sh", "-c", &start]].concat()).unwrap();
+    docker(&[&words[..], &["--memory", MEMORY, &image(), "sh", "-c", &start]].concat()).unwrap();
     node_ready(DIED, DIED);
 }
 

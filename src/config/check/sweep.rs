@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 use globset::Glob;
 
 use super::Problems;
-use crate::config::sweep::{Activity, Ages, Bare, Containers, Prune, SweepSettings};
+use crate::config::sweep::{Activity, Ages, Bare, Containers, Prune, RayApi, SweepSettings};
 
 /// Who may write this file decides what root deletes.
 pub(super) fn check_file(path: &Path, problems: &mut Problems) {
@@ -53,7 +53,7 @@ pub(super) fn check(settings: &SweepSettings, problems: &mut Problems) {
 }
 
 fn check_activity(activity: &Activity, problems: &mut Problems) {
-    let Activity { idle_cpu_percent, sampling_window, ignore_programs, ray_timeout } = activity;
+    let Activity { idle_cpu_percent, sampling_window, ignore_programs, ray_timeout, ray_api } = activity;
     problems.unless(
         *idle_cpu_percent > 0.0 && *idle_cpu_percent <= 100.0,
         "activity.idle_cpu_percent",
@@ -61,6 +61,25 @@ fn check_activity(activity: &Activity, problems: &mut Problems) {
     );
     problems.positive("activity.sampling_window", *sampling_window);
     problems.positive("activity.ray_timeout", *ray_timeout);
+    if let Some(RayApi { url, token_file }) = ray_api {
+        let is_url = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        problems.unless(
+            is_url.is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', '@'])),
+            "activity.ray_api.url",
+            &format!("{url:?} is no address of a dashboard: write http://10.0.0.84:8265"),
+        );
+        if let Some(file) = token_file {
+            let key = "activity.ray_api.token_file";
+            problems.absolute(key, file);
+            // One that is missing makes every worker active, which the report says; it stops no sweep.
+            let is_open = std::fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o007 != 0);
+            problems.unless(
+                !is_open,
+                key,
+                &format!("{0} is open to everybody: chmod o= {0}", file.display()),
+            );
+        }
+    }
     for (at, program) in ignore_programs.iter().enumerate() {
         problems.unless(
             !program.is_empty() && !program.contains('/'),

@@ -95,6 +95,7 @@ mod tests {
             group_id: 0,
             temp_dir: Some(temp_dir.into()),
             session_dir: Some(format!("{temp_dir}/session_2026-01-05_12-00-00_1_1").into()),
+            node_id: None,
             gcs_address: None,
             python: None,
         }

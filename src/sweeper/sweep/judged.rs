@@ -23,6 +23,7 @@ use crate::{
         evidence::{Judgement, judge},
         jobs::{self, Jobs},
         processes::Snapshot,
+        ray_api,
     },
 };
 
@@ -75,6 +76,8 @@ impl Judged {
         let asked = concerned.iter().map(|index| jobs::ask(&workers[*index], settings));
         let answers = runtime.block_on(join_all(asked));
         let length = if concerned.is_empty() { Duration::ZERO } else { settings.activity.sampling_window.0 };
+        let api = settings.activity.ray_api.as_ref().filter(|_| !concerned.is_empty());
+        let api = api.map(|api| ray_api::ask(api, settings.activity.ray_timeout.0));
         let window = window.wait(length);
         let after = Snapshot::read();
         let mut judged: Vec<Option<(Judgement, Jobs)>> = workers.iter().map(|_| None).collect();
@@ -84,6 +87,10 @@ impl Judged {
                     judge(&workers[index], before, after, began.elapsed(), &jobs, &settings.activity)
                 }
                 (Err(error), _) | (_, Err(error)) => unreadable(error),
+            };
+            let judgement = match api.as_ref().and_then(|api| api.sign(&workers[index])) {
+                Some(sign) => judgement.with(sign),
+                None => judgement,
             };
             judged[index] = Some((judgement, jobs));
         }
