@@ -93,8 +93,8 @@ pub(crate) fn locked_checkpoints<'n>(
         .filter_map(|name| {
             let name = name.as_bytes();
             let at = name.windows(CHECKPOINT_LOCK.len()).position(|window| window == CHECKPOINT_LOCK)?;
-            let pid = std::str::from_utf8(&name[at + CHECKPOINT_LOCK.len()..]).ok()?.parse::<i32>();
-            let live = pid.map_or(true, |pid| live_pids.contains(&pid));
+            let pid = std::str::from_utf8(&name[at + CHECKPOINT_LOCK.len()..]).ok();
+            let live = pid.and_then(|pid| pid.parse().ok()).is_none_or(|pid| live_pids.contains(&pid));
             live.then(|| [name[..at].to_vec(), name.to_vec()])
         })
         .flatten()

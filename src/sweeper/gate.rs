@@ -67,7 +67,7 @@ pub fn run(command: Option<&OsStr>) -> Result<u8, GateError> {
     hand_over(root, &request).map(code).map_err(GateError::Sweep)
 }
 
-fn check_command(command: Option<&OsStr>) -> Result<(), GateError> {
+pub(crate) fn check_command(command: Option<&OsStr>) -> Result<(), GateError> {
     match command {
         None => Err(GateError::NoCommand),
         Some(command) if command.is_empty() => Err(GateError::NoCommand),
@@ -98,11 +98,15 @@ fn read_in_time(input: impl Read + Send + 'static, limit: Duration) -> Result<Sw
         let result = input.take(SweepRequest::MAX_BYTES + 1).read_to_end(&mut text).map(|_| text);
         let _ = sender.send(result);
     });
-    let text = receiver.recv_timeout(limit).map_err(|_| GateError::Slow)?.map_err(GateError::Read)?;
-    if text.len() as u64 > SweepRequest::MAX_BYTES {
+    request_in(&receiver.recv_timeout(limit).map_err(|_| GateError::Slow)?.map_err(GateError::Read)?)
+}
+
+/// The one request that a caller's whole input is.
+pub(crate) fn request_in(input: &[u8]) -> Result<SweepRequest, GateError> {
+    if input.len() as u64 > SweepRequest::MAX_BYTES {
         return Err(GateError::TooLong);
     }
-    Ok(SweepRequest::parse(&text)?)
+    Ok(SweepRequest::parse(input)?)
 }
 
 /// Starts root's command with the request on its standard input and waits for its end. How long that

@@ -16,7 +16,7 @@ mod folder;
 mod layer;
 mod look;
 mod parent;
-pub(super) mod protocol;
+pub(crate) mod protocol;
 mod remove;
 #[cfg(test)]
 pub(crate) mod tests;

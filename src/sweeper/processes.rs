@@ -189,32 +189,33 @@ fn open_files(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), Unread> 
 }
 
 /// The lines of `/proc/PID/status` that are needed.
-struct Status {
-    user_id: u32,
-    group_id: u32,
-    inner_pid: i32,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) user_id: u32,
+    pub(crate) group_id: u32,
+    pub(crate) inner_pid: i32,
 }
 
 impl Status {
+    fn read(path: &Path) -> Result<Self, Unread> {
+        Self::parse(&proc::text(path)?).ok_or_else(|| Unread::odd(path, "no user, group or pid"))
+    }
+
     /// The real user and group: a program that runs as another user than the one who started it
     /// still speaks for the one who did.
-    fn read(path: &Path) -> Result<Self, Unread> {
-        let text = proc::text(path)?;
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
         let real = |key: &str| value(key)?.split_whitespace().next()?.parse().ok();
-        let status = || {
-            Some(Self {
-                user_id: real("Uid:")?,
-                group_id: real("Gid:")?,
-                // From the outermost namespace that we see to its own.
-                inner_pid: value("NSpid:")?.split_whitespace().last()?.parse().ok()?,
-            })
-        };
-        status().ok_or_else(|| Unread::odd(path, "no user, group or pid"))
+        Some(Self {
+            user_id: real("Uid:")?,
+            group_id: real("Gid:")?,
+            // From the outermost namespace that we see to its own.
+            inner_pid: value("NSpid:")?.split_whitespace().last()?.parse().ok()?,
+        })
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

@@ -161,7 +161,10 @@ fn mount_of(file: impl AsFd) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweeper::inside::tests::harness::{World, worker_of};
+    use crate::sweeper::{
+        inside::tests::harness::{World, worker_of},
+        processes::fixture::{namespaces, process, snapshot, worker},
+    };
 
     fn place(device: &str, path: &str) -> Place {
         Place { device: device.to_owned(), path: path.into(), id: FileId { dev: 0, ino: 0 } }
@@ -191,6 +194,24 @@ mod tests {
                 "{device} {root} {options}"
             );
         }
+    }
+
+    #[test]
+    fn whoever_has_the_volume_and_was_not_judged_is_a_stranger() {
+        let volume = place("8:1", "/volumes/v/_data");
+        let worker = worker(&process(10, 1, "/x", &["x"]));
+        let has = |number, root: &str| {
+            let mounts = vec![line("0:50", "/", "rw"), line("8:1", root, "rw")];
+            Neighbours([(namespaces(number).mount, (20, mounts))].into())
+        };
+        let stranger = |members: &[&Worker], neighbours: &Neighbours| {
+            volume.stranger(members, &snapshot([]), neighbours)
+        };
+        let why = stranger(&[&worker], &has(2, "/volumes/v/_data")).unwrap();
+        assert!(why.contains("process 20"), "{why}");
+        assert_eq!(stranger(&[&worker], &has(2, "/volumes/other/_data")), None);
+        assert_eq!(stranger(&[&worker], &has(1, "/volumes/v/_data")), None, "it was judged itself");
+        assert!(stranger(&[], &has(1, "/volumes/v/_data")).is_some());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Signs of use: every file that any process on the host has open, mapped, locked, bound, or as its
 //! folder, root or program.
 
-mod parse;
+pub(crate) mod parse;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,10 +34,11 @@ pub(crate) struct Signs {
 /// namespaces, so its last component stands for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BoundSocket {
-    /// The last component.
+    /// The last component; the last line of it, where it has several.
     pub(crate) name: Vec<u8>,
-    /// The session that the path lies in, if it names one: every session's sockets are named alike.
-    pub(crate) session: Option<Vec<u8>>,
+    /// The sessions that the path names: every session's sockets are named alike. Empty where it names
+    /// none, or where it is not known which.
+    pub(crate) sessions: Vec<Vec<u8>>,
 }
 
 impl Signs {
@@ -58,8 +59,11 @@ impl Signs {
             unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?;
         }
         let locks = unless_vanished(proc::text(&proc_root.join("locks")))?.ok_or(io::ErrorKind::NotFound)?;
-        for (pid, id) in locks.lines().filter_map(parse::lock) {
-            reading.signs.files.entry(id).or_insert(pid);
+        for line in locks.lines().filter(|line| !line.is_empty()) {
+            let odd = || io::Error::new(io::ErrorKind::InvalidData, format!("not a line of locks: {line:?}"));
+            if let Some((pid, id)) = parse::lock(line).ok_or_else(odd)? {
+                reading.signs.files.entry(id).or_insert(pid);
+            }
         }
         Ok(reading.signs)
     }
@@ -67,13 +71,16 @@ impl Signs {
     /// A process that has a socket of this name bound, which may lie in this session: one that is bound
     /// in another session is another socket.
     pub(crate) fn bound(&self, name: &[u8], session: Option<&[u8]>) -> Option<i32> {
-        let first = BoundSocket { name: name.to_vec(), session: None };
+        let Some(name) = parse::listed_name(name) else {
+            // The listing does not show such a name: any socket may be this one.
+            return self.sockets.values().next().copied();
+        };
+        let first = BoundSocket { name: name.clone(), sessions: vec![] };
         self.sockets
             .range(first..)
             .take_while(|(socket, _)| socket.name == name)
-            .find(|(socket, _)| match (&socket.session, session) {
-                (Some(theirs), Some(ours)) => theirs == ours,
-                _ => true,
+            .find(|(BoundSocket { sessions, .. }, _)| {
+                session.is_none_or(|ours| sessions.is_empty() || sessions.iter().any(|theirs| theirs == ours))
             })
             .map(|(_, pid)| *pid)
     }
@@ -184,10 +191,8 @@ impl Reading {
             return Ok(());
         }
         let listing = proc::bytes(&folder.join("net/unix"))?;
-        for line in listing.split(|byte| *byte == b'\n').skip(1) {
-            if let Some(socket) = parse::bound_socket(line) {
-                self.signs.sockets.entry(socket).or_insert(pid);
-            }
+        for socket in parse::bound_sockets(&listing) {
+            self.signs.sockets.entry(socket).or_insert(pid);
         }
         self.networks.insert(network);
         Ok(())

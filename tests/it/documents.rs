@@ -1,17 +1,19 @@
 //! What the documents say is there: links, files, the demo's output and the commands.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use super::cli::raysweep;
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/configuration.md",
+    "docs/safety.md",
     "rules/README.md",
     "alertmanager/README.md",
 ];
@@ -124,6 +126,45 @@ fn the_architecture_names_every_part_of_the_sweeper_and_none_that_is_not_there()
     named.sort();
     there.sort();
     assert_eq!(named, there);
+}
+
+/// Every function that is a test, in the sources and in the tests.
+fn tests_under(folder: &Path, names: &mut BTreeSet<String>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            tests_under(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines = text.lines().map(str::trim);
+            while lines.any(|line| line == "#[test]" || line.starts_with("#[tokio::test")) {
+                let function = lines.find(|line| line.starts_with("fn ") || line.starts_with("async fn "));
+                let name = function.and_then(|line| line.split_once("fn ")?.1.split_once('('));
+                names.extend(name.map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_rule_of_safety_names_a_file_that_is_there_and_tests_that_are_there() {
+    let mut tests = BTreeSet::new();
+    for folder in ["src", "tests"] {
+        tests_under(&root().join(folder), &mut tests);
+    }
+    let text = read("docs/safety.md");
+    let tables = text.split("| rule | where it lives | goes red without it |\n").skip(1);
+    let rows: Vec<_> = tables
+        .flat_map(|table| table.lines().skip(1).take_while(|line| line.starts_with('|')))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>())
+        .collect();
+    assert!(rows.len() > 50, "only {} rules were found", rows.len());
+    for row in rows {
+        let [rule, file, named] = row[..] else { panic!("{row:?}") };
+        assert!(root().join(file.trim_matches('`')).is_file(), "{rule}: {file}");
+        for test in named.split(", ") {
+            assert!(tests.contains(test.trim_matches('`')), "{rule}: there is no test {test}");
+        }
+    }
 }
 
 #[test]

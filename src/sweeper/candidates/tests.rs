@@ -118,6 +118,26 @@ fn what_is_dead_goes_in_any_state_by_its_own_age() {
 }
 
 #[test]
+fn whoever_reads_the_report_is_told_the_rule_and_its_figures() {
+    let ages = Ages::default();
+    let told = |state, jobs: &Jobs, minutes_old| {
+        let situation = Situation { state, jobs, now: now(), ages: &ages, owner: None, shared_with: None };
+        situation.kept_by_age(Class::Tmp, at(minutes_old)).unwrap().detail
+    };
+    let (none, two) = (Jobs::Known(vec![]), Jobs::Known(vec![job(300), job(60)]));
+    let silent = Jobs::Unknown("no answer".to_owned());
+    assert_eq!(told(WorkerState::NoJob, &none, 9), "changed 9m ago, kept until 10m have passed");
+    for (jobs, why) in [
+        (&none, "a pooled worker waits for a job"),
+        (&two, "job 01000000, 01000000 may still read it"),
+        (&silent, "Ray did not say which jobs are alive (no answer)"),
+    ] {
+        let expected = format!("{why}; changed 9m ago, kept until {} have passed", ages.in_job);
+        assert_eq!(told(WorkerState::InJob, jobs, 9), expected);
+    }
+}
+
+#[test]
 fn a_change_in_the_future_is_no_age() {
     assert_eq!(kept(WorkerState::NoJob, &Jobs::Known(vec![]), Class::Tmp, -60), Some(KeptBecause::TooYoung));
 }
@@ -156,7 +176,8 @@ fn each_sign_of_use_keeps_a_tree() {
 }
 
 fn bound(name: &str, session: Option<&str>) -> Signs {
-    let socket = BoundSocket { name: name.into(), session: session.map(Into::into) };
+    let sessions = session.map(Into::into).into_iter().collect();
+    let socket = BoundSocket { name: name.into(), sessions };
     Signs { sockets: [(socket, 7)].into(), ..Signs::default() }
 }
 
@@ -227,6 +248,8 @@ fn only_logs_of_one_process_are_process_logs() {
         ("monitor.log.1", false),
         ("123.log", false),
         (".log", false),
+        ("worker-abc-.out", false),
+        ("worker-abc-123.txt", false),
     ] {
         assert_eq!(is_process_log(OsStr::new(name)), expected, "{name}");
     }
@@ -245,6 +268,9 @@ fn a_checkpoint_is_locked_while_its_locker_lives() {
     assert!(locked.contains(b"checkpoint_tmp_a.del_lock_7".as_slice()), "the lock itself stays as well");
     assert!(!locked.contains(b"checkpoint_tmp_b".as_slice()));
     assert!(locked.contains(b"checkpoint_tmp_c".as_slice()), "a lock that cannot be read counts as live");
+    let no_text = OsStr::from_bytes(b"checkpoint_tmp_d.del_lock_\xff");
+    let locked = locked_checkpoints([no_text], &BTreeSet::new());
+    assert!(locked.contains(b"checkpoint_tmp_d".as_slice()), "so does one that is no text");
 }
 
 #[test]

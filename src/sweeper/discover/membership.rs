@@ -28,7 +28,7 @@ impl Membership {
         )
     }
 
-    pub(super) fn of_init(init: &Process, container: Option<&str>, snapshot: &Snapshot) -> Self {
+    pub(crate) fn of_init(init: &Process, container: Option<&str>, snapshot: &Snapshot) -> Self {
         Self::new(init.namespaces.mount, init.namespaces.pid, &init.cgroup, container, snapshot)
     }
 

@@ -140,3 +140,6 @@ impl Lines {
         }
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Namespaces, Process, Snapshot};
+#[cfg(test)]
+use crate::sweeper::discover::{Runtime, Worker};
 use crate::sweeper::{FileId, ProcessId};
 
 /// The id of the container that fixtures are in.
@@ -97,4 +99,21 @@ pub(crate) fn raylet(pid: i32, parent: i32) -> Process {
 pub(crate) fn snapshot(processes: impl IntoIterator<Item = Process>) -> Snapshot {
     let processes = std::iter::once(host_init()).chain(processes).collect();
     Snapshot { processes, unreadable: vec![], own: Some(namespaces(0)) }
+}
+
+/// The worker whose first process this is.
+#[cfg(test)]
+pub(crate) fn worker(init: &Process) -> Worker {
+    Worker {
+        name: "ray-worker-1".to_owned(),
+        runtime: Runtime::Docker,
+        container: None,
+        init: init.id,
+        mount_namespace: init.namespaces.mount,
+        pid_namespace: init.namespaces.pid,
+        cgroup: init.cgroup.clone(),
+        raylets: vec![],
+        temp_roots: vec![],
+        upper_layer: None,
+    }
 }

@@ -137,7 +137,7 @@ impl Stat {
     }
 
     /// A program's name may hold spaces, brackets and line breaks: the fields begin after the last ')'.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         const PF_KTHREAD: u64 = 0x0020_0000;
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         // `man 5 proc` counts from 1 and the state, the first field here, is its third.

@@ -117,6 +117,43 @@ fn a_process_whose_first_thread_has_ended_runs_on_in_another() {
     assert_eq!(snapshot.processes[0].arguments, ["python", "train.py"]);
 }
 
+/// A child of ours is what has our program, our pid namespace and the argument; whoever lacks one of
+/// them, as all in containers lack the namespace, is somebody else.
+#[test]
+fn only_a_child_of_our_own_is_left_out() {
+    let (program, namespace) = ("exe", "ns/pid");
+    let own = |folder: &Path, names: &[&str], fake: &FakeProc| {
+        for name in names {
+            let _ = fs::rename(folder.join(name), fake.0.path().join("was"));
+            symlink(fake.0.path().join("self").join(name), folder.join(name)).unwrap();
+        }
+    };
+    for (argument, same, seen) in [
+        (inside::ARGUMENT, vec![program, namespace], false),
+        (inside::ARGUMENT, vec![program], true),
+        (inside::ARGUMENT, vec![namespace], true),
+        ("sweep", vec![program, namespace], true),
+    ] {
+        let fake = FakeProc::new();
+        let ourselves = fake.process(41, "raysweep", STAT);
+        fs::rename(ourselves, fake.0.path().join("self")).unwrap();
+        fs::rename(fake.0.path().join("self/exe"), fake.0.path().join("was")).unwrap();
+        fs::write(fake.0.path().join("self/exe"), "").unwrap();
+        let folder = fake.process(42, "x", STAT);
+        fs::write(folder.join("cmdline"), format!("raysweep\0{argument}\0")).unwrap();
+        own(&folder, &same, &fake);
+        assert_eq!(fake.read().find(42).is_some(), seen, "{argument} {same:?}");
+    }
+}
+
+#[test]
+fn a_flag_is_an_argument_of_its_own_with_a_value() {
+    let arguments = ["x", "--temp_dir_of=/no", "--temp_dir", "--temp_dir=/tmp/ray", "--temp_dir=/later"];
+    let process = fixture::process(1, 0, "/usr/bin/x", &arguments);
+    assert_eq!(process.flag("--temp_dir"), Some("/tmp/ray"));
+    assert_eq!(process.flag("--session_dir"), None);
+}
+
 #[test]
 fn this_very_process_is_found_on_this_machine() {
     let snapshot = Snapshot::read().unwrap();

@@ -39,28 +39,63 @@ pub(crate) fn map(line: &str) -> Option<Option<Map<'_>>> {
     Some(Some(Map { id: FileId { dev: device, ino }, range, name }))
 }
 
-/// `1: POSIX  ADVISORY  WRITE 1234 fe:01:5678 0 EOF`, also with `->` where one waits for another.
-pub(crate) fn lock(line: &str) -> Option<(i32, FileId)> {
+/// `1: POSIX  ADVISORY  WRITE 1234 fe:01:5678 0 EOF`, also with `->` where one waits for another. The
+/// inner `None` is a lock without a file, the outer one is no line of locks at all.
+#[allow(clippy::option_option)]
+pub(crate) fn lock(line: &str) -> Option<Option<(i32, FileId)>> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let place = fields.iter().skip(1).position(|field| field.matches(':').count() == 2)? + 1;
+    let place =
+        fields.iter().skip(1).position(|field| field.matches(':').count() == 2 || *field == NO_FILE)? + 1;
+    if fields[place] == NO_FILE {
+        return Some(None);
+    }
     let (dev, ino) = fields[place].rsplit_once(':')?;
     // A lock of an open file description has no process: -1.
-    let pid = fields.get(place.checked_sub(1)?)?.parse().ok()?;
-    Some((pid, FileId { dev: device(dev)?, ino: ino.parse().ok()? }))
+    let pid = fields[place - 1].parse().ok()?;
+    Some(Some((pid, FileId { dev: device(dev)?, ino: ino.parse().ok()? })))
+}
+
+/// What stands in place of a file that has no inode any more.
+const NO_FILE: &str = "<none>:0";
+
+/// The sockets of a listing that are bound.
+pub(crate) fn bound_sockets(listing: &[u8]) -> impl Iterator<Item = BoundSocket> {
+    listing.split(|byte| *byte == b'\n').skip(1).filter_map(bound_socket)
 }
 
 /// The path that a socket is bound to. A name may hold line breaks: a line that does not look like the
-/// others is the rest of one.
-pub(crate) fn bound_socket(line: &[u8]) -> Option<BoundSocket> {
-    let path = path_of(line).unwrap_or(line);
-    // Names that begin with '@' are in no file system.
-    if path.starts_with(b"@") {
+/// others is the rest of one, and what session it lies in stands in a line before it.
+fn bound_socket(line: &[u8]) -> Option<BoundSocket> {
+    let Some(path) = path_of(line) else {
+        return (!line.is_empty()).then(|| BoundSocket { name: last_component(line), sessions: vec![] });
+    };
+    // A path that begins with '@' may be an abstract name, in no file system, and may be a relative path.
+    if path.is_empty() {
         return None;
     }
-    let mut components = path.rsplit(|byte| *byte == b'/');
-    let name = components.next().filter(|name| !name.is_empty())?.to_vec();
-    let session = components.find(|component| is_session(OsStr::from_bytes(component)));
-    Some(BoundSocket { name, session: session.map(<[u8]>::to_vec) })
+    let components = || path.split(|byte| *byte == b'/').map(OsStr::from_bytes);
+    let by_link = components().any(|component| component == "session_latest");
+    let sessions = components().filter(|component| !by_link && is_session(component));
+    Some(BoundSocket {
+        name: last_component(path),
+        sessions: sessions.map(|session| session.as_bytes().to_vec()).collect(),
+    })
+}
+
+fn last_component(path: &[u8]) -> Vec<u8> {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec()
+}
+
+/// The name under which a listing shows a socket of this name: of one that holds line breaks it is the
+/// last line with something in it. `None` where that line shows as a socket that is not bound.
+pub(crate) fn listed_name(name: &[u8]) -> Option<Vec<u8>> {
+    let lines: Vec<&[u8]> = name.split(|byte| *byte == b'\n').collect();
+    match lines.iter().rposition(|line| !line.is_empty()) {
+        None => Some(vec![]),
+        // The first line stands behind the fields of its socket.
+        Some(0) => Some(lines[0].to_vec()),
+        Some(at) => bound_socket(lines[at]).map(|socket| socket.name),
+    }
 }
 
 /// What follows the seven fields before the path. Nothing does where the socket is not bound.
@@ -70,7 +105,11 @@ fn path_of(line: &[u8]) -> Option<&[u8]> {
         let start = rest.iter().position(|byte| *byte != b' ')?;
         rest = &rest[start..];
         let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
-        if number == 0 && rest[..end].last() != Some(&b':') {
+        let looks_right = match number {
+            0 => rest[..end].last() == Some(&b':'),
+            _ => rest[..end].iter().all(u8::is_ascii_hexdigit),
+        };
+        if !looks_right {
             return None;
         }
         rest = &rest[end..];
@@ -109,28 +148,66 @@ mod tests {
     #[test]
     fn a_lock_names_its_file_and_a_blocked_one_does_too() {
         let id = FileId { dev: rustix::fs::makedev(0xfe, 1), ino: 5678 };
-        assert_eq!(lock("1: POSIX  ADVISORY  WRITE 1234 fe:01:5678 0 EOF"), Some((1234, id)));
-        assert_eq!(lock("1: -> FLOCK  ADVISORY  WRITE 99 fe:01:5678 0 EOF"), Some((99, id)));
-        assert_eq!(lock("2: OFDLCK ADVISORY  READ  -1 fe:01:5678 0 EOF"), Some((-1, id)));
-        assert_eq!(lock(""), None);
+        assert_eq!(lock("1: POSIX  ADVISORY  WRITE 1234 fe:01:5678 0 EOF"), Some(Some((1234, id))));
+        assert_eq!(lock("1: -> FLOCK  ADVISORY  WRITE 99 fe:01:5678 0 EOF"), Some(Some((99, id))));
+        assert_eq!(lock("2: OFDLCK ADVISORY  READ  -1 fe:01:5678 0 EOF"), Some(Some((-1, id))));
     }
 
     #[test]
-    fn a_bound_socket_is_known_by_its_name_and_its_session() {
-        let known = |path: &str| {
-            bound_socket(format!("ffff: 00000002 00000000 00010000 0001 01 1234{path}").as_bytes()).map(
-                |socket| {
-                    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-                    (text(socket.name), socket.session.map(text))
-                },
-            )
+    fn a_lock_without_a_file_is_no_sign_and_an_odd_line_is_no_lock() {
+        assert_eq!(lock("3: LEASE  ACTIVE    READ  77 <none>:0 0 EOF"), Some(None));
+        for line in ["", "1: POSIX", "1: POSIX  ADVISORY  WRITE x fe:01:5678 0 EOF", "fe:01:1 1 fe:01:x"] {
+            assert_eq!(lock(line), None, "{line}");
+        }
+    }
+
+    /// How a listing shows sockets bound to these paths; none at all for an empty one.
+    fn listing(paths: &[&str]) -> Vec<u8> {
+        let entry = |path: &&str| {
+            let space = if path.is_empty() { "" } else { " " };
+            format!("00000000ffff: 00000002 00000000 00010000 0001 01 1234{space}{path}\n")
         };
-        let raylet = Some(("raylet".to_owned(), Some("session_1".to_owned())));
-        assert_eq!(known(" /tmp/ray/session_1/sockets/raylet"), raylet);
-        assert_eq!(known(" /tmp/ray/session_latest/raylet"), Some(("raylet".to_owned(), None)));
-        assert_eq!(known(" relative name"), Some(("relative name".to_owned(), None)));
-        assert_eq!(known(" @abstract/raylet"), None);
+        let entries: String = paths.iter().map(entry).collect();
+        format!("Num       RefCount Protocol Flags    Type St Inode Path\n{entries}").into_bytes()
+    }
+
+    #[test]
+    fn a_bound_socket_is_known_by_its_name_and_the_sessions_on_its_way() {
+        let known = |path: &str| {
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            let sockets = bound_sockets(&listing(&[path])).collect::<Vec<_>>().into_iter();
+            sockets
+                .map(|socket| {
+                    (text(socket.name), socket.sessions.into_iter().map(text).collect::<Vec<_>>().join(" "))
+                })
+                .next()
+        };
+        for (path, name, sessions) in [
+            ("/tmp/ray/session_1/sockets/raylet", "raylet", "session_1"),
+            ("/tmp/ray/session_1/data/session_of_mine/s", "s", "session_1 session_of_mine"),
+            ("/tmp/ray/session_latest/raylet", "raylet", ""),
+            ("/data/session_9/ray/session_latest/raylet", "raylet", ""),
+            ("relative name", "relative name", ""),
+            ("@relative", "@relative", ""),
+            ("@abstract/raylet", "raylet", ""),
+            ("/tmp/", "", ""),
+        ] {
+            assert_eq!(known(path), Some((name.to_owned(), sessions.to_owned())), "{path}");
+        }
         assert_eq!(known(""), None);
-        assert_eq!(bound_socket(b"rest of a name").unwrap().name, b"rest of a name");
+    }
+
+    /// The listing shows names as they are, line breaks included.
+    #[test]
+    fn a_socket_whose_name_has_line_breaks_is_found_by_what_the_listing_shows_of_it() {
+        let shown =
+            |path: &str| bound_sockets(&listing(&[path])).map(|socket| socket.name).collect::<Vec<_>>();
+        for name in ["a\nb", "a\n", "\na", "\n", "a\n\nb", "a\n@b", "a\nb: 1 2 3 4 5 6 c"] {
+            let listed = listed_name(name.as_bytes()).unwrap();
+            assert!(shown(&format!("/tmp/{name}")).contains(&listed), "{name:?}");
+        }
+        assert_eq!(listed_name(b"a\nb: 1 2 3 4 5 6"), None, "it shows as one that is not bound");
+        let folder = bound_sockets(&listing(&["/tmp/session_1\nsession_2: 1 2 3 4 5 6/s"])).last().unwrap();
+        assert_eq!(folder, BoundSocket { name: b"s".to_vec(), sessions: vec![] });
     }
 }

@@ -31,7 +31,7 @@ fn an_open_file_a_bound_socket_and_a_lock_are_seen() {
     assert!(signs.bound(b"bound-here", None).is_some());
     assert_eq!(signs.mentioned_by("session_of_this_test"), Some(own_pid()));
     let locks = fs::read_to_string("/proc/locks").unwrap();
-    assert!(locks.lines().filter_map(parse::lock).any(|(_, id)| id == id_of(&path)), "{locks}");
+    assert!(locks.lines().filter_map(parse::lock).flatten().any(|(_, id)| id == id_of(&path)), "{locks}");
 }
 
 #[test]
@@ -95,6 +95,36 @@ fn a_file_that_is_mapped_with_its_descriptor_closed_is_seen_both_ways() {
     assert!(signs.files.contains_key(&FileId { dev: rustix::fs::makedev(0xfe, 1), ino: 77 }));
     assert!(signs.files.contains_key(&id_of(&target)));
     assert_eq!(signs.mentioned_by("/tmp/mapped"), Some(42));
+}
+
+#[test]
+fn the_maps_of_a_process_whose_first_thread_has_ended_are_those_of_the_whole_process() {
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    let thread = folder.join("task/43");
+    fs::create_dir_all(folder.join("task")).unwrap();
+    fs::rename(fake_proc().path().join("42"), &thread).unwrap();
+    let ended = "42 (x) Z 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 5 0";
+    fs::write(folder.join("stat"), ended).unwrap();
+    fs::write(thread.join("maps"), "00400000-00452000 r-xp 00000000 fe:01 77   /tmp/mapped\n").unwrap();
+    for link in ["cwd", "root", "exe"] {
+        fs::rename(thread.join(link), thread.join("was")).unwrap();
+        std::os::unix::fs::symlink(thread.join("fd"), thread.join(link)).unwrap();
+    }
+    let target = folder.join("net");
+    std::os::unix::fs::symlink(&target, folder.join("map_files/400000-452000")).unwrap();
+    let signs = Signs::read_from(root.path()).unwrap();
+    assert_eq!(signs.files.get(&id_of(&target)), Some(&42));
+}
+
+#[test]
+fn a_lock_that_makes_no_sense_could_be_on_any_file() {
+    let root = fake_proc();
+    fs::write(root.path().join("locks"), "1: FLOCK  ADVISORY  WRITE 42 fe:01:77 0 EOF\n").unwrap();
+    let locked = FileId { dev: rustix::fs::makedev(0xfe, 1), ino: 77 };
+    assert_eq!(Signs::read_from(root.path()).unwrap().files.get(&locked), Some(&42));
+    fs::write(root.path().join("locks"), "1: FLOCK  ADVISORY  WRITE\n").unwrap();
+    assert!(Signs::read_from(root.path()).is_err());
 }
 
 #[test]

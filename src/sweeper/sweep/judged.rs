@@ -201,7 +201,15 @@ fn both(one: Jobs, other: Jobs) -> Jobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweeper::jobs::LiveJob;
+    use crate::sweeper::{
+        discover::Runtime as WorkerRuntime,
+        jobs::LiveJob,
+        processes::{
+            Process,
+            fixture::{namespaces, process, raylet, snapshot, worker},
+        },
+        sweep::blank,
+    };
 
     fn judged(workers: Vec<Option<(WorkerState, Jobs)>>) -> Judged {
         let workers = workers
@@ -238,6 +246,52 @@ mod tests {
         ] {
             assert_eq!(judged(workers).situation(&[0, 1]).jobs, unknown());
         }
+    }
+
+    fn entrypoint() -> Process {
+        process(10, 5, "/usr/bin/python3.11", &["ray", "start", "--block"])
+    }
+
+    #[test]
+    fn what_has_begun_since_the_window_is_at_work_and_what_was_there_is_not() {
+        let worker = [worker(&entrypoint())];
+        let resting = vec![entrypoint(), raylet(20, 10)];
+        let mut judged = judged(vec![Some((WorkerState::NoJob, Jobs::Known(vec![])))]);
+        judged.after = snapshot(resting.clone());
+        let awake = |judged: &Judged, now| judged.awake(&now, &worker, &[0], &SweepSettings::default());
+        assert_eq!(awake(&judged, snapshot(resting.clone())), None);
+        let task = process(50, 20, "/usr/bin/python3.11", &["ray::train"]);
+        let at_work = awake(&judged, snapshot(resting.into_iter().chain([task]))).unwrap();
+        assert!(at_work.contains("ray::train"), "{at_work}");
+        judged.workers = vec![None];
+        assert!(awake(&judged, Snapshot::default()).is_some(), "who was not judged may be at work");
+    }
+
+    #[test]
+    fn a_workers_pids_are_those_that_it_sees_itself() {
+        let mut judged = judged(vec![None]);
+        let mut own = process(42, 10, "/usr/bin/x", &["x"]);
+        own.inner_pid = 7;
+        let other = process(43, 10, "/usr/bin/x", &["x"]).in_namespaces(namespaces(2));
+        judged.after = snapshot([own, other]);
+        let worker = [worker(&entrypoint())];
+        assert_eq!(judged.pids_inside(&worker, &[0]), BTreeSet::from([7]));
+        assert_eq!(judged.pids_inside(&worker, &[]), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_report_names_the_state_and_the_evidence_of_whom_was_judged() {
+        let judged = judged(vec![None, Some((WorkerState::InJob, job("01")))]);
+        let mut reports = [blank("small", WorkerRuntime::Docker), blank("judged", WorkerRuntime::Docker)];
+        judged.tell(&mut reports);
+        assert_eq!(reports.map(|report| report.state), [None, Some(WorkerState::InJob)]);
+    }
+
+    #[test]
+    fn a_proc_that_cannot_be_read_is_a_worker_at_work() {
+        let judgement = unreadable(&std::io::ErrorKind::PermissionDenied.into());
+        assert_eq!(judgement.state, WorkerState::Active);
+        assert_eq!(judgement.evidence[0].kind, EvidenceKind::Unreadable);
     }
 
     #[test]

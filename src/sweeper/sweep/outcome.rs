@@ -63,6 +63,8 @@ mod tests {
         assert_eq!(outcome_of(&[worker(Verdict::Failed)], None), Outcome::Failed);
         let pruned = PruneReport { freed_bytes: 1, ..PruneReport::default() };
         assert_eq!(outcome_of(&[worker(Verdict::NothingToRemove)], Some(&pruned)), Outcome::Freed);
+        let in_vain = PruneReport::default();
+        assert_eq!(outcome_of(&[worker(Verdict::Active)], Some(&in_vain)), Outcome::Active);
     }
 
     #[test]
@@ -95,5 +97,9 @@ mod tests {
         report.errors.clear();
         report.state = Some(WorkerState::Active);
         assert_eq!(verdict_of(&report, true), Verdict::Active);
+        for resting in [None, Some(WorkerState::NoJob), Some(WorkerState::InJob)] {
+            report.state = resting;
+            assert_eq!(verdict_of(&report, true), Verdict::NothingToRemove);
+        }
     }
 }

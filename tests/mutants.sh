@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Takes rules out of the code that decides (`.cargo/mutants.toml`), one at a time, and runs the unit
+# tests without each: whatever no test misses is listed, and is in mutants.out/missed.txt. Some hours
+# for all of it; tests/mutants.sh FILE… does some files only.
+set -euo pipefail
+cd "$(dirname "$(realpath "$0")")/.."
+
+readonly MUTANTS_VERSION=27.1.0
+readonly TOOLS=${RAYSWEEP_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/raysweep/tools}
+export PATH="$TOOLS/bin:$PATH"
+
+if [[ $(cargo mutants --version 2>/dev/null) != "cargo-mutants $MUTANTS_VERSION" ]]; then
+    cargo install --quiet --locked --root "$TOOLS" "cargo-mutants@$MUTANTS_VERSION"
+fi
+files=()
+for file in "$@"; do
+    files+=(--file "$file")
+done
+cargo mutants --no-shuffle --caught "${files[@]}"
