@@ -31,26 +31,36 @@ pub(crate) const WORKERS: [&str; 10] = [
 /// What a node may take. A head of Ray 2.60 was killed at 1.5 GB as it started.
 const MEMORY: &str = "3g";
 const GCS: &str = "127.0.0.1:6379";
-/// A whole cluster starts at once, on machines that have other things to do.
 const START_SECONDS: &str = "170";
+/// So many nodes start side by side. Each takes ten seconds of a core, and Ray gives one up that takes
+/// half a minute: a whole cluster at once is more than two cores can start.
+const START_AT_ONCE: usize = 3;
 
 pub(crate) fn bring_up() {
     let begun = Instant::now();
     lib(["dockerd_up"]).unwrap();
     lib(["ray_image_load"]).unwrap();
-    thread::scope(|scope| {
-        scope.spawn(|| head(HEAD, &[], &[]));
-        scope.spawn(|| head(HEAD_ELSEWHERE, &["-v", "matrix-shared:/tmp"], &["--temp-dir", "/scratch/ray"]));
-    });
-    thread::scope(|scope| {
-        for name in WORKERS {
-            let volume: &[&str] = if name == SHARED { &["-v", "matrix-shared:/tmp"] } else { &[] };
-            scope.spawn(move || worker(name, HEAD, volume));
+    let mut starts: Vec<Box<dyn FnOnce() + Send>> = vec![
+        Box::new(|| head(HEAD, &[], &[])),
+        Box::new(|| head(HEAD_ELSEWHERE, &["-v", "matrix-shared:/tmp"], &["--temp-dir", "/scratch/ray"])),
+        Box::new(outliving),
+        Box::new(|| worker(ELSEWHERE, HEAD_ELSEWHERE, &[])),
+    ];
+    for name in WORKERS {
+        let volume: &[&str] = if name == SHARED { &["-v", "matrix-shared:/tmp"] } else { &[] };
+        starts.push(Box::new(move || worker(name, HEAD, volume)));
+    }
+    let nodes = starts.len();
+    let mut starts = starts.into_iter();
+    loop {
+        // The first of these are the heads, which everybody else asks for.
+        let batch: Vec<_> = starts.by_ref().take(START_AT_ONCE).collect();
+        if batch.is_empty() {
+            break;
         }
-        scope.spawn(|| worker(ELSEWHERE, HEAD_ELSEWHERE, &[]));
-        scope.spawn(outliving);
-    });
-    println!("{} nodes of Ray {} stand after {} s", WORKERS.len() + 4, version(), begun.elapsed().as_secs());
+        thread::scope(|scope| batch.into_iter().for_each(|start| drop(scope.spawn(start))));
+    }
+    println!("{nodes} nodes of Ray {} stand after {} s", version(), begun.elapsed().as_secs());
 }
 
 fn head(name: &str, docker_arguments: &[&str], ray_arguments: &[&str]) {
@@ -147,9 +157,13 @@ pub(crate) fn wait_for_rest() {
     }
 }
 
-/// The `ray::…` titles that a container shows.
+/// The `ray::…` titles of a container's workers. Newer versions of Ray title their agents so too, on
+/// every node and for as long as it lives.
 pub(crate) fn titles(container: &str) -> Vec<String> {
+    const AGENTS: [&str; 2] = ["ray::DashboardAgent", "ray::RuntimeEnvAgent"];
     // The class in brackets keeps the search from finding itself.
     let command = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep '^ray[:]:' || true";
-    sh(container, command).unwrap().lines().map(|line| line.trim_end().to_owned()).collect()
+    let shown = sh(container, command).unwrap();
+    let titles = shown.lines().map(str::trim_end).filter(|title| !AGENTS.contains(title));
+    titles.map(str::to_owned).collect()
 }
