@@ -201,7 +201,7 @@ pub(super) struct Entries {
 impl Entries {
     pub(super) fn new() -> Self {
         Self {
-            buffer: vec![MaybeUninit::uninit(); ENTRIES_BYTES].into_boxed_slice(),
+            buffer: Box::new_uninit_slice(ENTRIES_BYTES),
             names: vec![],
             order: vec![],
         }
