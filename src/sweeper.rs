@@ -12,6 +12,7 @@ pub mod inside;
 pub(crate) mod jobs;
 pub(crate) mod lock;
 pub mod measure;
+pub(crate) mod modesty;
 pub(crate) mod mountinfo;
 pub(crate) mod processes;
 pub(crate) mod prune;

@@ -21,6 +21,7 @@ use super::{
     discover::{self, Worker},
     hold,
     inside::{Inside, InsideError, Usage},
+    modesty,
     processes::Snapshot,
     record,
 };
@@ -53,6 +54,7 @@ pub enum MeasureError {
 
 /// Measures every worker and writes the textfile, or standard output without one.
 pub fn run(settings: &SweepSettings, textfile: Option<&Path>) -> Result<(), MeasureError> {
+    modesty::give_way();
     let measured = measure(settings)?;
     let text = exposition(&measured, settings);
     let path = textfile.unwrap_or(Path::new("standard output"));

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     inside::protocol::{Line, Lines, write_line},
     lock::Lock,
-    record,
+    modesty, record,
     sweep::{self, Swept},
 };
 use crate::{
@@ -220,6 +220,8 @@ impl Drop for Ended<'_> {
 
 /// The child's own main.
 pub fn main() -> ExitCode {
+    // Only the child: who holds the clock has to be on time.
+    modesty::give_way();
     // Whoever kills the parent ends the sweep: its own children then give names back.
     let bound = set_parent_process_death_signal(Some(Signal::KILL));
     let socket = stdin().as_fd().try_clone_to_owned().map(UnixStream::from);

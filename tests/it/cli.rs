@@ -3,6 +3,7 @@
 mod check_config;
 mod deaf;
 mod gate;
+mod gentle;
 mod help;
 mod replay;
 mod running;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use rustix::{
-    process::{Resource, Rlimit, nice, setrlimit},
+    process::{Resource, Rlimit, setrlimit},
     stdio::stdin,
 };
 
@@ -28,6 +28,7 @@ use super::{
     protocol::{Answer, Line, Lines, MOST_REQUEST_BYTES, Request, write_line},
     remove,
 };
+use crate::sweeper::modesty;
 
 /// Entries of a list in one line.
 const ENTRIES_A_LINE: usize = 1000;
@@ -40,7 +41,8 @@ pub(super) fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     end_on_panic(&socket);
-    be_modest();
+    modesty::give_way();
+    bound_memory();
     match serve(&socket) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -59,10 +61,8 @@ fn end_on_panic(socket: &UnixStream) {
     }));
 }
 
-/// Gives way to the work on the host. Without an I/O class of its own, a process's I/O priority
-/// follows its niceness. What cannot be set is no reason not to work.
-fn be_modest() {
-    let _ = nice(10);
+/// What cannot be limited is no reason not to work.
+fn bound_memory() {
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
     let _ = setrlimit(Resource::Core, limit(0));
     let _ = setrlimit(Resource::Data, limit(MOST_MEMORY_BYTES));

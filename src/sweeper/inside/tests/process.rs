@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ioprio::{Class, Pid};
 use rustix::process::{Signal, kill_process};
 
 use super::{child_command, harness::*};
@@ -189,9 +190,12 @@ fn the_child_gives_way_and_holds_nothing_of_the_parents() {
     let inside = enter(root.path());
     let proc = PathBuf::from(format!("/proc/{}", inside.link.pid()));
     // As a test the child is one thread of its process, and niceness is a thread's.
-    let threads = fs::read_dir(proc.join("task")).unwrap();
-    let nicest = threads.map(|thread| niceness(&thread.unwrap().path())).max();
+    let threads = || fs::read_dir(proc.join("task")).unwrap().map(|thread| thread.unwrap().path());
+    let nicest = threads().map(|thread| niceness(&thread)).max();
     assert_eq!(nicest, Some((niceness(Path::new("/proc/self")) + 10).min(19)));
+    // The one that serves, and the one that it starts to wait for our end.
+    let idle = threads().filter(|thread| gives_way(thread)).count();
+    assert!(idle >= 2, "{idle} threads of the child give way");
     let limits = fs::read_to_string(proc.join("limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
@@ -206,6 +210,18 @@ fn is_stopped(folder: &Path) -> bool {
 }
 
 fn niceness(folder: &Path) -> i32 {
+    field(folder, 19)
+}
+
+/// Whether a thread is in the idle class (5 is `SCHED_IDLE`) for CPU and disk.
+fn gives_way(thread: &Path) -> bool {
+    let id = Pid::from_raw(thread.file_name().unwrap().to_str().unwrap().parse().unwrap());
+    let of_disk = ioprio::get_priority(ioprio::Target::Process(id)).unwrap().class();
+    field(thread, 41) == 5 && of_disk == Some(Class::Idle)
+}
+
+/// A field of `stat`, as `man 5 proc` counts them.
+fn field(folder: &Path, number: usize) -> i32 {
     let stat = fs::read_to_string(folder.join("stat")).unwrap();
-    stat.rsplit_once(')').unwrap().1.split(' ').nth(17).unwrap().parse().unwrap()
+    stat.rsplit_once(')').unwrap().1.split(' ').nth(number - 2).unwrap().parse().unwrap()
 }

@@ -1,0 +1,106 @@
+//! Whoever works on a host for us gives way to what works there; whoever holds the clock does not.
+
+use std::{
+    fs,
+    os::unix::net::UnixListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use ioprio::{Class, Pid, Target, get_priority};
+use tempfile::TempDir;
+
+/// A subcommand that hangs, because the container runtime that it asks does not answer.
+struct Hanging {
+    child: Child,
+    _runtime: UnixListener,
+    _folder: TempDir,
+}
+
+impl Hanging {
+    fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let runtime = UnixListener::bind(at("runtime.sock")).unwrap();
+        let settings = format!(
+            "runtime_dir: {0}\nlog_dir: {0}\ncontainers: {{ socket: {0}/runtime.sock, timeout: 10m }}\n",
+            folder.path().display()
+        );
+        fs::write(at("sweep.yml"), settings).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_raysweep"))
+            .args(arguments)
+            .arg("--config.file")
+            .arg(at("sweep.yml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It has connected: whatever it starts with is behind it.
+        runtime.set_nonblocking(true).unwrap();
+        let until = Instant::now() + Duration::from_mins(1);
+        while let Err(error) = runtime.accept() {
+            assert!(Instant::now() < until, "it does not ask the runtime: {error}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { child, _runtime: runtime, _folder: folder }
+    }
+
+    fn pid(&self) -> i32 {
+        self.child.id().try_into().unwrap()
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The threads of a process: each one's scheduling policy and whether the disk serves it last.
+fn threads(pid: i32) -> Vec<(i32, bool)> {
+    fs::read_dir(format!("/proc/{pid}/task"))
+        .unwrap()
+        .map(|thread| {
+            let folder: PathBuf = thread.unwrap().path();
+            let id = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            let of_disk = get_priority(Target::Process(Pid::from_raw(id))).unwrap().class();
+            (field(&folder, 41), of_disk == Some(Class::Idle))
+        })
+        .collect()
+}
+
+/// A field of `stat`, as `man 5 proc` counts them.
+fn field(folder: &Path, number: usize) -> i32 {
+    let stat = fs::read_to_string(folder.join("stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(number - 3).unwrap().parse().unwrap()
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_whitespace().map(|child| child.parse().unwrap()).collect()
+}
+
+/// `SCHED_IDLE`, and the class of the disk.
+const GIVES_WAY: (i32, bool) = (5, true);
+
+fn all_give_way(pid: i32) -> bool {
+    threads(pid).iter().all(|thread| *thread == GIVES_WAY)
+}
+
+#[test]
+fn a_sweep_gives_way_and_who_holds_its_clock_does_not() {
+    let sweep = Hanging::start(&["sweep", "--dry-run"]);
+    let [sweeping] = children(sweep.pid())[..] else { panic!("not one child") };
+    assert!(all_give_way(sweeping), "{:?}", threads(sweeping));
+    let own = threads(sweep.pid());
+    assert!(own.iter().all(|(policy, disk)| *policy != GIVES_WAY.0 && !disk), "{own:?}");
+}
+
+#[test]
+fn measure_gives_way() {
+    let measure = Hanging::start(&["measure"]);
+    assert!(all_give_way(measure.pid()), "{:?}", threads(measure.pid()));
+}
