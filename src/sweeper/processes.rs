@@ -3,6 +3,7 @@
 pub(crate) mod proc;
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -30,7 +31,8 @@ pub(crate) struct Process {
     pub(crate) namespaces: Namespaces,
     /// The lines of `/proc/PID/cgroup`.
     pub(crate) cgroup: String,
-    /// What its file descriptors name (`/proc/PID/fd/*`).
+    /// What its file descriptors name (`/proc/PID/fd/*`), each name once: those of sockets, pipes and the
+    /// kernel's own objects say nothing, and are most of them.
     pub(crate) open: Vec<PathBuf>,
     /// What its standard input is.
     pub(crate) stdin: Option<PathBuf>,
@@ -79,10 +81,16 @@ impl Namespaces {
 impl Snapshot {
     /// Reads every process of the host. A process that ends while it is read is not in it.
     pub(crate) fn read() -> io::Result<Self> {
-        Self::read_from(Path::new("/proc"))
+        Self::read_from(Path::new("/proc"), open_files)
     }
 
-    fn read_from(proc_root: &Path) -> io::Result<Self> {
+    /// The same without what they have open, which is most of the cost: enough to find the workers, and
+    /// not to judge them.
+    pub(crate) fn read_without_files() -> io::Result<Self> {
+        Self::read_from(Path::new("/proc"), no_files)
+    }
+
+    fn read_from(proc_root: &Path, open_files: impl Fn(&Path) -> OpenFiles) -> io::Result<Self> {
         let ourselves = Ourselves::read(proc_root);
         let pids = match proc::numbers(proc_root) {
             Ok(pids) => pids,
@@ -92,7 +100,7 @@ impl Snapshot {
         let own = Namespaces::read(&proc_root.join("self")).ok();
         let mut snapshot = Self { own, ..Self::default() };
         for pid in pids {
-            match read_process(proc_root, pid, ourselves.as_ref()) {
+            match read_process(proc_root, pid, ourselves.as_ref(), &open_files) {
                 Ok(Some(process)) => snapshot.processes.push(process),
                 Ok(None) | Err(Unread::Vanished) => {}
                 Err(Unread::Failed(error)) => snapshot.unreadable.push((pid, error.to_string())),
@@ -143,6 +151,7 @@ fn read_process(
     proc_root: &Path,
     pid: i32,
     ourselves: Option<&Ourselves>,
+    open_files: &impl Fn(&Path) -> OpenFiles,
 ) -> Result<Option<Process>, Unread> {
     let Some((folder, stat)) = living_folder(proc_root, pid)? else { return Ok(None) };
     let arguments = proc::arguments(&proc::bytes(&folder.join("cmdline"))?);
@@ -168,10 +177,12 @@ fn read_process(
     }))
 }
 
-/// What the descriptors name, and what the first of them does. A descriptor that is closed meanwhile
-/// is not in it.
-fn open_files(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), Unread> {
-    let mut open = vec![];
+/// What the descriptors name, and what the first of them does.
+type OpenFiles = Result<(Vec<PathBuf>, Option<PathBuf>), Unread>;
+
+/// A descriptor that is closed meanwhile is not in it.
+fn open_files(folder: &Path) -> OpenFiles {
+    let mut open = BTreeSet::new();
     let mut stdin = None;
     for descriptor in proc::numbers(folder)? {
         match proc::link(&folder.join(descriptor.to_string())) {
@@ -179,13 +190,21 @@ fn open_files(folder: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>), Unread> 
                 if descriptor == 0 {
                     stdin = Some(path.clone());
                 }
-                open.push(path);
+                if !proc::is_in_no_file_system(&path) {
+                    open.insert(path);
+                }
             }
             Err(Unread::Vanished) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((open, stdin))
+    Ok((open.into_iter().collect(), stdin))
+}
+
+// What `open_files` answers, for whoever needs none.
+#[allow(clippy::unnecessary_wraps)]
+fn no_files(_folder: &Path) -> OpenFiles {
+    Ok((vec![], None))
 }
 
 /// The lines of `/proc/PID/status` that are needed.

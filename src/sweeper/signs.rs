@@ -26,8 +26,9 @@ pub(crate) struct Signs {
     pub(crate) sockets: BTreeMap<BoundSocket, i32>,
     /// Every process's arguments, joined by spaces, for a look-up by name.
     pub(crate) arguments: Vec<(i32, String)>,
-    /// Every path that a process's fds, maps, cwd, root and exe name, for a look-up by session name.
-    pub(crate) names: Vec<(i32, String)>,
+    /// Every path that a process's fds, maps, cwd, root and exe name, for a look-up by session name, and
+    /// one process that names it: thousands of processes map the same libraries.
+    pub(crate) names: BTreeMap<String, i32>,
 }
 
 /// The path that a unix socket is bound to, as far as it tells sockets apart: names are wrong across
@@ -87,7 +88,8 @@ impl Signs {
 
     /// A process whose arguments or open paths contain this name, such as `session_2026-…_123`.
     pub(crate) fn mentioned_by(&self, name: &str) -> Option<i32> {
-        self.arguments.iter().chain(&self.names).find(|(_, text)| text.contains(name)).map(|(pid, _)| *pid)
+        let arguments = self.arguments.iter().map(|(pid, text)| (text, pid));
+        arguments.chain(&self.names).find(|(text, _)| text.contains(name)).map(|(_, pid)| *pid)
     }
 }
 
@@ -112,7 +114,9 @@ impl Reading {
         let mut names = BTreeSet::new();
         self.signs.arguments.push((pid, arguments.join(" ")));
         let read = self.files(&folder, pid, &mut names);
-        self.signs.names.extend(names.into_iter().map(|name| (pid, name)));
+        for name in names {
+            self.signs.names.entry(name).or_insert(pid);
+        }
         read
     }
 
@@ -128,11 +132,10 @@ impl Reading {
     /// What a link of /proc leads to, by file and by name.
     fn link(&mut self, path: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
         let name = proc::link(path)?;
-        let name = name.to_string_lossy();
-        // The three that lie in no file system and make up most descriptors.
-        if ["socket:[", "pipe:[", "anon_inode:"].iter().any(|kind| name.starts_with(kind)) {
+        if proc::is_in_no_file_system(&name) {
             return Ok(());
         }
+        let name = name.to_string_lossy();
         let id = proc::file_id(path)?;
         self.signs.files.entry(id).or_insert(pid);
         if name != "/" {

@@ -71,6 +71,13 @@ pub(crate) fn link(path: &Path) -> Result<PathBuf, Unread> {
     fs::read_link(path).map_err(|error| Unread::of(path, error))
 }
 
+/// Whether a descriptor's name is that of a socket, a pipe or an object of the kernel's own, which make
+/// up most descriptors.
+pub(crate) fn is_in_no_file_system(name: &Path) -> bool {
+    let name = name.as_os_str().as_encoded_bytes();
+    ["socket:[", "pipe:[", "anon_inode:"].iter().any(|kind| name.starts_with(kind.as_bytes()))
+}
+
 /// The file behind a link of /proc. Its server is not asked (`DONT_SYNC`): a descriptor on a dead
 /// FUSE or network file system must neither hang a sweep nor stop it, and a file's identity does not change.
 pub(crate) fn file_id(path: &Path) -> Result<FileId, Unread> {

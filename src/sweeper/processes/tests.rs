@@ -38,7 +38,7 @@ impl FakeProc {
     }
 
     fn read(&self) -> Snapshot {
-        Snapshot::read_from(self.0.path()).unwrap()
+        Snapshot::read_from(self.0.path(), open_files).unwrap()
     }
 }
 
@@ -162,4 +162,34 @@ fn this_very_process_is_found_on_this_machine() {
     assert_eq!(process.exe, Some(std::env::current_exe().unwrap()));
     assert_eq!(process.arguments.len(), std::env::args().count());
     assert!(process.id.start_ticks > 0);
+}
+
+#[test]
+fn of_what_a_process_has_open_each_file_is_kept_once_and_no_socket() {
+    let fake = FakeProc::new();
+    let folder = fake.process(42, "x", STAT);
+    for (descriptor, name) in [
+        (1, "socket:[123]"),
+        (2, "pipe:[7]"),
+        (3, "anon_inode:[eventpoll]"),
+        (4, "/tmp/tmpabc/file"),
+        (5, "/dev/nvidia0"),
+    ] {
+        symlink(name, folder.join(format!("fd/{descriptor}"))).unwrap();
+    }
+    let names = ["/dev/null", "/dev/nvidia0", "/tmp/tmpabc/file"].map(PathBuf::from);
+    assert_eq!(fake.read().processes[0].open, names);
+}
+
+#[test]
+fn a_reading_without_files_asks_for_none() {
+    let fake = FakeProc::new();
+    let folder = fake.process(42, "x", STAT);
+    // Whoever read it would fail: it is not even a folder.
+    fs::rename(folder.join("fd"), fake.0.path().join("gone")).unwrap();
+    fs::write(folder.join("fd"), "").unwrap();
+    let without = Snapshot::read_from(fake.0.path(), no_files).unwrap();
+    assert_eq!((without.processes.len(), without.unreadable.len()), (1, 0));
+    assert!(without.processes[0].open.is_empty() && without.processes[0].stdin.is_none());
+    assert_eq!(fake.read().unreadable.len(), 1);
 }
