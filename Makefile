@@ -1,6 +1,6 @@
 # What there is to do with this repository. `make help` lists it.
 
-.PHONY: help build demo test matrix soak bench-sweep fuzz mutants fmt
+.PHONY: help build demo test matrix soak bench-sweep bench-measure fuzz mutants fmt
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -23,6 +23,9 @@ soak: ## the tests over and over (ROUNDS=10); the result goes to docs/soak.md
 
 bench-sweep: ## measure removal, usage, verdicts, memory beside others (FILES=20000 ROUNDS=1: minutes); as root
 	benches/run.sh
+
+bench-measure: build ## what `measure` costs 64 workers with 3,000,000 files in ten minutes; as root
+	benches/measure-duty.sh
 
 fuzz: ## what has to hold for any input, each target for SECONDS=600
 	fuzz/run.sh $(or $(SECONDS),600)
