@@ -213,11 +213,10 @@ fn niceness(folder: &Path) -> i32 {
     field(folder, 19)
 }
 
-/// Whether a thread is in the idle class (5 is `SCHED_IDLE`) for CPU and disk.
+/// Whether the disk serves a thread last.
 fn gives_way(thread: &Path) -> bool {
     let id = Pid::from_raw(thread.file_name().unwrap().to_str().unwrap().parse().unwrap());
-    let of_disk = ioprio::get_priority(ioprio::Target::Process(id)).unwrap().class();
-    field(thread, 41) == 5 && of_disk == Some(Class::Idle)
+    ioprio::get_priority(ioprio::Target::Process(id)).unwrap().class() == Some(Class::Idle)
 }
 
 /// A field of `stat`, as `man 5 proc` counts them.
