@@ -200,11 +200,7 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn new() -> Self {
-        Self {
-            buffer: Box::new_uninit_slice(ENTRIES_BYTES),
-            names: vec![],
-            order: vec![],
-        }
+        Self { buffer: Box::new_uninit_slice(ENTRIES_BYTES), names: vec![], order: vec![] }
     }
 
     /// Calls `each` for every name in the folder, from where the descriptor stands, by inode number as
