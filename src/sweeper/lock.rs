@@ -46,4 +46,12 @@ mod tests {
         drop(first);
         assert!(Lock::take(&path).unwrap().is_some());
     }
+
+    #[test]
+    fn a_lock_is_taken_on_no_folder_that_a_symlink_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        std::os::unix::fs::symlink(folder.path(), &path).unwrap();
+        assert!(Lock::take(&path).is_err());
+    }
 }

@@ -89,6 +89,7 @@ mod tests {
         assert_eq!(mount.root, Path::new("/a b"));
         assert_eq!(mount.point, Path::new("/mnt/\\x"));
         assert!(mount.read_only);
+        assert!(!Mount::parse(b"36 35 98:0 / /x rw,noatime - ext4 /dev/vda ro").unwrap().read_only);
     }
 
     #[test]

@@ -172,6 +172,13 @@ fn a_root_command_that_ends_unheard_or_by_a_signal_is_a_failure_and_no_hang() {
 }
 
 #[test]
+fn without_a_command_or_with_another_one_nothing_runs() {
+    for command in [None, Some(OsStr::new("")), Some(OsStr::new("sweep; id"))] {
+        assert!(matches!(run(command), Err(GateError::NoCommand | GateError::Command(_))), "{command:?}");
+    }
+}
+
+#[test]
 fn what_runs_as_root_is_what_sudoers_allows_to_the_letter() {
     let sudoers = include_str!("../../../deploy/sudoers.d/raysweep");
     let [_, _, command @ ..] = ROOT_COMMAND;

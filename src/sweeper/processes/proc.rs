@@ -218,6 +218,11 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_is_not_read_in_part() {
+        assert!(matches!(bytes(Path::new("/dev/zero")), Err(Unread::Failed(_))));
+    }
+
+    #[test]
     fn a_title_is_one_argument_without_what_was_left_behind_it() {
         assert_eq!(arguments(b"ray::IDLE\0\0\0\0"), ["ray::IDLE"]);
         assert_eq!(arguments(b"ray::train   \0"), ["ray::train"]);

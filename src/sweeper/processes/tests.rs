@@ -155,6 +155,24 @@ fn a_flag_is_an_argument_of_its_own_with_a_value() {
 }
 
 #[test]
+fn a_process_all_of_whose_threads_have_ended_is_none() {
+    let fake = FakeProc::new();
+    let ended = STAT.replacen('S', "Z", 1);
+    let folder = fake.process(42, "x", &ended);
+    fs::rename(fake.process(4242, "x", &ended), folder.join("task/43")).unwrap();
+    assert!(fake.read().processes.is_empty());
+}
+
+#[test]
+fn our_own_namespaces_are_the_hosts() {
+    let fake = FakeProc::new();
+    let ourselves = fake.process(41, "raysweep", STAT);
+    let own = Namespaces::read(&ourselves).unwrap();
+    fs::rename(ourselves, fake.0.path().join("self")).unwrap();
+    assert!(fake.read().is_host(|host| *host == own));
+}
+
+#[test]
 fn this_very_process_is_found_on_this_machine() {
     let snapshot = Snapshot::read().unwrap();
     let pid = i32::try_from(std::process::id()).unwrap();

@@ -35,6 +35,13 @@ fn an_open_file_a_bound_socket_and_a_lock_are_seen() {
 }
 
 #[test]
+fn the_signs_of_the_host_hold_those_of_this_process() {
+    // Where the machine's first process hides from a test there are none at all.
+    let Ok(signs) = Signs::read() else { return };
+    assert!(signs.files.contains_key(&id_of(&std::env::current_exe().unwrap())));
+}
+
+#[test]
 fn a_closed_file_is_no_longer_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("closed");
