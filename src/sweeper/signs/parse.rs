@@ -66,13 +66,12 @@ pub(crate) fn bound_sockets(listing: &[u8]) -> impl Iterator<Item = BoundSocket>
 /// The path that a socket is bound to. A name may hold line breaks: a line that does not look like the
 /// others is the rest of one, and what session it lies in stands in a line before it.
 fn bound_socket(line: &[u8]) -> Option<BoundSocket> {
-    let Some(path) = path_of(line) else {
+    let Some(after) = after_the_fields(line) else {
         return (!line.is_empty()).then(|| BoundSocket { name: last_component(line), sessions: vec![] });
     };
     // A path that begins with '@' may be an abstract name, in no file system, and may be a relative path.
-    if path.is_empty() {
-        return None;
-    }
+    // One that is empty here begins with a line break; that of a socket which is not bound is not there.
+    let path = after.strip_prefix(b" ")?;
     let components = || path.split(|byte| *byte == b'/').map(OsStr::from_bytes);
     let by_link = components().any(|component| component == "session_latest");
     let sessions = components().filter(|component| !by_link && is_session(component));
@@ -98,8 +97,9 @@ pub(crate) fn listed_name(name: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// What follows the seven fields before the path. Nothing does where the socket is not bound.
-fn path_of(line: &[u8]) -> Option<&[u8]> {
+/// What follows the seven fields before the path: a space and the path. Nothing does where the socket is
+/// not bound.
+fn after_the_fields(line: &[u8]) -> Option<&[u8]> {
     let mut rest = line;
     for number in 0..7 {
         let start = rest.iter().position(|byte| *byte != b' ')?;
@@ -114,7 +114,7 @@ fn path_of(line: &[u8]) -> Option<&[u8]> {
         }
         rest = &rest[end..];
     }
-    Some(rest.strip_prefix(b" ").unwrap_or(rest))
+    Some(rest)
 }
 
 /// `fe:01` as statx's numbers give it.
@@ -205,6 +205,7 @@ mod tests {
         for name in ["a\nb", "a\n", "\na", "\n", "a\n\nb", "a\n@b", "a\nb: 1 2 3 4 5 6 c"] {
             let listed = listed_name(name.as_bytes()).unwrap();
             assert!(shown(&format!("/tmp/{name}")).contains(&listed), "{name:?}");
+            assert!(shown(name).contains(&listed), "{name:?}, bound by a relative path");
         }
         assert_eq!(listed_name(b"a\nb: 1 2 3 4 5 6"), None, "it shows as one that is not bound");
         let folder = bound_sockets(&listing(&["/tmp/session_1\nsession_2: 1 2 3 4 5 6/s"])).last().unwrap();
