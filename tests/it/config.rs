@@ -25,7 +25,10 @@ fn all_on(name: &str) -> (tempfile::TempDir, PathBuf) {
         })
         .collect();
     assert_ne!(on.join("\n"), text.trim_end(), "{name} has no commented-out setting");
-    let on = on.join("\n").replace("/etc/raysweep/token", token.to_str().unwrap());
+    let on = on
+        .join("\n")
+        .replace("/etc/raysweep/ray-token", token.to_str().unwrap())
+        .replace("/etc/raysweep/token", token.to_str().unwrap());
     let path = folder.path().join(name);
     std::fs::write(&path, on).unwrap();
     std::fs::write(&token, "a token\n").unwrap();
@@ -61,6 +64,7 @@ fn the_commented_out_settings_of_the_examples_are_settings() {
     let (_folder, path) = all_on("sweep.yml");
     let settings = load_sweep(&path).unwrap();
     assert_eq!(settings.bare.unwrap().user_id, 1000);
+    assert!(settings.activity.ray_api.is_some_and(|api| api.token_file.is_some()));
 
     let (_folder, path) = all_on("raysweep.yml");
     let config = load_responder(&path).unwrap();
