@@ -235,3 +235,14 @@ fn without_a_socket_there_is_no_runtime_and_a_silent_one_is_an_error() {
     drop(listener);
     assert!(discovered(&socket).is_err());
 }
+
+#[test]
+fn a_worker_is_asked_for_the_folders_that_it_started_with() {
+    let mut sleeper = std::process::Command::new("sleep");
+    let mut child = sleeper.arg("600").env_clear().env("TMPDIR", "/tmp/own").spawn().unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    let own = environment(ProcessId { pid, start_ticks: 0 });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(own.tmpdir, Some("/tmp/own".into()));
+}

@@ -112,6 +112,11 @@ fn a_daemon_is_known_by_its_place_and_not_by_its_script_alone() {
     assert_active(script(60, 20, "_private/log_monitor.py"), EvidenceKind::ForeignProcess);
     // Started by `docker exec`.
     assert_active(script(60, 5, "_private/log_monitor.py"), EvidenceKind::ForeignProcess);
+    // Something else that is called like the head's store, and something else of Ray's package.
+    let called = process(60, 10, "/home/me/gcs_server", &["/home/me/gcs_server"]);
+    assert_active(called, EvidenceKind::ForeignProcess);
+    let packaged = process(60, 10, "/usr/bin/rsync", &["/usr/lib/ray/core/src/ray/gcs/gcs_server"]);
+    assert_active(packaged, EvidenceKind::ForeignProcess);
     // Another package's script of the same name.
     let other = python(60, 20, &["python3", "/home/me/ray/dashboard/agent.py"]);
     assert_active(other, EvidenceKind::ForeignProcess);
@@ -253,6 +258,7 @@ fn the_main_program_of_an_init_wrapper_that_left_the_raylet_behind_is_no_work() 
     assert_eq!(state(under_an_init_wrapper("/usr/bin/tini", 501)), WorkerState::NoJob);
     // It came after the raylet, so it has not started it.
     assert_eq!(state(under_an_init_wrapper("/usr/bin/tini", 1050)), WorkerState::Active);
+    assert_eq!(state(under_an_init_wrapper("/usr/bin/tini", 1000)), WorkerState::Active, "or with it");
     assert_eq!(state(under_an_init_wrapper("/usr/bin/supervisord", 501)), WorkerState::Active);
     // A second child is an orphan of whatever it is.
     let mut orphan = under_an_init_wrapper("/usr/bin/tini", 501);
@@ -424,6 +430,8 @@ fn a_bare_host_has_work_of_its_own_that_is_not_rays() {
         WorkerState::NoJob
     );
     assert_eq!(state(titled("ray::f")), WorkerState::Active);
+    // What is Ray's there and holds a GPU is at work there too.
+    assert_eq!(state(titled("ray::IDLE").with_open("/dev/nvidia0")), WorkerState::Active);
 }
 
 #[test]
