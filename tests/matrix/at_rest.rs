@@ -28,7 +28,7 @@ const PIP: &str = WORKERS[8];
 const MANY_LEFTOVERS: u32 = 20_000;
 
 pub(crate) fn rows() -> Vec<Row> {
-    wait_for_rest();
+    wait_for_rest(&WORKERS);
     let hammer = new_id("hammer");
     let scenarios = set_up(vec![
         Box::new(signs_of_use),
@@ -199,5 +199,5 @@ fn ray_still_works() {
     for worker in WORKERS {
         assert!(exists(worker, "/tmp/ray"));
     }
-    wait_for_rest();
+    wait_for_rest(&WORKERS);
 }

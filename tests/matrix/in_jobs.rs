@@ -29,7 +29,7 @@ const THREAD: &str = WORKERS[7];
 const DRIVER: &str = WORKERS[8];
 
 pub(crate) fn rows() -> Vec<Row> {
-    wait_for_rest();
+    wait_for_rest(&WORKERS);
     // Older than every job of this round: they may go while the jobs are alive.
     let before_steps = plant(STEPS, "ray_tmp_*", 40_000_000, 1);
     let before_no_pool = plant(NO_POOL, "pip-*", 40_000_000, 1);
@@ -126,10 +126,10 @@ pub(crate) fn rows() -> Vec<Row> {
 
 /// By itself, because a job or an actor that is alive is so on every worker of its cluster.
 pub(crate) fn rows_of_a_detached_actor() -> Vec<Row> {
-    wait_for_rest();
+    wait_for_rest(&[NO_POOL]);
     let name = "no job, a detached actor on another node remembers a folder here";
     let work = Work::detached_actor(NO_POOL);
-    wait_for_rest();
+    wait_for_rest(&[NO_POOL]);
     let orders = Orders { only: Some(NO_POOL), ray_timeout: "60s" };
     run_round(vec![Scenario::new(name, NO_POOL, IN_JOB).of(work)], orders, |sweep| sweep())
 }

@@ -144,15 +144,16 @@ pub(crate) fn plant(container: &str, kind: &str, bytes: u64, count: u32) -> Vec<
     said.lines().map(str::to_owned).collect()
 }
 
-/// Waits until Ray knows of no job that is alive and no pooled worker is left.
-pub(crate) fn wait_for_rest() {
+/// Waits until Ray knows of no job that is alive and no pooled worker is left in these. In Ray 2.60 those
+/// that have spilled and restored objects stay when their job has ended.
+pub(crate) fn wait_for_rest(workers: &[&str]) {
     let program = "from ray._raylet import GcsClient\n\
         jobs = GcsClient(address='127.0.0.1:6379').get_all_job_info(timeout=5)\n\
         print(sum(not job.is_dead for job in jobs.values()))";
     wait_until(90, "every job to end", || {
         run(&["docker", "exec", "-i", HEAD, "python3", "-"], program).is_ok_and(|said| said == "0")
     });
-    for worker in WORKERS {
+    for worker in workers {
         wait_until(90, &format!("the pooled workers of {worker} to end"), || titles(worker).is_empty());
     }
 }
