@@ -5,6 +5,9 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 use super::names;
 use crate::sweeper::mountinfo::Mount;
 
+/// So many cuts of one line are tried.
+const CUTS: usize = 16;
+
 /// A line is read or refused; one that is cut before its file system's kind is never read.
 pub(super) fn any_line(data: &[u8]) {
     for line in data.split(|byte| *byte == b'\n') {
@@ -29,7 +32,7 @@ pub(super) fn lines_of_the_kernel(data: &[u8]) {
         assert_eq!(mount.root, path(&root));
         assert_eq!(mount.point, path(&point));
         assert!(mount.read_only && mount.kind == "overlay", "{}", line.escape_ascii());
-        for end in 0..line.len() {
+        for end in (number % 7..line.len()).step_by(line.len() / CUTS + 1) {
             if let Some(cut) = Mount::parse(&line[..end]) {
                 assert_eq!((cut.root, cut.point), (mount.root.clone(), mount.point.clone()));
             }

@@ -68,10 +68,17 @@ pub(super) fn sockets(data: &[u8]) {
     let sockets = parse::bound_sockets(&listing).map(|socket| (socket, 7)).collect();
     let signs = Signs { sockets, ..Signs::default() };
     for path in paths {
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let mut components = path.rsplit(|byte| *byte == b'/');
+        let name = components.next().unwrap_or_default();
         let shown = path.escape_ascii();
         assert!(signs.bound(name, None).is_some(), "{shown}");
-        for session in path.split(|byte| *byte == b'/').filter(|part| is_session(OsStr::from_bytes(part))) {
+        let mut sessions: Vec<_> =
+            components.filter(|folder| is_session(OsStr::from_bytes(folder))).collect();
+        if sessions.is_empty() {
+            // One that lies in no session is nobody's, or everybody's.
+            sessions.extend([name, b"session_1"]);
+        }
+        for session in sessions {
             assert!(signs.bound(name, Some(session)).is_some(), "{shown} in {}", session.escape_ascii());
         }
     }

@@ -260,6 +260,7 @@ mod tests {
             let folder = world.scratch.join(name);
             let place = Place::of(&worker_of(world.pid), &folder).unwrap().unwrap();
             assert!(place.is(world.enter(folder.to_str().unwrap()).usage().unwrap().root), "{name}");
+            assert!(!place.is(FileId { dev: 0, ino: 0 }), "{name}: it is no other folder");
         }
     }
 }

@@ -72,9 +72,9 @@ fn bound_socket(line: &[u8]) -> Option<BoundSocket> {
     // A path that begins with '@' may be an abstract name, in no file system, and may be a relative path.
     // One that is empty here begins with a line break; that of a socket which is not bound is not there.
     let path = after.strip_prefix(b" ")?;
-    let components = || path.split(|byte| *byte == b'/').map(OsStr::from_bytes);
-    let by_link = components().any(|component| component == "session_latest");
-    let sessions = components().filter(|component| !by_link && is_session(component));
+    let folders = || path.rsplit(|byte| *byte == b'/').skip(1).map(OsStr::from_bytes);
+    let by_link = folders().any(|folder| folder == "session_latest");
+    let sessions = folders().filter(|folder| !by_link && is_session(folder));
     Some(BoundSocket {
         name: last_component(path),
         sessions: sessions.map(|session| session.as_bytes().to_vec()).collect(),
@@ -184,7 +184,10 @@ mod tests {
         };
         for (path, name, sessions) in [
             ("/tmp/ray/session_1/sockets/raylet", "raylet", "session_1"),
-            ("/tmp/ray/session_1/data/session_of_mine/s", "s", "session_1 session_of_mine"),
+            ("/tmp/ray/session_1/data/session_of_mine/s", "s", "session_of_mine session_1"),
+            // It lies in no session that it is only named like.
+            ("/tmp/ray/session_1/session_of_mine", "session_of_mine", "session_1"),
+            ("/tmp/ray/session_1", "session_1", ""),
             ("/tmp/ray/session_latest/raylet", "raylet", ""),
             ("/data/session_9/ray/session_latest/raylet", "raylet", ""),
             ("relative name", "relative name", ""),
