@@ -93,8 +93,8 @@ fn whoever_is_killed_at_whatever_step_nothing_in_use_is_lost_and_the_next_sweep_
     ] {
         let many = plant_many(PLAIN);
         wait_until_older(PLAIN, &[&many], 3);
-        let sweep = Settings::default().start(&["--trigger", "alert", "--worker", PLAIN]);
-        let until = Instant::now() + Duration::from_secs(30);
+        let mut sweep = Settings::default().start(&["--trigger", "alert", "--worker", PLAIN]);
+        let until = Instant::now() + Duration::from_mins(2);
         match step {
             "judging" => wait_until(20, "the sweep to look", || !processes(INSIDE).is_empty()),
             _ => {
@@ -105,6 +105,9 @@ fn whoever_is_killed_at_whatever_step_nothing_in_use_is_lost_and_the_next_sweep_
                     .any(|name| name.get(46..).is_some_and(|rest| rest.starts_with(mark)))
                 {
                     assert!(Instant::now() < until, "{step} was not met");
+                    if sweep.try_wait().unwrap().is_some() {
+                        panic!("{step} was not met: {}", Swept::of(sweep).shown());
+                    }
                 }
             }
         }
