@@ -18,7 +18,7 @@ test: ## everything that can be checked, with one closing line; as root
 matrix: ## every kind of work on two versions of real Ray against a sweep; as root
 	tests/matrix/run.sh
 
-soak: ## the tests over and over (ROUNDS=10); the result goes to docs/soak.md
+soak: ## long plays against sweeps, then the tests over and over (ROUNDS=10); as root, figures in docs/soak.md
 	tests/soak.sh
 
 bench-sweep: ## measure removal, usage, verdicts, memory beside others (FILES=20000 ROUNDS=1: minutes); as root

@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
-# Runs the integration and the end-to-end tests ROUNDS times and writes the result to
-# docs/soak.md. A round that fails is counted and its log is kept; the rounds go on.
+# The long siege (100,000 swaps against sweeps, 200 kills, a million files in one folder), then
+# the integration and the end-to-end tests ROUNDS times; writes the figures to docs/soak.md.
+# What fails is counted and its log is kept; the rest goes on.
+#   ROUNDS   repetitions of the tests (10); 0 for the siege alone
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 rounds=${ROUNDS:-10}
 logs=$(mktemp -d)
-good=0 bad=0 started=$SECONDS
+good=0 bad=0 started=$SECONDS siege=passed
 
+SIEGE=long tests/siege/run.sh 2>&1 | tee "$logs/siege.log" || siege=failed
+siege_took=$((SECONDS - started))
+echo "siege: $siege after $siege_took s"
+
+started=$SECONDS
 for ((round = 1; round <= rounds; round++)); do
     if STEPS="build integration e2e" tests/all.sh >"$logs/$round.log" 2>&1; then
         good=$((good + 1))
@@ -19,11 +26,25 @@ for ((round = 1; round <= rounds; round++)); do
 done
 
 mkdir -p docs
-cat >docs/soak.md <<RESULT
+{
+    cat <<RESULT
 # The last soak
-$(date -u +%F), commit $(git rev-parse --short HEAD), $(nproc) cores: $rounds rounds of the integration and the
-end-to-end tests in $((SECONDS - started)) s, $good good, $bad bad.
+$(date -u +%F), commit $(git rev-parse --short HEAD), $(nproc) cores. \`make soak\` made it.
+
+## The siege
+Somebody in a container plays against sweeps (\`tests/siege\`), as long as it takes: $siege, $siege_took s.
+
 RESULT
+    sed -n 's/^.*figure: /- /p' "$logs/siege.log"
+    cat <<RESULT
+
+## Repetition
+$rounds rounds of the integration and the end-to-end tests in $((SECONDS - started)) s: $good good, $bad bad.
+RESULT
+} >docs/soak.md
 cat docs/soak.md
-((bad == 0)) || { echo "logs: $logs" >&2; exit 1; }
+if [[ $siege == failed ]] || ((bad)); then
+    echo "logs: $logs" >&2
+    exit 1
+fi
 rm -rf "$logs"

@@ -30,6 +30,7 @@ readonly NEEDS=(
     "jq jq"
     "curl curl"
     "ps procps"
+    "bindfs bindfs"
     "nsenter util-linux"
     "losetup mount"
     "pip3 python3-pip"

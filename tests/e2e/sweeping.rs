@@ -11,6 +11,7 @@ use crate::world::{self, Failed, RAYSWEEP};
 pub(crate) struct Settings {
     pub(crate) mode: &'static str,
     pub(crate) no_job: &'static str,
+    pub(crate) in_job: &'static str,
     pub(crate) logs: &'static str,
     pub(crate) sampling_window: &'static str,
     pub(crate) min_tmp_size: &'static str,
@@ -28,6 +29,7 @@ impl Default for Settings {
         Self {
             mode: "enforce",
             no_job: "2s",
+            in_job: "1h",
             logs: "24h",
             sampling_window: "1s",
             min_tmp_size: "5000MB",
@@ -47,6 +49,7 @@ impl Settings {
         let Self {
             mode,
             no_job,
+            in_job,
             logs,
             sampling_window,
             min_tmp_size,
@@ -67,7 +70,7 @@ impl Settings {
              log_dir: {log_dir}\n\
              deadline: {deadline}\n\
              activity: {{sampling_window: {sampling_window}}}\n\
-             ages: {{no_job: {no_job}, in_job: 1h, job_start_margin: 1s, dead_session: 2s, logs: {logs}}}\n\
+             ages: {{no_job: {no_job}, in_job: {in_job}, job_start_margin: 1s, dead_session: 2s, logs: {logs}}}\n\
              containers: {{socket: {socket}, timeout: 15s}}\n{more}",
             runtime_dir = runtime_dir.display(),
             hold_file = hold_file.display(),
