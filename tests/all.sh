@@ -73,7 +73,6 @@ step systemd 60 bash -c unit_file
 step host 120 deploy/demo/world.sh deploy/test.sh target/debug/raysweep
 step world 300 deploy/demo/selftest.sh
 step runtimes 900 tests/runtimes/run.sh
-step siege 900 tests/siege/run.sh
 step e2e 1500 tests/e2e/run.sh
 step matrix 2400 tests/matrix/run.sh
 

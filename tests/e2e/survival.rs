@@ -95,19 +95,19 @@ fn whoever_is_killed_at_whatever_step_nothing_in_use_is_lost_and_the_next_sweep_
         wait_until_older(PLAIN, &[&many], 3);
         let mut sweep = Settings::default().start(&["--trigger", "alert", "--worker", PLAIN]);
         let until = Instant::now() + Duration::from_mins(2);
-        match step {
-            "judging" => wait_until(20, "the sweep to look", || !processes(INSIDE).is_empty()),
-            _ => {
-                // Closely: it does not take long.
-                let mark = if step == "detached" { "" } else { "~" };
-                while !detached(&root)
-                    .iter()
-                    .any(|name| name.get(46..).is_some_and(|rest| rest.starts_with(mark)))
-                {
-                    assert!(Instant::now() < until, "{step} was not met");
-                    if sweep.try_wait().unwrap().is_some() {
-                        panic!("{step} was not met: {}", Swept::of(sweep).shown());
-                    }
+        if step == "judging" {
+            wait_until(20, "the sweep to look", || !processes(INSIDE).is_empty());
+        } else {
+            // Closely: it does not take long.
+            let mark = if step == "detached" { "" } else { "~" };
+            while !detached(&root)
+                .iter()
+                .any(|name| name.get(46..).is_some_and(|rest| rest.starts_with(mark)))
+            {
+                assert!(Instant::now() < until, "{step} was not met");
+                if sweep.try_wait().unwrap().is_some() {
+                    let swept = Swept::of(sweep);
+                    panic!("{step} was not met: {}", swept.shown());
                 }
             }
         }

@@ -171,7 +171,8 @@ fn a_child_that_is_stopped_in_mid_delete_ends_the_sweep_in_time_and_the_next_one
     let has_begun = || off_their_names(&root).iter().any(|name| name.contains('~'));
     while !has_begun() {
         if sweep.try_wait().unwrap().is_some() {
-            panic!("no delete was met: {}", Swept::of(sweep).shown());
+            let swept = Swept::of(sweep);
+            panic!("no delete was met: {}", swept.shown());
         }
         closely();
     }
