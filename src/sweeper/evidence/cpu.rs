@@ -1,4 +1,12 @@
 //! CPU over the window, of what is not Ray's own machinery. It may only ever add activity.
+//!
+//! What comes and goes between the two readings shows in a parent that has waited for it, and counts
+//! where that parent is acquitted. Under the raylet, or under a parent outside the container, it shows
+//! nowhere. The container's own total, less Ray's machinery, would show it and is not asked: the question
+//! to Ray is itself such a process, so is each of a health check's, and both would call a worker at rest
+//! busy. What has ended holds nothing any more. Who comes back for what it left is a job or an actor,
+//! which Ray is asked for; somebody outside who knows a name is kept from harm by age alone, whatever
+//! the CPU says; and who has begun since the window is seen before anything is deleted.
 
 use std::time::Duration;
 

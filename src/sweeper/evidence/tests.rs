@@ -342,6 +342,20 @@ fn cpu_of_rays_machinery_says_nothing() {
 }
 
 #[test]
+fn what_comes_and_goes_counts_under_whoever_waits_for_it_and_not_under_rays_machinery() {
+    let state = |parent: usize| {
+        let mut after = at_rest();
+        after[parent] = after[parent].clone().with_children_cpu(400);
+        judged(at_rest(), after).state
+    };
+    assert_eq!(at_rest().len(), 5);
+    assert_eq!(state(0), WorkerState::Active, "what the entrypoint has waited for");
+    for daemon in 1..5 {
+        assert_eq!(state(daemon), WorkerState::NoJob, "{:?}", at_rest()[daemon].arguments);
+    }
+}
+
+#[test]
 fn two_readings_at_once_say_nothing_of_cpu() {
     let jobs = Jobs::Known(vec![]);
     let after = snapshot(with(titled("ray::IDLE").with_cpu(1)));
