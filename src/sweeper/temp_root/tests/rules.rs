@@ -1,0 +1,46 @@
+//! Single rules of the order, each by itself.
+
+use super::*;
+
+#[test]
+fn whatever_grows_or_is_newer_between_two_looks_has_changed() {
+    let stage = Stage::new();
+    stage.plant("tmpa/x");
+    let mut inside = enter(stage.root.path());
+    inside.remember(&BTreeSet::new()).unwrap();
+    let before = inside.look(Path::new("tmpa")).unwrap();
+    let later = before.newest + SignedDuration::from_secs(1);
+    assert!(!changed(&before, &before));
+    assert!(!changed(&before, &Tree { files: 0, bytes: 0, ..before.clone() }), "a delete of somebody else's");
+    assert!(changed(&before, &Tree { files: before.files + 1, ..before.clone() }));
+    assert!(changed(&before, &Tree { bytes: before.bytes + 1, ..before.clone() }));
+    assert!(changed(&before, &Tree { newest: later, ..before.clone() }));
+    let file = Tree { kind: Kind::File, ..before };
+    assert!(!changed(&file, &Tree { newest: later, ..file.clone() }), "its detaching is a change of it");
+}
+
+#[test]
+fn only_an_error_about_the_child_ends_the_run_and_each_is_told_as_what_it_is() {
+    let text = String::new;
+    for (error, ends, why) in [
+        (InsideError::Gone(text()), true, KeptBecause::Error),
+        (InsideError::NotTheWorker(text()), true, KeptBecause::Error),
+        (InsideError::Timeout(text()), true, KeptBecause::Deadline),
+        (InsideError::NameTooLong, false, KeptBecause::NameTooLong),
+        (InsideError::Changed, false, KeptBecause::InUse),
+        (InsideError::System(text()), false, KeptBecause::Error),
+    ] {
+        assert_eq!((because(&error), passing(error.clone()).is_err()), (why, ends), "{error}");
+    }
+}
+
+#[test]
+fn only_a_folder_named_like_a_session_is_one() {
+    let stage = Stage { hours_later: 48, ..Stage::new() };
+    stage.plant("ray/session_1/data/x");
+    stage.plant("ray/mine/x");
+    stage.plant("ray/session_2");
+    let findings = stage.sweep();
+    assert_eq!(removed(&findings), ["ray/session_1/data"]);
+    assert!(stage.path("ray/mine/x").exists() && stage.path("ray/session_2").exists());
+}
