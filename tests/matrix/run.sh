@@ -4,20 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../.."
 
-if ((EUID != 0)); then
-    echo "run.sh: needs root, for namespaces, mounts and Docker" >&2
-    exit 77
-fi
 (($#)) || set -- 2.40.0 2.60.0
-deploy/demo/install.sh
-
-cargo build --locked
-binary=$(cargo test --locked --no-run --test matrix --message-format=json |
-    jq -r 'select(.executable != null and .target.name == "matrix").executable')
-[[ -x $binary ]] || {
-    echo "run.sh: cargo names no binary of the matrix" >&2
-    exit 1
-}
+binary=$(tests/binary.sh matrix)
 code=0
 for version; do
     deploy/demo/ray-image.sh "$version" >/dev/null

@@ -15,7 +15,7 @@ use rustix::{
 };
 
 use super::{
-    DiskSpace, Entry, InsideError, Tree, Usage,
+    DiskSpace, Entry, InsideError, Kind, Tree, Usage,
     folder::{self, Entries, Facts},
     layer::Layer,
     walk::{Visitor, walk},
@@ -151,19 +151,7 @@ pub(super) fn look(
         owner: facts.owner,
         in_use,
         linked: HashMap::new(),
-        tree: Tree {
-            id: facts.id,
-            kind: facts.kind,
-            owner: facts.owner,
-            bytes: 0,
-            files: 0,
-            newest: Timestamp::MIN,
-            in_use: vec![],
-            sockets: Some(vec![]),
-            mount: None,
-            image_layer: layer.holds(path, &facts),
-            other_owner: None,
-        },
+        tree: Tree { image_layer: layer.holds(path, &facts), ..empty(facts.id, facts.kind, facts.owner) },
     };
     sight.entry(&facts, &name, &PathBuf::new);
     if whole && facts.is_folder() && !facts.mounted {
@@ -182,6 +170,23 @@ pub(super) fn look(
             "{} shows under a device of its own, as on an overlay over several file systems: who uses it cannot be told",
             stray.display()
         ))),
+    }
+}
+
+/// A tree in which nothing was seen yet.
+fn empty(id: FileId, kind: Kind, owner: u32) -> Tree {
+    Tree {
+        id,
+        kind,
+        owner,
+        bytes: 0,
+        files: 0,
+        newest: Timestamp::MIN,
+        in_use: vec![],
+        sockets: Some(vec![]),
+        mount: None,
+        image_layer: false,
+        other_owner: None,
     }
 }
 
@@ -251,16 +256,8 @@ impl Visitor for Sight<'_> {
     }
 
     fn another(&self) -> Self {
-        let tree = Tree {
-            bytes: 0,
-            files: 0,
-            newest: Timestamp::MIN,
-            in_use: vec![],
-            sockets: Some(vec![]),
-            mount: None,
-            other_owner: None,
-            ..self.tree.clone()
-        };
+        let Tree { id, kind, owner, .. } = self.tree;
+        let tree = empty(id, kind, owner);
         Self { stray: None, linked: HashMap::new(), tree, ..*self }
     }
 

@@ -48,6 +48,46 @@ fn a_tree_of_every_kind_of_file_is_seen_and_goes() {
     assert!(outside.path().join("precious").exists());
 }
 
+/// Large enough for several threads, of which each sees a part: what one of them saw must not be lost.
+#[test]
+fn what_is_seen_in_any_part_of_a_large_tree_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("tree");
+    for folder in 0..60 {
+        let folder = tree.join(folder.to_string());
+        fs::create_dir_all(&folder).unwrap();
+        for file in 0..30 {
+            fs::write(folder.join(file.to_string()), vec![1; 3000]).unwrap();
+        }
+        fs::hard_link(tree.join("0/0"), folder.join("linked")).unwrap();
+    }
+    let mut inside = enter(root.path());
+    let whole = look(&mut inside, Path::new("tree"), &BTreeSet::new()).unwrap();
+    assert_eq!((whole.files, whole.in_use.len(), whole.sockets.as_deref()), (60 * 30, 0, Some(&[][..])));
+    let du = Command::new("du").args(["-s", "-B1"]).arg(root.path()).output().unwrap();
+    let du = String::from_utf8(du.stdout).unwrap();
+    let usage = inside.usage().unwrap();
+    assert_eq!(Some(usage.used_bytes.to_string().as_str()), du.split_whitespace().next());
+    assert_eq!((usage.files, usage.used_bytes > whole.bytes), (60 * 30, true));
+    for folder in 0..60 {
+        let used = id(&tree.join(format!("{folder}/7")));
+        let seen = look(&mut inside, Path::new("tree"), &BTreeSet::from([used])).unwrap();
+        assert_eq!((seen.in_use, seen.bytes, seen.files), (vec![used], whole.bytes, whole.files));
+    }
+    for (at, folder) in [0, 17, 33, 59].into_iter().enumerate() {
+        let socket = UnixListener::bind(tree.join(format!("{folder}/sock"))).unwrap();
+        std::os::unix::fs::chown(tree.join(format!("{folder}/3")), Some(7), None).ok();
+        drop(socket);
+        let seen = look(&mut inside, Path::new("tree"), &BTreeSet::new()).unwrap();
+        assert_eq!(seen.sockets.map(|sockets| sockets.len()), Some(at + 1), "{folder}");
+        assert!(seen.newest > whole.newest, "{folder}");
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(seen.other_owner, Some(7), "{folder}");
+        }
+    }
+    assert!(sweep_away(&mut inside, root.path(), Path::new("tree")).complete);
+}
+
 #[test]
 fn a_name_that_is_no_text_survives_the_wire() {
     let root = tempfile::tempdir().unwrap();
