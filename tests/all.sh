@@ -61,6 +61,8 @@ toolchain_path
 step tools 1200 tests/tools.sh "$TOOLS"
 step fmt 60 cargo fmt --check
 step clippy 900 cargo clippy --locked --all-targets -- -D warnings
+# Those that run inside a world are no targets of `cargo test`, so they have to be named.
+step clippy-worlds 300 cargo clippy --locked --test e2e --test matrix --test runtimes --test siege -- -D warnings
 step doc 600 env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 step deny 120 "$TOOLS/bin/cargo-deny" --offline check bans licenses sources
 step build 900 cargo build --locked
