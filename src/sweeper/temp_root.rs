@@ -1,27 +1,25 @@
 //! The sweep of one temp root: collect, judge, detach, judge again, delete.
 
+mod again;
 mod collect;
+mod findings;
 
-use self::collect::Found;
-pub(crate) use self::collect::is_unfinished;
-
-use std::{
-    collections::BTreeSet,
-    io,
-    path::{Path, PathBuf},
-    rc::Rc,
+use self::{
+    again::{Again, Detached},
+    collect::Found,
 };
+pub(crate) use self::{collect::is_unfinished, findings::Findings};
+
+use std::{collections::BTreeSet, io, path::Path, rc::Rc};
 
 use super::{
-    candidates::{
-        Candidate, Keep, Situation, is_detached, kept_by_mount, kept_by_revival, kept_by_use, shown,
-    },
-    inside::{Deleted, Inside, InsideError, Kind, Restored, Tree},
+    candidates::{Candidate, Keep, Situation, is_detached, shown},
+    inside::{Deleted, Inside, InsideError, Restored, Tree},
     signs::Signs,
 };
 use crate::domain::{
     attempt::AttemptId,
-    report::{Class, Kept, KeptBecause, LISTED, Removed},
+    report::{Kept, KeptBecause, Removed},
 };
 
 /// So many candidates are detached before all of them are judged again by one reading of /proc: a
@@ -30,6 +28,8 @@ use crate::domain::{
 const DETACHED_AT_ONCE: usize = 1_000;
 /// Entries of one folder that are looked at in one round. They are all held at once.
 pub(crate) const LISTED_AT_ONCE: usize = 50_000;
+/// Candidates whose looks are held at once before they are judged.
+const LOOKED_AT_ONCE: usize = 1_000;
 /// Trees in a batch hold no more files than this together, or there is one tree in it: all are looked
 /// at again before the first is given back.
 const FILES_AT_ONCE: u64 = 20_000;
@@ -62,69 +62,6 @@ pub(crate) struct Orders<'a> {
     pub(crate) held: &'a dyn Fn() -> Option<String>,
 }
 
-/// What was done under one temp root: of each kind the largest, and how many more.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) removed: Vec<Removed>,
-    pub(crate) kept: Vec<Kept>,
-    pub(crate) errors: Vec<String>,
-    /// Of everything that went or would go, listed or not.
-    pub(crate) freed_bytes: u64,
-    /// What is not listed.
-    pub(crate) cut: Cut,
-    /// What was not looked at.
-    pub(crate) unseen: Option<String>,
-}
-
-/// How many are left out of each list.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cut {
-    pub(crate) removed: u64,
-    pub(crate) kept: u64,
-    pub(crate) errors: u64,
-}
-
-impl Findings {
-    fn remove(&mut self, removed: Removed) {
-        self.freed_bytes = self.freed_bytes.saturating_add(removed.bytes);
-        self.removed.push(removed);
-        self.cut.removed += bound(&mut self.removed, |removed| removed.bytes);
-    }
-
-    fn keep(&mut self, kept: Kept) {
-        self.kept.push(kept);
-        self.cut.kept += bound(&mut self.kept, |kept| kept.bytes);
-    }
-
-    /// What a round meets again is said once.
-    fn error(&mut self, error: String) {
-        if self.errors.contains(&error) {
-            return;
-        }
-        if self.errors.len() < LISTED {
-            self.errors.push(error);
-        } else {
-            self.cut.errors += 1;
-        }
-    }
-
-    fn gone(&self) -> u64 {
-        self.removed.len() as u64 + self.cut.removed
-    }
-}
-
-/// A list never grows to many times what is reported of it: a million leftovers do not become a million
-/// objects. Says how many it has lost.
-fn bound<T>(list: &mut Vec<T>, bytes: impl Fn(&T) -> u64) -> u64 {
-    if list.len() < 2 * LISTED {
-        return 0;
-    }
-    list.sort_by_key(|each| std::cmp::Reverse(bytes(each)));
-    let too_many = list.len() - LISTED;
-    list.truncate(LISTED);
-    too_many as u64
-}
-
 /// Sweeps what lies under the temp root that `inside` has entered.
 pub(crate) fn sweep(inside: &mut Inside, situation: &Situation<'_>, orders: &Orders<'_>) -> Findings {
     let mut run = Run { inside, situation, orders, findings: Findings::default(), listed: 0, is_cut: false };
@@ -154,13 +91,6 @@ struct Run<'a> {
     listed: u64,
     /// Whether a list of the present round did not hold everything.
     is_cut: bool,
-}
-
-/// A candidate off its name, waiting for the second look.
-struct Detached {
-    candidate: Candidate,
-    path: PathBuf,
-    tree: Tree,
 }
 
 impl Run<'_> {
@@ -226,22 +156,23 @@ impl Run<'_> {
     /// All signs are read before anything is touched.
     fn first_look(
         &mut self,
-        candidates: Vec<Found>,
+        mut candidates: Vec<Found>,
         signs: &Signs,
     ) -> Result<Vec<(Candidate, Tree)>, Broken> {
         let mut eligible = vec![];
-        for Found { candidate, tree } in candidates {
-            let looked = tree.map_or_else(|| self.inside.look(&candidate.path), Ok);
-            let tree = match looked {
-                Ok(tree) => tree,
-                Err(error) => {
-                    self.left(&candidate, 0, error)?;
-                    continue;
+        for some in candidates.chunks_mut(LOOKED_AT_ONCE) {
+            let unseen = some.iter().filter(|found| found.tree.is_none());
+            let mut looks =
+                self.inside.look_all(unseen.map(|found| found.candidate.path.as_path())).into_iter();
+            for Found { candidate, tree } in some {
+                let Some(looked) = tree.take().map(Ok).or_else(|| looks.next()) else { break };
+                match looked {
+                    Err(error) => self.left(candidate, 0, error)?,
+                    Ok(tree) => match self.situation.keeps(candidate, &tree, signs) {
+                        Some(keep) => self.keep(candidate, tree.bytes, keep),
+                        None => eligible.push((candidate.clone(), tree)),
+                    },
                 }
-            };
-            match self.situation.keeps(&candidate, &tree, signs) {
-                Some(keep) => self.keep(&candidate, tree.bytes, keep),
-                None => eligible.push((candidate, tree)),
             }
         }
         // Largest first: if the deadline comes, most of the space is free.
@@ -258,109 +189,105 @@ impl Run<'_> {
         let done = self.detach(batch, &mut detached).and_then(|()| self.finish(&mut detached));
         if done.is_err() {
             // The child would do it at its end, but other temp roots are swept before that.
-            for each in detached {
-                let _ = self.inside.restore(&each.path);
-            }
+            let _ = self.inside.restore_all(detached.iter().map(|each| each.path.as_path()));
         }
         done
     }
 
     fn detach(&mut self, batch: Vec<(Candidate, Tree)>, detached: &mut Vec<Detached>) -> Result<(), Broken> {
-        for (candidate, tree) in batch {
-            if candidate.path.file_name().is_some_and(is_detached) {
-                // An earlier sweep detached it, and had begun to delete it or something has taken its name.
-                let path = candidate.path.clone();
-                detached.push(Detached { candidate, path, tree });
-                continue;
-            }
-            match self.inside.detach(&candidate.path, tree.id, self.orders.attempt) {
+        // An earlier sweep detached some, and had begun to delete them or something has taken their name.
+        let (already, named): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|(candidate, _)| candidate.path.file_name().is_some_and(is_detached));
+        detached.extend(already.into_iter().map(|(candidate, tree)| {
+            let path = candidate.path.clone();
+            Detached { candidate, path, tree }
+        }));
+        let entries = named.iter().map(|(candidate, tree)| (candidate.path.as_path(), tree.id));
+        let renamed = self.inside.detach_all(entries, self.orders.attempt);
+        let mut done = Ok(());
+        for ((candidate, tree), renamed) in named.into_iter().zip(renamed) {
+            match renamed {
                 Ok(path) => detached.push(Detached { candidate, path, tree }),
-                Err(error) => self.left(&candidate, tree.bytes, error)?,
+                Err(error) => done = done.and(self.left(&candidate, tree.bytes, error)),
             }
         }
-        Ok(())
+        done
     }
 
     /// Judges again all that is detached, gives back what has come into use meanwhile, and then deletes
-    /// the rest. Takes each off the list as it is restored or deleted.
+    /// the rest. Whatever is still in the list when it fails has to get its name back.
     fn finish(&mut self, detached: &mut Vec<Detached>) -> Result<(), Broken> {
         if detached.is_empty() {
             return Ok(());
         }
         let signs = (self.orders.signs)().map_err(Broken::Signs)?;
-        let awake = (self.orders.awake)();
-        self.inside.remember(&signs.files.keys().copied().collect())?;
-        // The last of the list comes off it first.
-        detached.reverse();
-        for at in (0..detached.len()).rev() {
-            if let Some(keep) = self.second_look(&detached[at], &signs, awake.as_deref())? {
-                self.restore(&detached[at], keep)?;
-                detached.remove(at);
-            }
-        }
-        drop(signs);
-        while let Some(each) = detached.last() {
-            self.delete(each)?;
-            detached.pop();
-        }
-        Ok(())
-    }
-
-    /// What has come into use between the first look and the detaching keeps the candidate.
-    fn second_look(
-        &mut self,
-        each: &Detached,
-        signs: &Signs,
-        awake: Option<&str>,
-    ) -> Result<Option<Keep>, Broken> {
-        let by_rest = is_leftover(each.candidate.class) && !each.candidate.is_begun();
-        if let (Some(at_work), true) = (awake, by_rest) {
+        if let Some(at_work) = (self.orders.awake)() {
+            let (by_rest, dead): (Vec<_>, _) =
+                std::mem::take(detached).into_iter().partition(Detached::goes_by_rest);
+            *detached = dead;
             let detail = format!("work began during the sweep: {at_work}");
-            return Ok(Some(Keep::new(KeptBecause::WorkerActive, detail)));
+            let keep = Keep::new(KeptBecause::WorkerActive, detail);
+            self.restore(by_rest.into_iter().map(|each| (each, keep.clone())).collect())?;
         }
-        let tree = match self.inside.look(&each.path) {
-            Ok(tree) => tree,
-            Err(error) => return Ok(Some(Keep::new(because(&error), passing(error)?.to_string()))),
-        };
-        if changed(&each.tree, &tree) {
-            return Ok(Some(Keep::new(KeptBecause::InUse, "it changed during the sweep")));
+        self.inside.remember(&signs.files.keys().copied().collect())?;
+        let looks = self.inside.look_all(detached.iter().map(|each| each.path.as_path()));
+        let Again { may_go, stays, unknown, ended } = Again::of(std::mem::take(detached), looks, &signs);
+        drop(signs);
+        detached.extend(may_go);
+        detached.extend(unknown);
+        self.restore(stays)?;
+        match ended {
+            Some(ended) => Err(ended),
+            None => self.delete(std::mem::take(detached)),
         }
-        Ok(kept_by_mount(&tree)
-            .or_else(|| kept_by_revival(&each.candidate, signs))
-            .or_else(|| kept_by_use(&each.candidate.path, &tree, signs)))
     }
 
-    fn restore(&mut self, each: &Detached, keep: Keep) -> Result<(), Broken> {
-        if each.candidate.is_begun() {
+    /// Gives back the names of what stays.
+    fn restore(&mut self, stays: Vec<(Detached, Keep)>) -> Result<(), Broken> {
+        let (begun, whole): (Vec<_>, Vec<_>) =
+            stays.into_iter().partition(|(each, _)| each.candidate.is_begun());
+        for (each, keep) in begun {
             self.keep(&each.candidate, each.tree.bytes, keep);
-            return Ok(());
         }
-        match self.inside.restore(&each.path) {
-            Ok(Restored::InPlace) => self.keep(&each.candidate, each.tree.bytes, keep),
-            Ok(Restored::NameTaken) => {
-                let detail = format!("something took its name meanwhile; it stays as {}", shown(&each.path));
-                self.keep(&each.candidate, each.tree.bytes, Keep::new(KeptBecause::NameTaken, detail));
+        let restored = self.inside.restore_all(whole.iter().map(|(each, _)| each.path.as_path()));
+        let mut done = Ok(());
+        for ((each, keep), restored) in whole.into_iter().zip(restored) {
+            let (candidate, bytes) = (&each.candidate, each.tree.bytes);
+            match restored {
+                Ok(Restored::InPlace) => self.keep(candidate, bytes, keep),
+                Ok(Restored::NameTaken) => {
+                    let detail =
+                        format!("something took its name meanwhile; it stays as {}", shown(&each.path));
+                    self.keep(candidate, bytes, Keep::new(KeptBecause::NameTaken, detail));
+                }
+                Err(error) => done = done.and(self.left(candidate, bytes, error)),
             }
-            Err(error) => self.left(&each.candidate, each.tree.bytes, error)?,
         }
-        Ok(())
+        done
     }
 
-    fn delete(&mut self, each: &Detached) -> Result<(), Broken> {
-        match self.inside.delete(&each.path, each.tree.id) {
-            Ok(deleted) => {
-                if has_gone(&deleted) {
-                    self.removed(&each.candidate, deleted.bytes, deleted.files);
-                }
-                if !deleted.complete {
-                    let detail = deleted.errors.first().map_or("part of it is left", String::as_str);
-                    let rest = each.tree.bytes.saturating_sub(deleted.bytes);
-                    self.keep(&each.candidate, rest, Keep::new(KeptBecause::Error, detail));
-                }
+    fn delete(&mut self, may_go: Vec<Detached>) -> Result<(), Broken> {
+        let orders = may_go.iter().map(|each| (each.path.as_path(), each.tree.id));
+        let deleted = self.inside.delete_all(orders);
+        let mut done = Ok(());
+        for (each, deleted) in may_go.into_iter().zip(deleted) {
+            match deleted {
+                Ok(deleted) => self.deleted(&each, &deleted),
+                Err(error) => done = done.and(self.left(&each.candidate, each.tree.bytes, error)),
             }
-            Err(error) => self.left(&each.candidate, each.tree.bytes, error)?,
         }
-        Ok(())
+        done
+    }
+
+    fn deleted(&mut self, each: &Detached, deleted: &Deleted) {
+        if has_gone(deleted) {
+            self.removed(&each.candidate, deleted.bytes, deleted.files);
+        }
+        if !deleted.complete {
+            let detail = deleted.errors.first().map_or("part of it is left", String::as_str);
+            let rest = each.tree.bytes.saturating_sub(deleted.bytes);
+            self.keep(&each.candidate, rest, Keep::new(KeptBecause::Error, detail));
+        }
     }
 
     /// A candidate that could not be handled stays; only a child that is gone ends the run.
@@ -391,21 +318,9 @@ fn batches(eligible: Vec<(Candidate, Tree)>) -> impl Iterator<Item = Vec<(Candid
     })
 }
 
-/// Whether somebody has written to it between two looks. Detaching changes the ctime of what is
-/// detached, which counts for a file and not for a folder.
-fn changed(before: &Tree, after: &Tree) -> bool {
-    let later = after.kind == Kind::Folder && after.newest > before.newest;
-    later || after.files > before.files || after.bytes > before.bytes
-}
-
 /// Nothing gone is nothing removed: a host that says that it freed something is not looked after.
 fn has_gone(deleted: &Deleted) -> bool {
     deleted.complete || deleted.files > 0 || deleted.bytes > 0
-}
-
-/// Whether the class is one that only rest lets go.
-fn is_leftover(class: Class) -> bool {
-    matches!(class, Class::RayTmp | Class::Pip | Class::Tmp | Class::CheckpointTmp)
 }
 
 fn because(error: &InsideError) -> KeptBecause {

@@ -219,7 +219,7 @@ fn sweep(orders: Orders) -> Report {
          runtime_dir: /run/raysweep-matrix\n\
          hold_file: {dir}/hold\n\
          log_dir: {dir}/log\n\
-         deadline: 170s\n\
+         deadline: 5m\n\
          activity: {{sampling_window: 2s, ray_timeout: {ray_timeout}}}\n\
          ages: {{no_job: 2s, in_job: 1h, job_start_margin: 1s, dead_session: 2s, logs: 24h}}\n\
          containers: {{socket: {dir}/docker.sock}}\n",

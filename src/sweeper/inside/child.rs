@@ -25,6 +25,7 @@ use super::{
     ending,
     enter::{Root, enter},
     look,
+    parent::GRACE,
     protocol::{Answer, Line, Lines, MOST_REQUEST_BYTES, Request, write_line},
     remove,
 };
@@ -74,20 +75,22 @@ const LONGER_THAN_THE_PARENT: Duration = Duration::from_secs(15);
 /// Answers until the input ends.
 pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     let mut lines = Lines::default();
-    let root = match lines.next(socket, MOST_REQUEST_BYTES, || Ok(()))? {
+    let (root, until) = match lines.next(socket, MOST_REQUEST_BYTES, || Ok(()))? {
         Line::Message(Request::Enter(target)) => match enter(&target) {
             Ok(root) => {
                 ending::watch(socket.try_clone()?, target.time + LONGER_THAN_THE_PARENT);
-                root
+                (root, Instant::now() + target.time.saturating_sub(GRACE))
             }
             Err(error) => return write_line(socket, &Answer::Failed(error)),
         },
         Line::Message(_) | Line::End => return Err(io::ErrorKind::InvalidData.into()),
     };
     write_line(socket, &Answer::Entered(root.devices.clone()))?;
-    let mut hands = Hands { root, in_use: None, detached: BTreeSet::new() };
+    let mut hands = Hands { root, until, in_use: None, detached: BTreeSet::new() };
     let ended = loop {
         match lines.next(socket, MOST_REQUEST_BYTES, || Ok(())) {
+            // The parent asks many things at once: what it has asked before it went is not done any more.
+            Ok(Line::Message(_)) if ending::has_begun() => break Ok(()),
             Ok(Line::Message(request)) => {
                 let answered = hands.answer(request, socket).or_else(|error| match error {
                     Failure::Asked(error) => write_line(socket, &Answer::Failed(error)),
@@ -126,6 +129,8 @@ impl From<io::Error> for Failure {
 
 struct Hands {
     root: Root,
+    /// No delete goes on beyond it: the parent still has to hear what has gone.
+    until: Instant,
     /// The inode numbers of the files in use, once they are known.
     in_use: Option<HashSet<u64>>,
     /// What this child has detached and neither restored nor begun to delete.
@@ -166,8 +171,8 @@ impl Hands {
                 self.detached.remove(&detached);
                 Answer::Restored(restored)
             }
-            Request::Delete { detached, id, within } => {
-                let deleted = remove::delete(fd, &detached, id, Instant::now() + within)?;
+            Request::Delete { detached, id } => {
+                let deleted = remove::delete(fd, &detached, id, self.until)?;
                 // It is gone, it has its own name back, or it is half gone and its name says so.
                 self.detached.remove(&detached);
                 Answer::Deleted(deleted)

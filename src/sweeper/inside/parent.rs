@@ -25,7 +25,13 @@ use crate::{
 
 /// What a child gets to give back what is detached. Renames take no longer than that unless the disk
 /// does not answer at all.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+/// So many requests are on their way at once. A child that gives way waits its turn for each that it has
+/// not got yet, and a small leftover costs less than that wait.
+const ASKED_AT_ONCE: usize = 64;
+/// They hold no more than this together, or there is one of them: what is more than a socket holds would
+/// wait for a child that waits for us to take its answers.
+const ASKED_BYTES: usize = 32 << 10;
 
 impl Inside {
     /// Starts a child and enters the worker's mount namespace at one of its temp roots. Every later
@@ -115,45 +121,86 @@ impl Inside {
     fn look_at(&mut self, path: &Path, whole: bool) -> Result<Tree, InsideError> {
         match self.link.call(&Request::Look { path: path.to_owned(), whole })? {
             Answer::Tree(mut tree) => {
-                // The caller knows its own: another device may have shown the same file.
-                for id in &mut tree.in_use {
-                    *id = self.in_use.get(&id.ino).copied().unwrap_or(*id);
-                }
+                self.name(&mut tree);
                 Ok(*tree)
             }
             other => Err(self.link.unexpected(&other)),
         }
     }
 
-    /// Renames an entry in place to `.raysweep-<attempt>-<name>` and says its new path. The entry must
-    /// still be `id`.
-    pub(crate) fn detach(
+    /// Names what is in use as the caller does: another device may have shown the same file.
+    fn name(&self, tree: &mut Tree) {
+        for id in &mut tree.in_use {
+            *id = self.in_use.get(&id.ino).copied().unwrap_or(*id);
+        }
+    }
+
+    /// What each of these trees holds, as [`Self::look`] says it, in their order.
+    pub(crate) fn look_all<'a>(
         &mut self,
-        path: &Path,
-        id: FileId,
+        paths: impl Iterator<Item = &'a Path>,
+    ) -> Vec<Result<Tree, InsideError>> {
+        let requests = paths.map(|path| Request::Look { path: path.to_owned(), whole: true });
+        let mut trees = self.ask_all(requests, |answer| match answer {
+            Answer::Tree(tree) => Ok(*tree),
+            other => Err(other),
+        });
+        for tree in trees.iter_mut().flatten() {
+            self.name(tree);
+        }
+        trees
+    }
+
+    /// Renames entries in place to `.raysweep-<attempt>-<name>` and says their new paths. Each must still
+    /// have the identity that it is given with.
+    pub(crate) fn detach_all<'a>(
+        &mut self,
+        entries: impl Iterator<Item = (&'a Path, FileId)>,
         attempt: AttemptId,
-    ) -> Result<PathBuf, InsideError> {
-        match self.link.call(&Request::Detach { path: path.to_owned(), id, attempt })? {
-            Answer::Detached(detached) => Ok(detached),
-            other => Err(self.link.unexpected(&other)),
-        }
+    ) -> Vec<Result<PathBuf, InsideError>> {
+        let requests = entries.map(|(path, id)| Request::Detach { path: path.to_owned(), id, attempt });
+        self.ask_all(requests, |answer| match answer {
+            Answer::Detached(path) => Ok(path),
+            other => Err(other),
+        })
     }
 
-    /// Gives a detached entry its name back, never over something that has appeared meanwhile.
-    pub(crate) fn restore(&mut self, detached: &Path) -> Result<Restored, InsideError> {
-        match self.link.call(&Request::Restore { detached: detached.to_owned() })? {
-            Answer::Restored(restored) => Ok(restored),
-            other => Err(self.link.unexpected(&other)),
-        }
+    /// Gives detached entries their names back, never over something that has appeared meanwhile.
+    pub(crate) fn restore_all<'a>(
+        &mut self,
+        detached: impl Iterator<Item = &'a Path>,
+    ) -> Vec<Result<Restored, InsideError>> {
+        self.ask_all(detached.map(|path| Request::Restore { detached: path.to_owned() }), |answer| {
+            match answer {
+                Answer::Restored(restored) => Ok(restored),
+                other => Err(other),
+            }
+        })
     }
 
-    /// Deletes a detached entry, which must still be `id`, as far as it gets a little before the deadline.
-    pub(crate) fn delete(&mut self, detached: &Path, id: FileId) -> Result<Deleted, InsideError> {
-        let within = self.link.until.saturating_duration_since(Instant::now() + GRACE);
-        match self.link.call(&Request::Delete { detached: detached.to_owned(), id, within })? {
+    /// Deletes detached entries, one after another, as far as it gets a little before the deadline. Each
+    /// must still have the identity that it is given with.
+    pub(crate) fn delete_all<'a>(
+        &mut self,
+        detached: impl Iterator<Item = (&'a Path, FileId)>,
+    ) -> Vec<Result<Deleted, InsideError>> {
+        let requests = detached.map(|(path, id)| Request::Delete { detached: path.to_owned(), id });
+        self.ask_all(requests, |answer| match answer {
             Answer::Deleted(deleted) => Ok(deleted),
-            other => Err(self.link.unexpected(&other)),
-        }
+            other => Err(other),
+        })
+    }
+
+    /// One answer to each request, in their order. Once the child is gone, that is the answer to the rest.
+    fn ask_all<T>(
+        &mut self,
+        requests: impl Iterator<Item = Request>,
+        expected: fn(Answer) -> Result<T, Answer>,
+    ) -> Vec<Result<T, InsideError>> {
+        let answers = self.link.call_all(requests);
+        let taken =
+            answers.into_iter().map(|answer| expected(answer?).map_err(|other| self.link.unexpected(&other)));
+        taken.collect()
     }
 }
 
@@ -205,26 +252,61 @@ impl Link {
 
     /// Asks and waits for the first answer.
     pub(super) fn call(&mut self, request: &Request) -> Result<Answer, InsideError> {
-        let mut line = serde_json::to_vec(request)
-            .map_err(|error| InsideError::System(format!("the request: {error}")))?;
-        line.push(b'\n');
-        let sent = match &self.socket {
-            Some(socket) => send(socket, &line, self.until),
-            None => return Err(InsideError::Gone("it has ended before".to_owned())),
-        };
-        match sent {
+        self.send(&line(request)?)?;
+        self.receive()
+    }
+
+    /// Asks many things that have one answer each, and gives the answers in their order.
+    fn call_all(&mut self, requests: impl Iterator<Item = Request>) -> Vec<Result<Answer, InsideError>> {
+        let mut answers = vec![];
+        let mut lines = vec![];
+        let mut asked = 0;
+        for request in requests {
+            match line(&request) {
+                Ok(line) => {
+                    if asked == ASKED_AT_ONCE || asked > 0 && lines.len() + line.len() > ASKED_BYTES {
+                        self.exchange(&mut lines, &mut asked, &mut answers);
+                    }
+                    lines.extend(line);
+                    asked += 1;
+                }
+                Err(error) => {
+                    self.exchange(&mut lines, &mut asked, &mut answers);
+                    answers.push(Err(error));
+                }
+            }
+        }
+        self.exchange(&mut lines, &mut asked, &mut answers);
+        answers
+    }
+
+    /// Sends what was gathered and takes an answer to each.
+    fn exchange(
+        &mut self,
+        lines: &mut Vec<u8>,
+        asked: &mut usize,
+        answers: &mut Vec<Result<Answer, InsideError>>,
+    ) {
+        let mut failed = self.send(lines).err();
+        lines.clear();
+        for _ in 0..std::mem::take(asked) {
+            answers.push(failed.take().map_or_else(|| self.receive(), Err));
+        }
+    }
+
+    fn send(&mut self, lines: &[u8]) -> Result<(), InsideError> {
+        let Some(socket) = &self.socket else { return Err(ended_before()) };
+        match send(socket, lines, self.until) {
             // A child that ended may have said why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.receive(),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(error) => Err(self.broken(&error)),
-            Ok(()) => self.receive(),
+            Ok(()) => Ok(()),
         }
     }
 
     /// Waits for an answer.
     pub(super) fn receive(&mut self) -> Result<Answer, InsideError> {
-        let Some(socket) = &self.socket else {
-            return Err(InsideError::Gone("it has ended before".to_owned()));
-        };
+        let Some(socket) = &self.socket else { return Err(ended_before()) };
         let (until, stall) = (self.until, stall(self.limit));
         let mut used = self.cpu_used();
         loop {
@@ -304,6 +386,17 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.end(GRACE);
     }
+}
+
+fn ended_before() -> InsideError {
+    InsideError::Gone("it has ended before".to_owned())
+}
+
+fn line(request: &Request) -> Result<Vec<u8>, InsideError> {
+    let mut line =
+        serde_json::to_vec(request).map_err(|error| InsideError::System(format!("the request: {error}")))?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn is_late(error: &io::Error) -> bool {

@@ -6,7 +6,6 @@
 use std::{
     io::{self, Read, Write},
     path::PathBuf,
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -63,8 +62,6 @@ pub(super) enum Request {
         #[serde(with = "wire")]
         detached: PathBuf,
         id: FileId,
-        /// How long it may take.
-        within: Duration,
     },
 }
 

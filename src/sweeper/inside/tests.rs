@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 pub(crate) mod harness;
 mod here;
 mod hostile;
+mod many;
 mod process;
 mod survival;
 mod worlds;

@@ -238,16 +238,18 @@ impl Run<'_> {
     /// a dry run, and where something has taken the name, they are judged as they lie; so is what it
     /// had begun to delete, which is no longer what its name said.
     fn heal(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, Broken> {
-        let mut healed = vec![];
-        for entry in entries {
+        let delete = self.orders.delete;
+        let is_whole = |entry: &Entry| {
             let name = entry.path.file_name().unwrap_or_default();
-            if !is_detached(name) || is_begun(name) || !self.orders.delete {
-                healed.push(entry);
-                continue;
-            }
-            match self.inside.restore(&entry.path) {
+            delete && is_detached(name) && !is_begun(name)
+        };
+        let (whole, mut healed): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_whole);
+        let restored = self.inside.restore_all(whole.iter().map(|entry| entry.path.as_path()));
+        for (entry, restored) in whole.into_iter().zip(restored) {
+            match restored {
                 Ok(Restored::InPlace) => {
-                    healed.push(Entry { path: entry.path.with_file_name(own_name(name)), ..entry });
+                    let name = own_name(entry.path.file_name().unwrap_or_default());
+                    healed.push(Entry { path: entry.path.with_file_name(name), ..entry });
                 }
                 Ok(Restored::NameTaken) => healed.push(entry),
                 Err(error) => {

@@ -17,7 +17,7 @@ use crate::{
     sweeper::{
         FileId, ProcessId,
         discover::{Runtime, Worker},
-        inside::{Deleted, Inside, InsideError, Tree},
+        inside::{Deleted, Inside, InsideError, Restored, Tree},
     },
 };
 
@@ -73,6 +73,26 @@ pub(crate) fn id(path: &Path) -> FileId {
     let meta =
         if path.starts_with("/proc") { fs::metadata(path) } else { fs::symlink_metadata(path) }.unwrap();
     FileId { dev: meta.dev(), ino: meta.ino() }
+}
+
+/// One at a time, as tests do things.
+impl Inside {
+    pub(crate) fn detach(
+        &mut self,
+        path: &Path,
+        id: FileId,
+        attempt: AttemptId,
+    ) -> Result<PathBuf, InsideError> {
+        self.detach_all([(path, id)].into_iter(), attempt).remove(0)
+    }
+
+    pub(crate) fn restore(&mut self, detached: &Path) -> Result<Restored, InsideError> {
+        self.restore_all([detached].into_iter()).remove(0)
+    }
+
+    pub(crate) fn delete(&mut self, detached: &Path, id: FileId) -> Result<Deleted, InsideError> {
+        self.delete_all([(detached, id)].into_iter()).remove(0)
+    }
 }
 
 /// Says what is in use, and looks.

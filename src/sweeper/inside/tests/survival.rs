@@ -116,7 +116,7 @@ fn a_parent_that_goes_in_the_middle_of_a_delete_ends_the_delete() {
     let mut asked = Asked::new(super::harness::DEADLINE, MANY);
     let id = id(&asked.root.path().join("tmpa"));
     let Answer::Detached(detached) = asked.ask(&asked.detach()) else { panic!("not detached") };
-    asked.send(&Request::Delete { detached, id, within: super::harness::DEADLINE });
+    asked.send(&Request::Delete { detached, id });
     let begun = wait_for("the delete to be under way", || {
         let top = asked.standing().into_iter().find(|path| path.to_string_lossy().contains("~tmpa"))?;
         (fs::read_dir(&top).ok()?.count() < MANY).then_some(top)
@@ -134,4 +134,23 @@ fn a_child_ends_by_itself_when_its_time_is_over() {
     assert!(matches!(asked.ask(&asked.detach()), Answer::Detached(_)));
     wait_for("the child's end", || asked.child.try_wait().unwrap());
     assert_eq!(asked.standing(), [asked.root.path().join("tmpa")]);
+}
+
+/// Many deletes are asked for at once. What has been asked and not begun must not be done any more.
+#[test]
+fn what_was_asked_for_before_the_parent_went_is_not_begun_after_it() {
+    let mut asked = Asked::new(super::harness::DEADLINE, MANY);
+    fs::create_dir(asked.root.path().join("tmpb")).unwrap();
+    let first = id(&asked.root.path().join("tmpa"));
+    let second = id(&asked.root.path().join("tmpb"));
+    let Answer::Detached(large) = asked.ask(&asked.detach()) else { panic!("not detached") };
+    let request = Request::Detach { path: "tmpb".into(), id: second, attempt: AttemptId::now() };
+    let Answer::Detached(small) = asked.ask(&request) else { panic!("not detached") };
+    asked.send(&Request::Delete { detached: large, id: first });
+    asked.send(&Request::Delete { detached: small, id: second });
+    wait_for("the first delete to be under way", || {
+        asked.standing().into_iter().find(|path| path.to_string_lossy().contains("~tmpa"))
+    });
+    let root = asked.leave();
+    assert!(root.path().join("tmpb").exists(), "it has its name back");
 }

@@ -1,6 +1,7 @@
 //! Single rules of the order, each by itself.
 
-use super::*;
+use super::{super::again::changed, *};
+use crate::sweeper::inside::Kind;
 
 #[test]
 fn whatever_grows_or_is_newer_between_two_looks_has_changed() {
