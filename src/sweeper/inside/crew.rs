@@ -1,9 +1,11 @@
 //! Threads that share the folders of one tree, to look at it or to delete it.
 //!
-//! They share by folder: two threads in one flat folder wait for the same lock and are slower than
-//! one. A folder is handed over only while somebody has nothing to do, so the queue is as short as the
-//! threads are few, and so are the descriptors in it. The first thread is the caller's own; others are
-//! hired when there is something to hand over, because most trees are too small to be worth one.
+//! They share by folder, and a large folder by its entries: the file system locks a folder for each
+//! name that goes, but frees the file behind it without that lock, which is most of the work (measured:
+//! two threads in one flat folder are 1.9 times as fast as one on ext4, 1.6 times on an overlay). A part
+//! is handed over only while somebody has nothing to do, so the queue is as short as the threads are
+//! few, and so are the descriptors in it. The first thread is the caller's own; others are hired when
+//! there is something to hand over, because most trees are too small to be worth one.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +17,7 @@ use std::{
 
 use rustix::fd::OwnedFd;
 
-use super::ending;
+use super::{ending, folder::Names};
 use crate::sweeper::FileId;
 
 /// More threads than cores gain nothing, and more than this were not measured.
@@ -28,14 +30,25 @@ pub(super) fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
 }
 
-/// A folder for somebody to go into.
+/// Something for one thread to do.
 pub(super) struct Job {
-    pub(super) parent: OwnedFd,
-    pub(super) name: CString,
-    /// What it is called in a report.
+    /// The folder that it is in.
+    pub(super) folder: OwnedFd,
+    pub(super) part: Part,
+    /// What the part is called in a report: the folder to go into, or the one that the entries are in.
     pub(super) path: PathBuf,
-    /// Which one it must be, where that was said.
-    pub(super) id: Option<FileId>,
+}
+
+/// What a thread is given.
+pub(super) enum Part {
+    /// A folder to go into.
+    Folder {
+        name: CString,
+        /// Which one it must be, where that was said.
+        id: Option<FileId>,
+    },
+    /// Some of the entries.
+    Entries(Names),
 }
 
 /// What one thread does, and what it has found by the end.
@@ -46,10 +59,10 @@ pub(super) trait Member: Send {
 
 /// The others, as one of the crew sees them.
 pub(super) trait Shift {
-    /// Whether somebody would take a folder from a member that has seen so many entries.
+    /// Whether somebody would take a part from a member that has seen so many entries.
     fn is_hungry(&self, seen: u64) -> bool;
 
-    /// Hands a folder on.
+    /// Hands a part on.
     fn give(&self, job: Job);
 
     /// Nothing that is not begun is worth doing any more.

@@ -30,6 +30,9 @@ const ENTRIES_BYTES: usize = 256 * 1024;
 /// million still takes no more than these.
 const SORTED_AT_ONCE: usize = 128 * 1024;
 
+/// So many of them are the least that one thread hands to another.
+const BLOCK: usize = 1024;
+
 /// A mount or a symlink on the way is refused by the kernel itself, in the same step that opens.
 const NEVER_LEAVE: ResolveFlags =
     ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
@@ -203,12 +206,21 @@ impl Entries {
         Self { buffer: Box::new_uninit_slice(ENTRIES_BYTES), names: vec![], order: vec![] }
     }
 
-    /// Calls `each` for every name in the folder, from where the descriptor stands, by inode number as
-    /// far as so many entries at once go.
+    /// Calls `each` for every name in the folder, as [`Self::blocks`] finds them.
     pub(super) fn each<E: From<Errno>>(
         &mut self,
         folder: impl AsFd,
         mut each: impl FnMut(&CStr) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.blocks(folder, |block| block.names().try_for_each(&mut each))
+    }
+
+    /// Calls `each` for all names in the folder, from where the descriptor stands, so many at a time and
+    /// by inode number as far as so many entries at once go.
+    pub(super) fn blocks<E: From<Errno>>(
+        &mut self,
+        folder: impl AsFd,
+        mut each: impl FnMut(Block<'_>) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let mut entries = RawDir::new(folder, &mut self.buffer);
         loop {
@@ -228,18 +240,38 @@ impl Entries {
                 return Ok(());
             }
             self.order.sort_unstable();
-            for (_, at) in &self.order {
-                // Each name was pushed with its end.
-                if let Ok(name) = CStr::from_bytes_until_nul(&self.names[*at..]) {
-                    each(name)?;
-                }
+            for order in self.order.chunks(BLOCK) {
+                each(Block { names: &self.names, order })?;
             }
         }
     }
 }
 
-/// Names of folders still to be visited, without an allocation for each: a flat folder may hold a
-/// million of them.
+/// Some names of a folder.
+pub(super) struct Block<'a> {
+    names: &'a [u8],
+    order: &'a [(u64, usize)],
+}
+
+impl Block<'_> {
+    /// Whether there are so many that handing them to another thread pays.
+    pub(super) fn is_full(&self) -> bool {
+        self.order.len() == BLOCK
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &CStr> {
+        // Each name was pushed with its end.
+        self.order.iter().filter_map(|(_, at)| CStr::from_bytes_until_nul(&self.names[*at..]).ok())
+    }
+
+    pub(super) fn to_names(&self) -> Names {
+        let mut names = Names::default();
+        self.names().for_each(|name| names.push(name));
+        names
+    }
+}
+
+/// Names still to be visited, without an allocation for each: a flat folder may hold a million of them.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     bytes: Vec<u8>,
@@ -252,6 +284,10 @@ impl Names {
 
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CStr> {
+        self.bytes.split_inclusive(|byte| *byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok())
     }
 
     pub(super) fn pop(&mut self) -> Option<CString> {

@@ -14,14 +14,14 @@ use std::{
 };
 
 use rustix::{
-    fd::{AsFd, OwnedFd},
+    fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, unlinkat},
     io::Errno,
 };
 
 use super::{
     Deleted, InsideError, Kind,
-    crew::{self, Job, Member, Shift},
+    crew::{self, Job, Member, Part, Shift},
     descent::Descent,
     detach::{begin, facts_if, give_up, original_name},
     ending,
@@ -111,7 +111,8 @@ fn pass(parent: &OwnedFd, name: &CStr, path: &Path, id: FileId, threads: usize, 
     let hire = || Remover { tally: Tally::default(), entries: Entries::new(), until };
     match parent.try_clone() {
         Ok(parent) => {
-            let job = Job { parent, name: name.to_owned(), path: path.to_owned(), id: Some(id) };
+            let part = Part::Folder { name: name.to_owned(), id: Some(id) };
+            let job = Job { folder: parent, part, path: path.to_owned() };
             let removers = crew::share(job, threads, &hire);
             removers.into_iter().fold(Tally::default(), |tally, remover| tally.with(remover.tally))
         }
@@ -204,25 +205,46 @@ struct Removal<'a> {
 impl Removal<'_> {
     fn run(&mut self) {
         let job = self.job;
-        let path = || job.path.clone();
-        let Some((top, facts)) = self.open(&job.parent, &job.name, None, path) else { return };
-        if job.id.is_some_and(|id| id != facts.id) {
-            return self.remover.tally.failed(path, "it is not the folder that was looked at");
-        }
-        let mut descent = Descent::new(top, facts.id, facts.bytes);
-        match self.empty(&mut descent) {
-            Ok(()) => {
-                drop(descent);
-                self.remover.tally.rmdir(&job.parent, &job.name, facts.bytes, path);
+        match &job.part {
+            Part::Folder { name, id } => self.remove(name, *id),
+            Part::Entries(names) => {
+                let Some((folder, facts)) = self.open(&job.folder, c".", None, || job.path.clone()) else {
+                    return;
+                };
+                let mut descent = Descent::new(folder, facts.id, facts.bytes);
+                let emptied = self.unlink_these(&mut descent, names).and_then(|()| self.go_on(&mut descent));
+                self.tell(&descent, emptied);
             }
-            // It was moved while it was emptied; what is left is found anew or is no longer in it.
-            Err(errno) => self.remover.tally.failed(|| job.path.join(descent.path()), &reason(errno)),
         }
     }
 
-    /// Empties the folder where the descent stands and everything under it.
-    fn empty(&mut self, descent: &mut Descent) -> Result<(), Errno> {
-        self.unlink_files(descent)?;
+    /// A folder with all that is in it.
+    fn remove(&mut self, name: &CStr, id: Option<FileId>) {
+        let job = self.job;
+        let path = || job.path.clone();
+        let Some((top, facts)) = self.open(&job.folder, name, None, path) else { return };
+        if id.is_some_and(|id| id != facts.id) {
+            return self.remover.tally.failed(path, "it is not the folder that was looked at");
+        }
+        let mut descent = Descent::new(top, facts.id, facts.bytes);
+        let emptied = self.unlink_files(&mut descent).and_then(|()| self.go_on(&mut descent));
+        let is_empty = emptied.is_ok();
+        self.tell(&descent, emptied);
+        drop(descent);
+        if is_empty {
+            self.remover.tally.rmdir(&job.folder, name, facts.bytes, path);
+        }
+    }
+
+    /// It was moved while it was emptied; what is left is found anew or is no longer in it.
+    fn tell(&mut self, descent: &Descent, emptied: Result<(), Errno>) {
+        if let Err(errno) = emptied {
+            self.remover.tally.failed(|| self.job.path.join(descent.path()), &reason(errno));
+        }
+    }
+
+    /// Removes the folders in the folder where the descent stands, with everything in them.
+    fn go_on(&mut self, descent: &mut Descent) -> Result<(), Errno> {
         loop {
             ending::check()?;
             match descent.pending().and_then(Names::pop) {
@@ -245,10 +267,10 @@ impl Removal<'_> {
         let here = descent.folder()?;
         if !is_last
             && self.shift.is_hungry(self.remover.tally.entries)
-            && let Ok(parent) = here.try_clone_to_owned()
+            && let Ok(folder) = here.try_clone_to_owned()
         {
             let path = path_of(self.job, descent, &name);
-            self.shift.give(Job { parent, name, path, id: None });
+            self.shift.give(Job { folder, part: Part::Folder { name, id: None }, path });
             return Ok(());
         }
         let job = self.job;
@@ -283,39 +305,87 @@ impl Removal<'_> {
         }
     }
 
-    /// Unlinks everything in the folder but its folders, whose names are kept for later.
+    /// Unlinks everything in the folder but its folders, whose names are kept for later. Parts of a large
+    /// folder are handed on.
     fn unlink_files(&mut self, descent: &mut Descent) -> Result<(), Errno> {
         let Remover { tally, entries, until } = &mut *self.remover;
         // A folder without entries takes its time as well.
         if Instant::now() >= *until {
             return Err(Errno::TIMEDOUT);
         }
-        let mut folders = Names::default();
-        let mut seen: usize = 0;
+        let here = descent.folder()?;
+        let (job, shift) = (self.job, self.shift);
+        let mut work = Unlinking { tally, until: *until, seen: 0, here, folders: Names::default() };
+        let read = entries.blocks(here, |block| {
+            if block.is_full()
+                && shift.is_hungry(work.tally.entries)
+                && let Ok(folder) = here.try_clone_to_owned()
+            {
+                let path = job.path.join(descent.path());
+                shift.give(Job { folder, part: Part::Entries(block.to_names()), path });
+                return Ok(());
+            }
+            block.names().try_for_each(|name| work.unlink(name, || path_of(job, descent, name)))
+        });
+        let folders = work.folders;
+        self.unlinked(descent, read, folders)
+    }
+
+    /// As [`Self::unlink_files`], with the names of the entries known.
+    fn unlink_these(&mut self, descent: &mut Descent, names: &Names) -> Result<(), Errno> {
+        let Remover { tally, until, .. } = &mut *self.remover;
         let here = descent.folder()?;
         let job = self.job;
-        let read = entries.each(here, |name| {
-            ending::check()?;
-            seen += 1;
-            // The clock costs as much as a look.
-            if seen.is_multiple_of(ENTRIES_A_CLOCK) && Instant::now() >= *until {
-                return Err(Errno::TIMEDOUT);
-            }
-            match folder::facts(here, name) {
-                Ok(facts) if facts.is_folder() => folders.push(name),
-                Ok(facts) => tally.unlink(here, name, &facts, || path_of(job, descent, name)),
-                Err(Errno::NOENT) => {}
-                Err(errno) => tally.failed(|| path_of(job, descent, name), &reason(errno)),
-            }
-            Ok::<_, Errno>(())
-        });
+        let mut work = Unlinking { tally, until: *until, seen: 0, here, folders: Names::default() };
+        let read = names.iter().try_for_each(|name| work.unlink(name, || path_of(job, descent, name)));
+        let folders = work.folders;
+        self.unlinked(descent, read, folders)
+    }
+
+    fn unlinked(
+        &mut self,
+        descent: &mut Descent,
+        read: Result<(), Errno>,
+        folders: Names,
+    ) -> Result<(), Errno> {
         match read {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno @ (Errno::TIMEDOUT | Errno::CANCELED)) => return Err(errno),
-            Err(errno) => tally.failed(|| job.path.join(descent.path()), &reason(errno)),
+            Err(errno) => {
+                self.remover.tally.failed(|| self.job.path.join(descent.path()), &reason(errno));
+            }
         }
         if let Some(pending) = descent.pending() {
             *pending = folders;
+        }
+        Ok(())
+    }
+}
+
+/// One thread at the entries of one folder.
+struct Unlinking<'a> {
+    tally: &'a mut Tally,
+    until: Instant,
+    seen: usize,
+    here: BorrowedFd<'a>,
+    /// Folders among the entries.
+    folders: Names,
+}
+
+impl Unlinking<'_> {
+    /// An error ends the reading of the folder.
+    fn unlink(&mut self, name: &CStr, path: impl FnOnce() -> PathBuf) -> Result<(), Errno> {
+        ending::check()?;
+        self.seen += 1;
+        // The clock costs as much as a look.
+        if self.seen.is_multiple_of(ENTRIES_A_CLOCK) && Instant::now() >= self.until {
+            return Err(Errno::TIMEDOUT);
+        }
+        match folder::facts(self.here, name) {
+            Ok(facts) if facts.is_folder() => self.folders.push(name),
+            Ok(facts) => self.tally.unlink(self.here, name, &facts, path),
+            Err(Errno::NOENT) => {}
+            Err(errno) => self.tally.failed(path, &reason(errno)),
         }
         Ok(())
     }

@@ -3,13 +3,13 @@
 use std::{ffi::CStr, path::PathBuf};
 
 use rustix::{
-    fd::{AsFd, OwnedFd},
+    fd::{AsFd, BorrowedFd, OwnedFd},
     io::Errno,
 };
 
 use super::{
     InsideError,
-    crew::{self, Job, Member, Shift},
+    crew::{self, Job, Member, Part, Shift},
     descent::Descent,
     ending,
     folder::{self, Entries, Facts, Names},
@@ -34,7 +34,8 @@ pub(super) trait Visitor: Send + Sync {
 
 /// Shows every entry under `top` to the visitor. A mount is shown and not entered.
 pub(super) fn walk<V: Visitor>(top: OwnedFd, visitor: &mut V) -> Result<(), InsideError> {
-    let job = Job { parent: top, name: c".".to_owned(), path: PathBuf::new(), id: None };
+    let part = Part::Folder { name: c".".to_owned(), id: None };
+    let job = Job { folder: top, part, path: PathBuf::new() };
     let empty = &*visitor;
     let hire = || Walker { visitor: empty.another(), entries: Entries::new(), seen: 0, ended: Ok(()) };
     let walkers = crew::share(job, crew::threads(), &hire);
@@ -59,7 +60,7 @@ struct Walker<V> {
 impl<V: Visitor> Member for Walker<V> {
     fn work(&mut self, job: Job, shift: &dyn Shift) {
         if self.ended.is_ok() {
-            self.ended = self.folder(&job, shift);
+            self.ended = self.part(&job, shift);
         }
         if self.ended.is_err() {
             shift.stop();
@@ -68,12 +69,19 @@ impl<V: Visitor> Member for Walker<V> {
 }
 
 impl<V: Visitor> Walker<V> {
-    fn folder(&mut self, job: &Job, shift: &dyn Shift) -> Result<(), InsideError> {
-        let Some((fd, facts)) = self.open(&job.parent, &job.name, || job.path.clone())? else {
+    fn part(&mut self, job: &Job, shift: &dyn Shift) -> Result<(), InsideError> {
+        let (name, entries) = match &job.part {
+            Part::Folder { name, id: _ } => (name.as_c_str(), None),
+            Part::Entries(names) => (c".", Some(names)),
+        };
+        let Some((fd, facts)) = self.open(&job.folder, name, || job.path.clone())? else {
             return Ok(());
         };
         let mut way = Way { descent: Descent::new(fd, facts.id, facts.bytes), from: &job.path };
-        self.read(&mut way)?;
+        match entries {
+            None => self.read(&mut way, shift)?,
+            Some(names) => self.see(&mut way, names)?,
+        }
         loop {
             let Some(name) = way.descent.pending().and_then(Names::pop) else {
                 match way.descent.leave() {
@@ -88,15 +96,15 @@ impl<V: Visitor> Walker<V> {
             let here = way.descent.folder()?;
             if !is_last
                 && shift.is_hungry(self.seen)
-                && let Ok(parent) = here.try_clone_to_owned()
+                && let Ok(folder) = here.try_clone_to_owned()
             {
                 let path = way.path().join(folder::as_path(&name));
-                shift.give(Job { parent, name, path, id: None });
+                shift.give(Job { folder, part: Part::Folder { name, id: None }, path });
                 continue;
             }
             if let Some((fd, facts)) = self.open(here, &name, || way.path().join(folder::as_path(&name)))? {
                 way.descent.enter(fd, facts.id, name, facts.bytes);
-                self.read(&mut way)?;
+                self.read(&mut way, shift)?;
             }
         }
     }
@@ -119,31 +127,43 @@ impl<V: Visitor> Walker<V> {
         }
     }
 
-    /// Shows the entries of the folder where the walk stands, and notes the folders among them.
-    fn read(&mut self, way: &mut Way<'_>) -> Result<(), InsideError> {
-        let device = way.descent.device();
+    /// Shows the entries of the folder where the walk stands, and notes the folders among them. Parts of
+    /// a large folder are handed on.
+    fn read(&mut self, way: &mut Way<'_>, shift: &dyn Shift) -> Result<(), InsideError> {
         let mut folders = Names::default();
         let Self { visitor, entries, seen, .. } = self;
         let read = way.descent.folder().map_err(Stop::from).and_then(|here| {
-            entries.each(here, |name| {
-                ending::check().map_err(|errno| Stop::Visitor(errno.into()))?;
-                *seen += 1;
-                let path = || way.path().join(folder::as_path(name));
-                match folder::facts(here, name) {
-                    Ok(mut facts) => {
-                        // A btrfs subvolume is no mount and yet another device.
-                        facts.mounted |= facts.is_folder() && Some(facts.id.dev) != device;
-                        visitor.entry(&facts, name, &path);
-                        if facts.is_folder() && !facts.mounted {
-                            folders.push(name);
-                        }
-                    }
-                    Err(Errno::NOENT) => {}
-                    Err(errno) => visitor.unseen(path(), errno).map_err(Stop::Visitor)?,
+            entries.blocks(here, |block| {
+                if block.is_full()
+                    && shift.is_hungry(*seen)
+                    && let Ok(folder) = here.try_clone_to_owned()
+                {
+                    let part = Part::Entries(block.to_names());
+                    shift.give(Job { folder, part, path: way.path() });
+                    return Ok(());
                 }
-                Ok(())
+                block.names().try_for_each(|name| show(visitor, seen, way, here, name, &mut folders))
             })
         });
+        self.finish(way, read, folders)
+    }
+
+    /// As [`Self::read`], with the names of the entries known.
+    fn see(&mut self, way: &mut Way<'_>, names: &Names) -> Result<(), InsideError> {
+        let mut folders = Names::default();
+        let Self { visitor, seen, .. } = self;
+        let read = way.descent.folder().map_err(Stop::from).and_then(|here| {
+            names.iter().try_for_each(|name| show(visitor, seen, way, here, name, &mut folders))
+        });
+        self.finish(way, read, folders)
+    }
+
+    fn finish(
+        &mut self,
+        way: &mut Way<'_>,
+        read: Result<(), Stop>,
+        folders: Names,
+    ) -> Result<(), InsideError> {
         match read {
             // A folder that was removed while it was read has no more entries.
             Ok(()) | Err(Stop::System(Errno::NOENT)) => {}
@@ -155,6 +175,33 @@ impl<V: Visitor> Walker<V> {
         }
         Ok(())
     }
+}
+
+/// Shows one entry of the folder where the walk stands, and notes it if it is a folder to go into.
+fn show<V: Visitor>(
+    visitor: &mut V,
+    seen: &mut u64,
+    way: &Way<'_>,
+    here: BorrowedFd<'_>,
+    name: &CStr,
+    folders: &mut Names,
+) -> Result<(), Stop> {
+    ending::check().map_err(|errno| Stop::Visitor(errno.into()))?;
+    *seen += 1;
+    let path = || way.path().join(folder::as_path(name));
+    match folder::facts(here, name) {
+        Ok(mut facts) => {
+            // A btrfs subvolume is no mount and yet another device.
+            facts.mounted |= facts.is_folder() && Some(facts.id.dev) != way.descent.device();
+            visitor.entry(&facts, name, &path);
+            if facts.is_folder() && !facts.mounted {
+                folders.push(name);
+            }
+        }
+        Err(Errno::NOENT) => {}
+        Err(errno) => visitor.unseen(path(), errno).map_err(Stop::Visitor)?,
+    }
+    Ok(())
 }
 
 /// Where a walk stands, and where it began.

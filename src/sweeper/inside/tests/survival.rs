@@ -140,7 +140,8 @@ fn a_child_ends_by_itself_when_its_time_is_over() {
 #[test]
 fn what_was_asked_for_before_the_parent_went_is_not_begun_after_it() {
     let mut asked = Asked::new(super::harness::DEADLINE, MANY);
-    fs::create_dir(asked.root.path().join("tmpb")).unwrap();
+    // One file: nothing else would stop its delete on the way.
+    fs::write(asked.root.path().join("tmpb"), "x").unwrap();
     let first = id(&asked.root.path().join("tmpa"));
     let second = id(&asked.root.path().join("tmpb"));
     let Answer::Detached(large) = asked.ask(&asked.detach()) else { panic!("not detached") };
