@@ -88,6 +88,36 @@ fn what_is_seen_in_any_part_of_a_large_tree_is_told() {
     assert!(sweep_away(&mut inside, root.path(), Path::new("tree")).complete);
 }
 
+/// One folder is shared by its entries, folders among them.
+#[test]
+fn what_is_seen_in_any_part_of_a_large_folder_is_told_and_all_of_it_goes() {
+    const MANY: usize = 6000;
+    let root = tempfile::tempdir().unwrap();
+    let flat = root.path().join("flat");
+    for entry in 0..MANY {
+        let path = flat.join(entry.to_string());
+        if entry % 20 == 0 {
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("x"), "x").unwrap();
+        } else {
+            fs::write(path, "x").unwrap();
+        }
+    }
+    let mut inside = enter(root.path());
+    let whole = look(&mut inside, Path::new("flat"), &BTreeSet::new()).unwrap();
+    assert_eq!((whole.files, inside.usage().unwrap().files), (MANY as u64, MANY as u64));
+    for entry in (0..MANY).step_by(MANY / 30) {
+        let used = [entry.to_string(), format!("{entry}/x"), (entry + 1).to_string()];
+        let used = used.map(|path| flat.join(path)).into_iter().filter(|path| path.exists());
+        let used: BTreeSet<_> = used.map(|path| id(&path)).collect();
+        let seen = look(&mut inside, Path::new("flat"), &used).unwrap();
+        assert_eq!(seen.in_use.iter().copied().collect::<BTreeSet<_>>(), used, "{entry}");
+        assert_eq!((seen.bytes, seen.files), (whole.bytes, whole.files));
+    }
+    let deleted = sweep_away(&mut inside, root.path(), Path::new("flat"));
+    assert_eq!((deleted.complete, deleted.files, deleted.bytes), (true, whole.files, whole.bytes));
+}
+
 #[test]
 fn a_name_that_is_no_text_survives_the_wire() {
     let root = tempfile::tempdir().unwrap();
