@@ -20,9 +20,8 @@ pub(crate) const BROUGHT: [&str; 3] = ["rmz", "diskus", "pdu"];
 /// What takes longer has hung.
 const BOUND: Duration = Duration::from_mins(15);
 
-/// The shortest window that a sweep can be given and still take two samples: removal is measured, not
-/// the waiting.
-pub(crate) const SHORT_WINDOW: Duration = Duration::from_millis(10);
+/// The sampling window as shipped.
+pub(crate) const WINDOW: Duration = Duration::from_secs(5);
 
 pub(crate) fn brought(program: &str) -> PathBuf {
     let tools = env::var_os("BENCH_TOOLS").expect("benches/run.sh says where the tools are");
@@ -75,19 +74,16 @@ pub(crate) fn inside(worker: &Worker, program: &[&str]) -> Vec<String> {
 
 /// Settings with ages that let go whatever was made before, and a folder of their own for what is kept
 /// from run to run: nothing that an earlier run learnt shortens this one.
-fn settings(window: Option<Duration>) -> String {
+fn settings() -> String {
     let dir = tempfile::tempdir_in(world::dir()).unwrap().keep();
     let file = dir.join("sweep.yml");
-    let window = window
-        .map_or(String::new(), |window| format!("activity: {{sampling_window: {}ms}}\n", window.as_millis()));
     let text = format!(
         "mode: enforce\n\
          hold_file: {dir}/hold\n\
          runtime_dir: {dir}\n\
          log_dir: {dir}\n\
          ages: {{no_job: 1ms, in_job: 1ms, job_start_margin: 1ms, dead_session: 1ms, logs: 1ms}}\n\
-         containers: {{socket: {socket}}}\n\
-         {window}",
+         containers: {{socket: {socket}}}\n",
         dir = dir.display(),
         socket = world::dir().join("docker.sock").display(),
     );
@@ -97,18 +93,18 @@ fn settings(window: Option<Duration>) -> String {
 
 /// An attempt for an alert on one worker, as the responder makes it.
 pub(crate) fn sweep(worker: &Worker) -> Vec<String> {
-    let settings = settings(Some(SHORT_WINDOW));
+    let settings = settings();
     let name = worker.name.as_str();
     words(&[RAYSWEEP, "sweep", "--trigger", "alert", "--worker", name, "--json", "--config.file", &settings])
 }
 
-/// All verdicts of the host, with the window as shipped, and nothing deleted.
+/// All verdicts of the host, and nothing deleted.
 pub(crate) fn dry_run() -> Vec<String> {
-    words(&[RAYSWEEP, "sweep", "--trigger", "alert", "--dry-run", "--json", "--config.file", &settings(None)])
+    words(&[RAYSWEEP, "sweep", "--trigger", "alert", "--dry-run", "--json", "--config.file", &settings()])
 }
 
 pub(crate) fn measure() -> Vec<String> {
-    words(&[RAYSWEEP, "measure", "--config.file", &settings(None)])
+    words(&[RAYSWEEP, "measure", "--config.file", &settings()])
 }
 
 pub(crate) fn report(ran: &Ran) -> Report {
@@ -116,7 +112,7 @@ pub(crate) fn report(ran: &Ran) -> Report {
 }
 
 /// From the report's start to its end, without the window, which is a setting and no work.
-pub(crate) fn own_seconds(report: &Report, window: Duration) -> f64 {
+pub(crate) fn own_seconds(report: &Report) -> f64 {
     let took = report.finished_at.duration_since(report.started_at);
-    took.as_secs_f64() - window.as_secs_f64()
+    took.as_secs_f64() - WINDOW.as_secs_f64()
 }

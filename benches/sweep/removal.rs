@@ -4,7 +4,7 @@ use crate::{
     figures::{Glance, Rounds, Section, Table, digits, grouped, times},
     files::{self, SPILLED},
     plan::{Contender, Disk, Layout, Plan},
-    programs::{self, Ran, SHORT_WINDOW, inside, report, timed, words},
+    programs::{self, Ran, WINDOW, inside, report, timed, words},
     stage::Worker,
 };
 
@@ -33,16 +33,18 @@ pub(crate) fn section(plan: &Plan) -> Section {
          {folder} files, three levels down; `flat` is one folder. Before each run they are made anew, `sync`ed, and \
          dropped from memory; who comes first changes from round to round (rounds: {rounds}). `rm`, `find` and `rmz` \
          run in the worker's mount namespace, by `nsenter`. What raysweep takes is all of \
-         `raysweep sweep --trigger alert --worker …`, from start to exit: the lock, discovery through Docker's API, \
-         all signs of use read twice, the size of `/tmp` before and after, the sampling window (set to {window} ms, \
-         which the state does not hang on here), detaching, deleting, the report and its line in the log. *Its own \
-         time* is from the report's `started_at` to its `finished_at`, without the window. A run counts only if \
-         the files are gone, and for raysweep if its report names the folder and the number of files.",
+         `raysweep sweep --trigger alert --worker …` with settings as shipped, from start to exit: the lock, discovery \
+         through Docker's API, all signs of use read twice, two looks at every file, the size of `/tmp` before and \
+         after, detaching, deleting, the report and its line in the log; and {window} s of it are the sampling window, \
+         which is waited for whatever there is to remove, and in which the size is taken: whoever is deleted after it \
+         is in memory by then. *Beside the window* is from the report's `started_at` to its `finished_at` without \
+         those {window} s. A run counts only if the files are gone, and for raysweep if its report names the folder \
+         and the number of files.",
         files = grouped(plan.files),
         leaves = grouped(plan.leaves()),
         folder = files::IN_A_FOLDER,
         rounds = plan.rounds,
-        window = SHORT_WINDOW.as_millis(),
+        window = WINDOW.as_secs(),
     );
     Section { title: "Removal", about, table: table.text, glance }
 }
@@ -99,7 +101,7 @@ pub(crate) fn checked(ran: &Ran, files: usize) -> f64 {
     let removed =
         report.workers.iter().flat_map(|worker| &worker.removed).find(|removed| removed.path == path);
     assert_eq!(removed.map(|removed| removed.files), Some(files as u64), "{}", ran.stdout);
-    programs::own_seconds(&report, SHORT_WINDOW)
+    programs::own_seconds(&report)
 }
 
 fn median(entries: &[Entry], contender: Contender) -> Option<f64> {
@@ -117,13 +119,16 @@ fn rows(table: &mut Table, disk: Disk, layout: Layout, entries: &[Entry]) {
         let who = if is_ours { "**raysweep**".to_owned() } else { format!("`{}`", entry.contender) };
         row(who, &entry.seconds);
         if is_ours {
-            row("its own time".to_owned(), &entry.own_seconds);
+            row("**raysweep**, beside the window".to_owned(), &entry.own_seconds);
         }
     }
 }
 
 fn glances(plan: &Plan, disk: Disk, layout: Layout, entries: &[Entry]) -> Vec<Glance> {
-    let Some(ours) = median(entries, Contender::Raysweep) else { return vec![] };
+    let Some(ours) = entries.iter().find(|entry| entry.contender == Contender::Raysweep) else {
+        return vec![];
+    };
+    let ours = ours.own_seconds.median();
     let what = format!("removal of {} files, {disk}, {layout}", grouped(plan.files));
     [Contender::Rm, Contender::Rmz]
         .into_iter()
@@ -131,7 +136,7 @@ fn glances(plan: &Plan, disk: Disk, layout: Layout, entries: &[Entry]) -> Vec<Gl
             let seconds = median(entries, peer)?;
             Some(Glance {
                 what: what.clone(),
-                raysweep: format!("{} s", digits(ours)),
+                raysweep: format!("{} s beside the window", digits(ours)),
                 beside: format!("`{peer}` {} s", digits(seconds)),
                 ratio: times(seconds, ours),
             })

@@ -5,12 +5,10 @@ use raysweep::domain::attempt::Outcome;
 use crate::{
     figures::{Glance, Rounds, Section, Table, digits, times},
     plan::Plan,
-    programs::{dry_run, own_seconds, report, timed, words},
+    programs::{WINDOW, dry_run, own_seconds, report, timed, words},
     stage::{self, Worker},
 };
 
-/// As shipped.
-const WINDOW: std::time::Duration = std::time::Duration::from_secs(5);
 /// With more workers than this the old rule is timed in one round: it takes minutes.
 const OLD_RULE_WORKERS: usize = 8;
 
@@ -81,7 +79,7 @@ fn all_verdicts(count: usize) -> (f64, f64) {
     let judged = report.workers.iter().filter(|worker| worker.state.is_some() && worker.errors.is_empty());
     assert_eq!(judged.count(), count, "{}", ran.stdout);
     assert_eq!(report.outcome, Outcome::NothingToFree, "{}", ran.stdout);
-    (ran.seconds, own_seconds(&report, WINDOW))
+    (ran.seconds, own_seconds(&report))
 }
 
 fn old_rule(workers: &[Worker]) -> f64 {

@@ -12,8 +12,9 @@ use std::{
 /// The binary under test.
 pub(crate) const RAYSWEEP: &str = env!("CARGO_BIN_EXE_raysweep");
 
-/// No single command of a test takes longer, or it has failed.
-const BOUND: Duration = Duration::from_mins(3);
+/// No single command of a test takes longer, or it has failed. It is more than any deadline that a test
+/// sets a sweep.
+const BOUND: Duration = Duration::from_mins(6);
 
 /// What went wrong, readable in the message of a panic.
 pub(crate) struct Failed(pub(crate) String);
