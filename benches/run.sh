@@ -8,6 +8,8 @@
 #   DISKS="ext4 overlay"   LAYOUTS="tree flat"   WORKERS="1 8 64"
 #   CONTENDERS="rm -rf,docker exec rm -rf,find -delete,rmz,raysweep"
 #   KEEP=yes        keep the figures of less than the whole plan too
+#   WORLD_BASE=/var/tmp   where the world's disk lies; on a tmpfs of 14 GiB it is the file system that is
+#                         measured and not the disk below it, which others may use too
 #   LIMIT=4h        after so long it ends whatever is left
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
