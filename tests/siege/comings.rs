@@ -115,6 +115,7 @@ fn a_container_that_is_removed_in_mid_sweep_costs_the_host_nothing() {
         // At another moment of the sweep each time.
         let moment = Instant::now() + Duration::from_millis(60 * (round % 15));
         wait_until(10, "the moment", || Instant::now() >= moment);
+        docker(&["rm", "-f", &worker.name]).unwrap();
         drop(worker);
         disturbed += u64::from(!said_nothing_was_wrong(&Swept::finish(begun).unwrap()));
     }

@@ -123,9 +123,19 @@ def mounts():
                 mounted += 1
                 # The sweep gets a moment to come across it.
                 time.sleep(0.0005)
-                lost += libc.umount2(target, detach) != 0
+                # A tree that keeps a mount gets its name back, and the mount goes by another path then.
+                gone = libc.umount2(target, detach) != 0 and not unmounted_elsewhere(detach)
+                lost += gone
         met += mounted > before
     print(f"mounts={mounted} met={met} lost={lost}")
+
+
+def unmounted_elsewhere(detach):
+    """Unmounts what is mounted in a candidate, wherever that is now; says whether there was any."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as mountinfo:
+        points = [line.split(" ")[4] for line in mountinfo]
+    points = [point for point in points if point.startswith(SESSIONS + "/")]
+    return [libc.umount2(point.encode(), detach) for point in points].count(0) > 0
 
 
 def grows():

@@ -41,7 +41,7 @@ fn what_is_no_plain_file_goes_and_what_it_leads_to_stays() {
 fn a_name_that_leaves_no_room_stays_and_odd_ones_go() {
     let worker = Worker::start("names", &[]);
     let long = "n".repeat(255);
-    let script = "mkdir -p \"$1\" && cd \"$1\" && mkdir \"$2\" ' ' '-rf' \"$(printf '\\377\\376')\" \
+    let script = "mkdir -p \"$1\" && cd \"$1\" && mkdir -- \"$2\" ' ' '-rf' \"$(printf '\\377\\376')\" \
                   \"$(printf 'two\\nlines')\" && touch \"$2/file\"";
     docker(&["exec", &worker.name, "sh", "-c", script, "sh", SESSION, &long]).unwrap();
     worker.wait_until_old(SESSION);
