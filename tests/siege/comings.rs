@@ -106,7 +106,7 @@ fn a_container_that_is_removed_in_mid_sweep_costs_the_host_nothing() {
     let volume = format!("{}:/victims", outside.victims.display());
     let before = (outside.sum(), mounts());
     let rounds = if is_long() { 30 } else { 5 };
-    let mut disturbed = 0;
+    let (mut disturbed, mut twice) = (0, 0);
     for round in 0..rounds {
         let worker = Worker::start("removed", &["-v", &volume]);
         worker.sh(TREES).unwrap();
@@ -115,11 +115,17 @@ fn a_container_that_is_removed_in_mid_sweep_costs_the_host_nothing() {
         // At another moment of the sweep each time.
         let moment = Instant::now() + Duration::from_millis(60 * (round % 15));
         wait_until(10, "the moment", || Instant::now() >= moment);
-        docker(&["rm", "-f", &worker.name]).unwrap();
+        // A rename of the child's last moments may come between; then the next call does it.
+        if docker(&["rm", "-f", &worker.name]).is_err() {
+            twice += 1;
+            docker(&["rm", "-f", &worker.name]).unwrap();
+        }
         drop(worker);
         disturbed += u64::from(!said_nothing_was_wrong(&Swept::finish(begun).unwrap()));
     }
-    figure(&format!("container removed in mid-sweep: {rounds} times, {disturbed} sweeps said so"));
+    figure(&format!(
+        "container removed in mid-sweep: {rounds} times, {twice} of them by a second call, {disturbed} sweeps said so"
+    ));
     assert_eq!(outside.sum(), before.0);
     wait_until(60, "the containers' mounts to go", || mounts() == before.1);
 }

@@ -78,7 +78,8 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     let (root, until) = match lines.next(socket, MOST_REQUEST_BYTES, || Ok(()))? {
         Line::Message(Request::Enter(target)) => match enter(&target) {
             Ok(root) => {
-                ending::watch(socket.try_clone()?, target.time + LONGER_THAN_THE_PARENT);
+                let time = target.time + LONGER_THAN_THE_PARENT;
+                ending::watch(socket.try_clone()?, root.init.try_clone()?, time);
                 (root, Instant::now() + target.time.saturating_sub(GRACE))
             }
             Err(error) => return write_line(socket, &Answer::Failed(error)),
@@ -106,6 +107,10 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
         }
     };
     hands.restore_all();
+    if ending::is_of_the_worker() {
+        let gone = InsideError::NotTheWorker("its first process has ended".to_owned());
+        return write_line(socket, &Answer::Failed(gone));
+    }
     ended
 }
 

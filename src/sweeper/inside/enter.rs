@@ -58,6 +58,8 @@ pub(super) struct Devices {
 /// A temp root, entered.
 #[derive(Debug)]
 pub(super) struct Root {
+    /// The worker's first process (a pidfd): readable once it has ended.
+    pub(super) init: OwnedFd,
     pub(super) fd: OwnedFd,
     pub(super) layer: Layer,
     pub(super) devices: Devices,
@@ -116,7 +118,7 @@ pub(super) fn enter(target: &Target) -> Result<Root, InsideError> {
     }
     let fd = open_root(&target.temp_root, target.bare || own == target.mount_namespace)?;
     let devices = accept(&fd, &layer)?;
-    Ok(Root { fd, layer, devices })
+    Ok(Root { init: pidfd, fd, layer, devices })
 }
 
 fn not_the_worker(detail: impl Into<String>) -> InsideError {

@@ -158,6 +158,12 @@ impl World {
         Inside::enter(&self.worker(), Path::new(root), DEADLINE).unwrap()
     }
 
+    /// Its one process ends, as a container's first process does when it is stopped.
+    pub(super) fn end(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+
     /// A path as this world sees it. For looking only.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.pid))

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::harness::{DEADLINE, World, id, look};
+use super::harness::{DEADLINE, World, id, look, wait_for};
 use crate::{
     domain::attempt::AttemptId,
     sweeper::{
@@ -131,4 +131,22 @@ fn a_use_that_cannot_be_told_on_an_overlay_of_several_file_systems_is_no_rest() 
     let mut inside = world.enter(&root);
     let tree = look(&mut inside, Path::new("tmpown"), &BTreeSet::from([id(&path)]));
     assert!(!matches!(&tree, Ok(tree) if tree.in_use.is_empty()), "{tree:?}");
+}
+
+/// Whoever removes a container takes its files away next: a rename or a delete among them would make that
+/// fail.
+#[test]
+fn a_worker_that_ends_has_its_names_back_and_is_let_be_at_once() {
+    let Some(mut world) = World::start(r#"mkdir "$SCRATCH/tmp1" "$SCRATCH/tmp2""#) else { return };
+    let mut inside = world.enter(world.scratch.to_str().unwrap());
+    let [tmp1, tmp2] = ["tmp1", "tmp2"].map(|name| id(&world.scratch.join(name)));
+    inside.detach(Path::new("tmp1"), tmp1, AttemptId::now()).unwrap();
+
+    world.end();
+
+    let ended = wait_for("the child to notice", || inside.disk().err());
+    assert!(matches!(&ended, InsideError::NotTheWorker(why) if why.contains("has ended")), "{ended}");
+    assert!(world.scratch.join("tmp1").exists(), "it has its name back");
+    assert!(inside.detach(Path::new("tmp2"), tmp2, AttemptId::now()).is_err());
+    assert!(world.scratch.join("tmp2").exists());
 }
