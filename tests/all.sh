@@ -76,6 +76,7 @@ step host 120 deploy/demo/world.sh deploy/test.sh target/debug/raysweep
 step world 300 deploy/demo/selftest.sh
 step runtimes 900 tests/runtimes/run.sh
 step e2e 1500 tests/e2e/run.sh
+step siege 1500 tests/siege/run.sh
 step matrix 2400 tests/matrix/run.sh
 
 printf '\n%d s' $((SECONDS - started))
