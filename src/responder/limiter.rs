@@ -48,7 +48,8 @@ impl Limiter {
     /// Other periods over the same attempts: what was spent before counts after, and the other way round.
     #[must_use]
     pub fn with_periods(&self, period: Duration, critical_period: Duration) -> Self {
-        Self::over(self.time.clone(), self.ledger.clone(), period, critical_period)
+        // Governor counts from the instant at which a limiter is made: the new one's clock begins anew.
+        Self::over(HandedIn::default(), self.ledger.clone(), period, critical_period)
     }
 
     fn over(time: HandedIn, ledger: Ledger, period: Duration, critical_period: Duration) -> Self {
