@@ -76,23 +76,62 @@ tls_server_config: { cert_file: c, key_file: k, min_version: TLS10, max_version:
             web/web.yml: rate_limit: is not supported: it answers 429, which Alertmanager does not send again; take it out"#]],
     );
     let tls = |setting: &str| format!("tls_server_config: {{ {TLS}, {setting} }}");
-    check(&tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]"), expect![[r#"web/web.yml: tls_server_config.cipher_suites[0]: "TLS_RSA_WITH_AES_128_CBC_SHA" is not one of TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"#]]);
-    check(&tls("curve_preferences: [CurveP521]"), expect![[r#"web/web.yml: tls_server_config.curve_preferences[0]: "CurveP521" is not one of X25519, CurveP256, CurveP384"#]]);
-    check(&tls("client_auth_type: Maybe"), expect![[r#"web/web.yml: tls_server_config.client_auth_type: "Maybe" is not one of NoClientCert, RequestClientCert, RequireAnyClientCert, RequireClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"#]]);
-    check(&tls("min_version: SSL3"), expect![[r#"web/web.yml: tls_server_config.min_version: "SSL3" is not one of TLS10, TLS11, TLS12, TLS13"#]]);
-    check(&tls("session_tickets: true"), expect!["web/web.yml: tls_server_config: unknown key `session_tickets`; known keys: cert, key, client_ca, cert_file, key_file, client_ca_file, client_auth_type, client_allowed_sans, min_version, max_version, cipher_suites, prefer_server_cipher_suites, curve_preferences"]);
-    check("oauth: {}", expect!["web/web.yml: unknown key `oauth`; known keys: tls_server_config, http_server_config, basic_auth_users, rate_limit"]);
-    check("http_server_config: { headers: { X-Powered-By: a, X-Frame-Options: maybe } }", expect![[r#"
+    check(
+        &tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]"),
+        expect![[
+            r#"web/web.yml: tls_server_config.cipher_suites[0]: "TLS_RSA_WITH_AES_128_CBC_SHA" is not one of TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"#
+        ]],
+    );
+    check(
+        &tls("curve_preferences: [CurveP521]"),
+        expect![[
+            r#"web/web.yml: tls_server_config.curve_preferences[0]: "CurveP521" is not one of X25519, CurveP256, CurveP384"#
+        ]],
+    );
+    check(
+        &tls("client_auth_type: Maybe"),
+        expect![[
+            r#"web/web.yml: tls_server_config.client_auth_type: "Maybe" is not one of NoClientCert, RequestClientCert, RequireAnyClientCert, RequireClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"#
+        ]],
+    );
+    check(
+        &tls("min_version: SSL3"),
+        expect![[
+            r#"web/web.yml: tls_server_config.min_version: "SSL3" is not one of TLS10, TLS11, TLS12, TLS13"#
+        ]],
+    );
+    check(
+        &tls("session_tickets: true"),
+        expect![
+            "web/web.yml: tls_server_config: unknown key `session_tickets`; known keys: cert, key, client_ca, cert_file, key_file, client_ca_file, client_auth_type, client_allowed_sans, min_version, max_version, cipher_suites, prefer_server_cipher_suites, curve_preferences"
+        ],
+    );
+    check(
+        "oauth: {}",
+        expect![
+            "web/web.yml: unknown key `oauth`; known keys: tls_server_config, http_server_config, basic_auth_users, rate_limit"
+        ],
+    );
+    check(
+        "http_server_config: { headers: { X-Powered-By: a, X-Frame-Options: maybe } }",
+        expect![[r#"
         web/web.yml: http_server_config.headers.X-Frame-Options: "maybe" is not one of deny, sameorigin
-        web/web.yml: http_server_config.headers.X-Powered-By: cannot be set; those that can are Content-Security-Policy, Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection"#]]);
+        web/web.yml: http_server_config.headers.X-Powered-By: cannot be set; those that can are Content-Security-Policy, Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection"#]],
+    );
 }
 
 #[test]
 fn what_contradicts_itself_or_keeps_nobody_out_is_refused() {
-    check("tls_server_config:", expect!["web/web.yml: tls_server_config: found nothing, wanted a section: keys indented below it"]);
-    check("tls_server_config: {}", expect![[r#"
+    check(
+        "tls_server_config:",
+        expect!["web/web.yml: tls_server_config: found nothing, wanted a section: keys indented below it"],
+    );
+    check(
+        "tls_server_config: {}",
+        expect![[r#"
         web/web.yml: tls_server_config.cert_file: is missing: TLS takes it, or `cert`
-        web/web.yml: tls_server_config.key_file: is missing: TLS takes it, or `key`"#]]);
+        web/web.yml: tls_server_config.key_file: is missing: TLS takes it, or `key`"#]],
+    );
     check(
         "tls_server_config: { cert: a, cert_file: b, key_file: k, client_ca_file: ca, min_version: TLS13, max_version: TLS12, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256] }",
         expect![[r#"
@@ -102,23 +141,46 @@ fn what_contradicts_itself_or_keeps_nobody_out_is_refused() {
             web/web.yml: tls_server_config.cipher_suites: are those of TLS 1.2, which min_version leaves out; those of TLS 1.3 cannot be chosen"#]],
     );
     let tls = |setting: &str| format!("tls_server_config: {{ {TLS}, {setting} }}");
-    check(&tls("client_auth_type: RequireAndVerifyClientCert"), expect!["web/web.yml: tls_server_config.client_auth_type: RequireAndVerifyClientCert needs client_ca_file: every public CA would be trusted without"]);
-    check(&tls("client_auth_type: VerifyClientCertIfGiven"), expect!["web/web.yml: tls_server_config.client_auth_type: VerifyClientCertIfGiven needs client_ca_file: every public CA would be trusted without"]);
+    check(
+        &tls("client_auth_type: RequireAndVerifyClientCert"),
+        expect![
+            "web/web.yml: tls_server_config.client_auth_type: RequireAndVerifyClientCert needs client_ca_file: every public CA would be trusted without"
+        ],
+    );
+    check(
+        &tls("client_auth_type: VerifyClientCertIfGiven"),
+        expect![
+            "web/web.yml: tls_server_config.client_auth_type: VerifyClientCertIfGiven needs client_ca_file: every public CA would be trusted without"
+        ],
+    );
     check(
         &tls("client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca, client_allowed_sans: [a]"),
-        expect!["web/web.yml: tls_server_config.client_allowed_sans: needs client_auth_type RequireAndVerifyClientCert or RequireAnyClientCert: others let in who shows no certificate"],
+        expect![
+            "web/web.yml: tls_server_config.client_allowed_sans: needs client_auth_type RequireAndVerifyClientCert or RequireAnyClientCert: others let in who shows no certificate"
+        ],
     );
 }
 
 #[test]
 fn a_password_in_place_of_its_hash_is_refused_and_not_shown() {
-    check("basic_auth_users: { amy: hunter2 }", expect!["web/web.yml: basic_auth_users.amy: must be the bcrypt hash of a password, as `htpasswd -nBC 10 USER` prints it"]);
-    check("basic_auth_users: { amy: 12345678 }", expect!["web/web.yml: basic_auth_users.amy: must be a text: put it into quotes"]);
+    check(
+        "basic_auth_users: { amy: hunter2 }",
+        expect![
+            "web/web.yml: basic_auth_users.amy: must be the bcrypt hash of a password, as `htpasswd -nBC 10 USER` prints it"
+        ],
+    );
+    check(
+        "basic_auth_users: { amy: 12345678 }",
+        expect!["web/web.yml: basic_auth_users.amy: must be a text: put it into quotes"],
+    );
     let dear = HASH.replace("$10$", "$16$");
-    check(&format!("basic_auth_users: {{ amy: {dear}, 'a:b': {HASH}, '': {HASH} }}"), expect![[r#"
+    check(
+        &format!("basic_auth_users: {{ amy: {dear}, 'a:b': {HASH}, '': {HASH} }}"),
+        expect![[r#"
         web/web.yml: basic_auth_users.: is no user's name: it must not be empty and must hold no colon
         web/web.yml: basic_auth_users.a:b: is no user's name: it must not be empty and must hold no colon
-        web/web.yml: basic_auth_users.amy: the hash's cost must be from 4 to 15: `htpasswd -nBC 10 USER`"#]]);
+        web/web.yml: basic_auth_users.amy: the hash's cost must be from 4 to 15: `htpasswd -nBC 10 USER`"#]],
+    );
     assert_eq!(format!("{:?}", Secret("hunter2".to_owned())), "Secret(…)");
 }
 

@@ -124,7 +124,11 @@ pub(crate) fn client(trusted: &str, shown: Option<&Identity>) -> ureq::Agent {
 /// The status that a path answers over TLS, or why there is none.
 pub(crate) fn https(client: &ureq::Agent, responder: &Responder, path: &str) -> Result<u16, String> {
     let url = format!("https://{}{path}", responder.address);
-    client.get(url).call().map(|answer| answer.status().as_u16()).map_err(|error| error.to_string())
+    let answer = client.get(url).call().map_err(|error| error.to_string())?;
+    let status = answer.status().as_u16();
+    // Only a connection whose answer was read is used again.
+    answer.into_body().read_to_string().map_err(|error| error.to_string())?;
+    Ok(status)
 }
 
 /// A file's path as a flag takes it.

@@ -173,7 +173,7 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     let chmod = std::process::Command::new("chmod").arg("600").arg(&token).status().unwrap();
     assert!(chmod.success());
     fleet.configure(&format!(
-        "limits: {{ body_bytes: 4096 }}\nweb: {{ bearer_token_file: {}, listen_address: 127.0.0.1:1 }}",
+        "timing: {{ period: 100ms, critical_period: 100ms }}\nlimits: {{ body_bytes: 4096 }}\nweb: {{ bearer_token_file: {}, listen_address: 127.0.0.1:1 }}",
         token.display()
     ));
     let entries = std::fs::read_to_string(fleet.path("raysweep.yml")).unwrap();
