@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{Notify, Semaphore, mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,9 @@ mod systemd;
 pub use signals::Signals;
 
 type Journal = SqliteJournal;
+
+/// Connections that may wait to be taken; the system may allow fewer.
+const BACKLOG: u32 = 4096;
 
 /// The responder with its listener bound and its journal open; nothing runs yet.
 #[derive(Debug)]
@@ -108,8 +111,7 @@ impl App {
         let file = options.web_config_file.as_deref().map(WebFile::open).transpose()?.map(Arc::new);
         check_access(&options.config_file, address, &config, file.as_deref()).await?;
         limits::raise_open_files(&config.limits);
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, source })?;
+        let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         let journal = SqliteJournal::open(&options.storage_path).await?;
         tell_unreadable(&targets).await;
@@ -163,6 +165,15 @@ impl App {
         let parts = Parts { options, config, journal, dispatcher, web, serving, reloads, stop };
         Ok(Self { listener, parts })
     }
+}
+
+/// Listens with room for all who come at once: who finds none tries again a second later.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart finds the connections of before in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What a configuration makes of the HTTP side.

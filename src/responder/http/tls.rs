@@ -189,7 +189,7 @@ impl ClientCertVerifier for Clients {
 
 /// Whether the certificate holds one of these as a name, an e-mail address, an address or a URI, letter
 /// by letter.
-fn names_one_of(certificate: &CertificateDer<'_>, allowed: &[String]) -> bool {
+pub(crate) fn names_one_of(certificate: &CertificateDer<'_>, allowed: &[String]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
     let is_allowed = |name: &str| allowed.iter().any(|allowed| allowed == name);
