@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::Path,
-    sync::{Arc, atomic::AtomicU32},
+    sync::Arc,
     time::Instant,
 };
 
@@ -157,7 +157,6 @@ impl App {
             passwords: Passwords::new().map_err(ServeError::Runtime)?,
             address,
             bodies: Arc::new(Bodies::default()),
-            under_way: AtomicU32::new(0),
             told: Seldom::default(),
             reloads: reload,
             stop: stop.clone(),

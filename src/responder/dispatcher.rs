@@ -125,9 +125,9 @@ impl<J: Journal> Dispatcher<J> {
         Ok(())
     }
 
-    /// Starts attempts until it is told to stop, then lets those under way end until it is told to give
-    /// them up.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken, give_up: CancellationToken) {
+    /// Starts attempts until it is told to stop. Returns those that are under way; each of them ends early
+    /// once it is given up.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, give_up: CancellationToken) -> TaskTracker {
         let attempts = TaskTracker::new();
         let slots = Arc::clone(&self.slots);
         let mut forgot = None;
@@ -148,14 +148,7 @@ impl<J: Journal> Dispatcher<J> {
             }
         }
         attempts.close();
-        tokio::select! {
-            () = attempts.wait() => return,
-            () = give_up.cancelled() => {}
-        }
-        if !attempts.is_empty() {
-            warn!(attempts = attempts.len(), "the grace period is over; attempts under way are given up");
-            let _ = timeout(RECORD_TIMEOUT, attempts.wait()).await;
-        }
+        attempts
     }
 
     /// Claims as much as there are slots for. Returns how long there is nothing to do.
@@ -313,6 +306,18 @@ impl<J: Journal> Dispatcher<J> {
                 error!(reason = error.reason(), %error, "what is too old cannot be forgotten");
             }
         }
+    }
+}
+
+/// Lets attempts end; those that are given up have a moment to write that down.
+pub async fn ended(attempts: TaskTracker, give_up: CancellationToken) {
+    tokio::select! {
+        () = attempts.wait() => return,
+        () = give_up.cancelled() => {}
+    }
+    if !attempts.is_empty() {
+        warn!(attempts = attempts.len(), "the grace period is over; attempts under way are given up");
+        let _ = timeout(RECORD_TIMEOUT, attempts.wait()).await;
     }
 }
 

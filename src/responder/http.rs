@@ -12,14 +12,7 @@
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -41,6 +34,7 @@ use tracing::{error, warn};
 
 use self::{
     body::{Bodies, BodyError, Whole},
+    connections::Slot,
     seldom::Seldom,
     users::Passwords,
     web_file::WebFile,
@@ -89,8 +83,6 @@ pub struct Web<J> {
     pub address: SocketAddr,
     /// What all bodies hold together.
     pub bodies: Arc<Bodies>,
-    /// Requests under way.
-    pub under_way: AtomicU32,
     /// How often the log is told of requests that were refused.
     pub told: Seldom,
     /// Takes the wish for a reload to whoever does it.
@@ -143,31 +135,16 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
         .with_state(state())
 }
 
-/// One of the requests under way, until it is dropped.
-struct UnderWay<'w>(&'w AtomicU32);
-
-impl<'w> UnderWay<'w> {
-    fn enter(count: &'w AtomicU32, most: u32) -> Option<Self> {
-        let entered = Self(count);
-        (count.fetch_add(1, Ordering::AcqRel) < most).then_some(entered)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// Answers 503 to what is too much or takes too long: whoever sent it may send it again.
 async fn bounded<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
-    let limits = web.serving().limits.clone();
+    let most = web.serving().limits.request_timeout.0;
     let path = request.uri().path().to_owned();
-    let answer = match UnderWay::enter(&web.under_way, limits.connections) {
-        None => Err("too many requests are under way: send it again\n"),
-        Some(_under_way) => timeout(limits.request_timeout.0, next.run(request))
-            .await
-            .map_err(|_| "the request took too long: send it again\n"),
+    // One with a body is asked for its room once the body is there.
+    let has_room = request.extensions().get::<Arc<Slot>>().is_none_or(|slot| slot.has_room());
+    let answer = if has_room {
+        timeout(most, next.run(request)).await.map_err(|_| "the request took too long: send it again\n")
+    } else {
+        Err("too many requests are under way: send it again\n")
     };
     answer.unwrap_or_else(|why| {
         if path == "/webhook" {
@@ -205,7 +182,7 @@ impl Refusal {
         match self {
             Self::Body(BodyError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Broken) | Self::Payload(_) => StatusCode::BAD_REQUEST,
-            Self::Body(BodyError::Late | BodyError::Crowded) | Self::Journal(_) => {
+            Self::Body(BodyError::Late | BodyError::Crowded | BodyError::Busy) | Self::Journal(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }

@@ -14,19 +14,22 @@ use super::{
     signals::{Signals, Wish},
     systemd,
 };
-use crate::responder::{ServeError, dispatcher::Dispatcher};
+use crate::responder::{
+    ServeError,
+    dispatcher::{Dispatcher, ended},
+};
 
-/// How long a reload may take; everything else waits for it.
-const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the journal may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The dispatchers: the one that starts attempts, and those whose last attempts are under way.
 #[derive(Debug)]
-struct Dispatchers {
+pub(super) struct Dispatchers {
     running: JoinSet<()>,
     /// Tells the one that starts attempts to start no more.
     retire: CancellationToken,
+    /// Says that it starts no more.
+    retired: CancellationToken,
     /// Tells all of them that their attempts have no more time.
     give_up: CancellationToken,
 }
@@ -36,25 +39,31 @@ impl Dispatchers {
         let mut dispatchers = Self {
             running: JoinSet::new(),
             retire: CancellationToken::new(),
+            retired: CancellationToken::new(),
             give_up: CancellationToken::new(),
         };
         dispatchers.start(first);
         dispatchers
     }
 
-    fn start(&mut self, dispatcher: Arc<Dispatcher<Journal>>) {
-        self.retire = CancellationToken::new();
-        let (retire, give_up) = (self.retire.clone(), self.give_up.clone());
+    /// Lets one start attempts. There is no other that does.
+    pub(super) fn start(&mut self, dispatcher: Arc<Dispatcher<Journal>>) {
+        (self.retire, self.retired) = (CancellationToken::new(), CancellationToken::new());
+        let (retire, retired) = (self.retire.clone(), self.retired.clone());
+        let give_up = self.give_up.clone();
         self.running.spawn(async move {
-            dispatcher.run(retire.clone(), give_up).await;
-            assert!(retire.is_cancelled(), "a dispatcher ends when it is told to");
+            // Dropped with the task, however it ends: nobody waits for one that has failed.
+            let retired = retired.drop_guard();
+            let attempts = dispatcher.run(retire, give_up.clone()).await;
+            drop(retired);
+            ended(attempts, give_up).await;
         });
     }
 
-    /// Lets another one start attempts.
-    fn hand_over(&mut self, to: Arc<Dispatcher<Journal>>) {
+    /// Returns once the one that starts attempts starts no more.
+    pub(super) async fn retire(&self) {
         self.retire.cancel();
-        self.start(to);
+        self.retired.cancelled().await;
     }
 
     /// Ends once one of them has failed: nobody would sweep any more, and nobody would notice.
@@ -125,16 +134,13 @@ impl Parts {
     /// Reads the configuration again, and says in the log, to systemd and in metrics what came of it.
     async fn reload_and_tell(&mut self, dispatchers: &mut Dispatchers) -> Result<String, String> {
         systemd::reloading();
-        let reloaded = timeout(RELOAD_TIMEOUT, self.reload())
-            .await
-            .unwrap_or_else(|late| Err(ServeError::Runtime(late.into())));
+        let reloaded = self.reload(dispatchers).await;
         self.web.metrics.reloaded(reloaded.is_ok());
         match reloaded {
-            Ok(reloaded) => {
-                dispatchers.hand_over(reloaded.dispatcher);
-                info!("{}", reloaded.said);
-                systemd::reloaded(&reloaded.said);
-                Ok(reloaded.said)
+            Ok(said) => {
+                info!("{said}");
+                systemd::reloaded(&said);
+                Ok(said)
             }
             Err(error) => {
                 let said = format!(

@@ -4,47 +4,56 @@
 //! It can change everything in the file but the listen address. What the command line says (storage,
 //! web configuration file) takes a restart. Attempts under way end as they began.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
-use super::{Checked, Parts, check, check_access, incident_timing, serving, tell_unreadable};
+use super::{
+    Checked, Parts, check, check_access, incident_timing, life::Dispatchers, serving, tell_unreadable,
+};
 use crate::{
     config::{self, responder::ResponderConfig},
-    responder::{
-        ServeError,
-        dispatcher::{Changed, Dispatcher},
-        intake::Intake,
-        journal::sqlite::SqliteJournal,
-    },
+    responder::{ServeError, dispatcher::Changed, intake::Intake},
 };
 
-/// What a reload brought.
-#[derive(Debug)]
-pub(super) struct Reloaded {
-    /// What starts attempts from now on.
-    pub(super) dispatcher: Arc<Dispatcher<SqliteJournal>>,
-    /// What to say of it.
-    pub(super) said: String,
-}
+/// How long the files may take to be read; everything else waits for it.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Parts {
-    /// Reads the configuration again and uses it. What fails leaves the old one in use.
-    pub(super) async fn reload(&mut self) -> Result<Reloaded, ServeError> {
+    /// Reads the configuration again, uses it and tells what there is to tell. What fails leaves the old
+    /// one in use.
+    pub(super) async fn reload(&mut self, dispatchers: &mut Dispatchers) -> Result<String, ServeError> {
+        let (config, checked) = timeout(READ_TIMEOUT, self.read())
+            .await
+            .unwrap_or_else(|late| Err(ServeError::Runtime(late.into())))?;
+        // From here to the next start nobody starts attempts: neither on a host that left, nor twice.
+        dispatchers.retire().await;
+        let changed = self.changed(&config, &checked);
+        let dispatcher = Arc::new(self.dispatcher.successor(changed));
+        if let Err(error) = dispatcher.take_over(Timestamp::now()).await {
+            self.dispatcher.resize(self.config.limits.attempts_at_once, config.limits.attempts_at_once);
+            dispatchers.start(Arc::clone(&self.dispatcher));
+            return Err(error.into());
+        }
+        self.serve(&config, checked);
+        let said = self.said(&config);
+        self.config = config;
+        self.dispatcher = Arc::clone(&dispatcher);
+        dispatchers.start(dispatcher);
+        Ok(said)
+    }
+
+    /// The new configuration, checked as a whole. Changes nothing.
+    async fn read(&self) -> Result<(ResponderConfig, Checked), ServeError> {
         let path = self.options.config_file.clone();
         let config = tokio::task::spawn_blocking(move || config::load_responder(&path))
             .await
             .map_err(|error| ServeError::Runtime(error.into()))??;
         let checked = check(&config)?;
         check_access(&self.options.config_file, self.web.address, &config, self.web.file.as_deref()).await?;
-        let dispatcher = Arc::new(self.dispatcher.successor(self.changed(&config, &checked)));
-        dispatcher.take_over(Timestamp::now()).await?;
         tell_unreadable(&checked.targets).await;
-        self.serve(&config, checked);
-        let said = self.said(&config);
-        self.config = config;
-        self.dispatcher = Arc::clone(&dispatcher);
-        Ok(Reloaded { dispatcher, said })
+        Ok((config, checked))
     }
 
     fn changed(&self, config: &ResponderConfig, checked: &Checked) -> Changed {
@@ -57,7 +66,8 @@ impl Parts {
             connect_timeout: ssh.connect_timeout.0,
             output_bytes: ssh.output_bytes,
             attempt_deadline: ssh.attempt_deadline.0,
-            attempts_at_once: (limits.attempts_at_once, self.config.limits.attempts_at_once),
+            attempts_at_once: limits.attempts_at_once,
+            attempts_at_once_before: self.config.limits.attempts_at_once,
             history: timing.history.0,
         }
     }

@@ -6,7 +6,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::Dispatcher;
 use crate::{
@@ -38,8 +37,10 @@ pub struct Changed {
     pub output_bytes: u64,
     /// How long an attempt may take.
     pub attempt_deadline: Duration,
-    /// How many attempts may be under way, and how many might be before.
-    pub attempts_at_once: (u32, u32),
+    /// How many attempts may be under way.
+    pub attempts_at_once: u32,
+    /// How many might be before.
+    pub attempts_at_once_before: u32,
     /// How long ended incidents are kept.
     pub history: Duration,
 }
@@ -56,10 +57,11 @@ impl<J: Journal> Dispatcher<J> {
             connect_timeout,
             output_bytes,
             attempt_deadline,
-            attempts_at_once: (now, before),
+            attempts_at_once,
+            attempts_at_once_before,
             history,
         } = changed;
-        resize(&self.slots, before, now);
+        self.resize(attempts_at_once, attempts_at_once_before);
         Self {
             journal: self.journal.clone(),
             ssh: self.ssh.with_bounds(connect_timeout, output_bytes),
@@ -73,6 +75,20 @@ impl<J: Journal> Dispatcher<J> {
             metrics: Arc::clone(&self.metrics),
             wake: Arc::clone(&self.wake),
         }
+    }
+
+    /// Makes slots more or fewer. Those that are taken go when their attempts end.
+    pub fn resize(&self, now: u32, before: u32) {
+        if now >= before {
+            self.slots.add_permits((now - before) as usize);
+            return;
+        }
+        let slots = Arc::clone(&self.slots);
+        tokio::spawn(async move {
+            if let Ok(fewer) = slots.acquire_many(before - now).await {
+                fewer.forget();
+            }
+        });
     }
 
     /// Brings open incidents in line with the configuration, as a start does; attempts go on.
@@ -102,18 +118,4 @@ impl<J: Journal> Dispatcher<J> {
         }
         Ok(removed)
     }
-}
-
-/// Makes slots more or fewer. Those that are taken go when their attempts end.
-fn resize(slots: &Arc<Semaphore>, before: u32, now: u32) {
-    if now >= before {
-        slots.add_permits((now - before) as usize);
-        return;
-    }
-    let slots = Arc::clone(slots);
-    tokio::spawn(async move {
-        if let Ok(fewer) = slots.acquire_many(before - now).await {
-            fewer.forget();
-        }
-    });
 }

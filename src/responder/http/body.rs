@@ -33,6 +33,9 @@ pub enum BodyError {
     /// Others hold all that is there for bodies.
     #[error("too many bodies are being read: send it again")]
     Crowded,
+    /// It is there, but so many requests are worked on that it is not.
+    #[error("too many requests are under way: send it again")]
+    Busy,
 }
 
 /// How much a body may be and take.
@@ -104,6 +107,9 @@ pub async fn read(bodies: &Arc<Bodies>, request: Request, bounds: Bounds) -> Res
     let whole = collect(bodies, request.into_body(), bounds).await?;
     if let Some(slot) = slot {
         slot.is_whole();
+        if !slot.has_room() {
+            return Err(BodyError::Busy);
+        }
     }
     Ok(whole)
 }

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,11 +17,14 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// The connections without a whole request, the one that has been so for the longest first.
+/// The connections of a listener.
 #[derive(Debug, Default)]
 pub struct Connections {
+    /// Those without a whole request, the one that has been so for the longest first.
     waiting: Mutex<BTreeMap<u64, CancellationToken>>,
     next: AtomicU64,
+    /// Those whose request is there as a whole and is not answered yet.
+    worked_on: AtomicUsize,
 }
 
 /// One connection's place. Its end gives the place back.
@@ -29,53 +32,64 @@ pub struct Connections {
 pub struct Slot {
     connections: Arc<Connections>,
     most: usize,
-    place: Mutex<Option<u64>>,
+    place: Mutex<Place>,
     crowded_out: CancellationToken,
     last_begin: Mutex<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Waits(u64),
+    /// Its request is worked on, where there was room for one more.
+    IsWhole {
+        has_room: bool,
+    },
 }
 
 impl Connections {
     /// Takes a connection in; where that is one too many, another makes room.
     pub fn enter(self: &Arc<Self>, most: u32) -> Arc<Slot> {
-        let slot = Slot {
-            connections: Arc::clone(self),
-            most: usize::try_from(most).unwrap_or(usize::MAX),
-            place: Mutex::new(None),
-            crowded_out: CancellationToken::new(),
-            last_begin: Mutex::new(Instant::now()),
-        };
-        slot.waits();
-        Arc::new(slot)
+        let crowded_out = CancellationToken::new();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let place = Place::Waits(self.wait(most, &crowded_out));
+        let (place, last_begin) = (Mutex::new(place), Mutex::new(Instant::now()));
+        Arc::new(Slot { connections: Arc::clone(self), most, place, crowded_out, last_begin })
     }
 
     /// Lets the one that has waited the longest make room.
     pub fn make_room(&self) {
-        let longest = self.lock().pop_first();
+        let longest = locked(&self.waiting).pop_first();
         if let Some((_, connection)) = longest {
             connection.cancel();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, CancellationToken>> {
-        locked(&self.waiting)
+    fn wait(&self, most: usize, crowded_out: &CancellationToken) -> u64 {
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = locked(&self.waiting);
+        waiting.insert(place, crowded_out.clone());
+        let too_many = waiting.len() > most;
+        drop(waiting);
+        if too_many {
+            self.make_room();
+        }
+        place
+    }
+
+    fn leave(&self, place: Place) {
+        match place {
+            Place::Waits(place) => drop(locked(&self.waiting).remove(&place)),
+            Place::IsWhole { .. } => drop(self.worked_on.fetch_sub(1, Ordering::AcqRel)),
+        }
     }
 }
 
 impl Slot {
     /// It has no whole request, from now on: it may have to make room.
     pub fn waits(&self) {
-        let place = self.connections.next.fetch_add(1, Ordering::Relaxed);
-        let before = locked(&self.place).replace(place);
-        let mut waiting = self.connections.lock();
-        if let Some(before) = before {
-            waiting.remove(&before);
-        }
-        waiting.insert(place, self.crowded_out.clone());
-        let too_many = waiting.len() > self.most;
-        drop(waiting);
-        if too_many {
-            self.connections.make_room();
-        }
+        let mut place = locked(&self.place);
+        self.connections.leave(*place);
+        *place = Place::Waits(self.connections.wait(self.most, &self.crowded_out));
     }
 
     /// A request begins: its time counts from now.
@@ -83,11 +97,19 @@ impl Slot {
         *locked(&self.last_begin) = Instant::now();
     }
 
-    /// Its request is there as a whole: it is worked on, and nobody's to close.
+    /// Its request is there as a whole: it is nobody's to close.
     pub fn is_whole(&self) {
-        if let Some(place) = locked(&self.place).take() {
-            self.connections.lock().remove(&place);
+        let mut place = locked(&self.place);
+        if matches!(*place, Place::Waits(_)) {
+            self.connections.leave(*place);
+            let others = self.connections.worked_on.fetch_add(1, Ordering::AcqRel);
+            *place = Place::IsWhole { has_room: others < self.most };
         }
+    }
+
+    /// Whether its request may be worked on, or too many are already.
+    pub fn has_room(&self) -> bool {
+        !matches!(*locked(&self.place), Place::IsWhole { has_room: false })
     }
 
     /// Ends once it has to make room.
@@ -110,7 +132,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.is_whole();
+        self.connections.leave(*locked(&self.place));
     }
 }
 
@@ -149,7 +171,27 @@ mod tests {
         drop(first);
         let second = connections.enter(1);
         assert!(!second.crowded_out.is_cancelled());
-        assert_eq!(connections.lock().len(), 1);
+        assert_eq!(locked(&connections.waiting).len(), 1);
+        second.is_whole();
+        assert_eq!(connections.worked_on.load(Ordering::Acquire), 1);
+        drop(second);
+        assert_eq!(connections.worked_on.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn no_more_requests_are_worked_on_than_may_be_and_those_that_wait_do_not_count() {
+        let connections = Arc::new(Connections::default());
+        let slots: Vec<_> = (0..4).map(|_| connections.enter(2)).collect();
+        let room = |slot: &Slot| {
+            slot.is_whole();
+            slot.is_whole();
+            slot.has_room()
+        };
+        assert_eq!([room(&slots[0]), room(&slots[1]), room(&slots[2])], [true, true, false]);
+        assert!(slots[3].has_room());
+        slots[2].waits();
+        slots[0].waits();
+        assert!(room(&slots[3]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -159,10 +159,10 @@ fn attempts_of_before_and_after_share_the_places_that_there_are() {
 
 #[test]
 fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
+    let soon = "timing: { period: 100ms, critical_period: 100ms, backoff_first: 100ms }";
     let fleet = Fleet::of_one();
     std::fs::rename(fleet.path("id"), fleet.path("elsewhere")).unwrap();
-    let responder =
-        fleet.serve("policies: [{ alert: Other, urgency: critical }]\ntiming: { backoff_first: 100ms }");
+    let responder = fleet.serve(&format!("policies: [{{ alert: Other, urgency: critical }}]\n{soon}"));
     responder.send(payload(&[alert(CRITICAL, "firing", &[("host", "ray-80")])]));
     assert_eq!(responder.rows("ignored")[0]["reason"], "unknown_alert");
     responder.send(payload(&[alert("Other", "firing", &[("host", "ray-80")])]));
@@ -173,7 +173,7 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     let chmod = std::process::Command::new("chmod").arg("600").arg(&token).status().unwrap();
     assert!(chmod.success());
     fleet.configure(&format!(
-        "timing: {{ period: 100ms, critical_period: 100ms }}\nlimits: {{ body_bytes: 4096 }}\nweb: {{ bearer_token_file: {}, listen_address: 127.0.0.1:1 }}",
+        "{soon}\nlimits: {{ body_bytes: 4096 }}\nweb: {{ bearer_token_file: {}, listen_address: 127.0.0.1:1 }}",
         token.display()
     ));
     let entries = std::fs::read_to_string(fleet.path("raysweep.yml")).unwrap();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sqlx::{Connection, Executor, SqliteConnection};
 
 use super::{
     harness::{Fleet, PATIENCE, Responder, firing, payload, wait_for},
@@ -223,4 +224,31 @@ fn bodies_share_what_there_is_for_them_and_what_is_too_much_gets_503_and_never_4
     first.write_all(&body.as_bytes()[body.len() - 1..]).unwrap();
     wait_for("the first body's end", || (responder.send(&body) == 200).then_some(()));
     assert_eq!(responder.send(body + &" ".repeat(20_000)), 413);
+}
+
+#[test]
+fn more_requests_than_may_be_under_way_get_503_at_once_and_health_answers_all_the_same() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("limits: { connections: 20 }");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut other = runtime.block_on(async {
+        let url = format!("sqlite://{}", fleet.path("data/journal.db").display());
+        let mut other = SqliteConnection::connect(&url).await.unwrap();
+        other.execute("BEGIN IMMEDIATE").await.unwrap();
+        other
+    });
+    let body = firing("ray-80");
+    let head = format!("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    // Each of them waits for the journal.
+    let mut open = vec![];
+    let too_many = "too many requests are under way";
+    wait_for("one request too many", || {
+        open.push(connect(&responder, &(head.clone() + &body)));
+        responder.log().contains(too_many).then_some(())
+    });
+    assert_eq!(responder.get("/-/healthy").0, 200);
+    runtime.block_on(async { other.execute("ROLLBACK").await.unwrap() });
+    wait_for("room", || (responder.send(&body) == 200).then_some(()));
+    assert!(open.len() > 20, "{}", open.len());
+    assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
 }
