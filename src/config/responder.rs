@@ -70,7 +70,7 @@ impl ResponderConfig {
 pub struct Web {
     /// Where the webhook listens, unless `--web.listen-address` says otherwise. Default `127.0.0.1:9095`.
     pub listen_address: SocketAddr,
-    /// A file with the bearer token that a sender must show. Without one only loopback is listened on.
+    /// A file with the bearer token that a caller must show. Without it, and without users or client certificates in the file of `--web.config.file`, only loopback is listened on.
     pub bearer_token_file: Option<PathBuf>,
 }
 
@@ -123,7 +123,7 @@ impl Default for Timing {
     }
 }
 
-/// How much is done at once.
+/// How much is done at once, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -131,11 +131,26 @@ pub struct Limits {
     pub attempts_at_once: u32,
     /// The longest body that is read, in bytes. Default 32 MiB.
     pub body_bytes: u64,
+    /// What all bodies that are being read may hold together, in bytes; 503 beyond. Default 64 MiB.
+    pub bodies_bytes: u64,
+    /// How many connections may be without a whole request, and how many requests may be under way. Beyond it the connection that has waited longest makes room, and a request gets 503. Default 512.
+    pub connections: u32,
+    /// How long a connection may take to its first request's end of header, TLS included; how long it may be idle; and how long a body may stand still. Default `10s`.
+    pub header_timeout: Span,
+    /// How long a request may take, body and answer included; 503 beyond. Default `30s`.
+    pub request_timeout: Span,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { attempts_at_once: 16, body_bytes: 32 * 1024 * 1024 }
+        Self {
+            attempts_at_once: 16,
+            body_bytes: 32 * 1024 * 1024,
+            bodies_bytes: 64 * 1024 * 1024,
+            connections: 512,
+            header_timeout: Span::secs(10),
+            request_timeout: Span::secs(30),
+        }
     }
 }
 

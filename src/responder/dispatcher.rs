@@ -28,11 +28,14 @@ use super::{
 use crate::domain::{
     attempt::{AttemptId, Outcome, Trigger},
     host::HostName,
-    incident::{Closed, State, Timing, after},
+    incident::{Closed, IncidentId, State, Timing, after},
     policy::Urgency,
 };
 
 mod attempt;
+mod successor;
+
+pub use successor::Changed;
 
 /// Why an attempt has no known end though SSH did not fail, for metrics that start at zero.
 pub const INTERRUPTIONS: [&str; 3] = [INTERRUPTED, STOPPED, NOT_IN_INVENTORY];
@@ -66,8 +69,8 @@ pub struct Dispatcher<J> {
     pub timing: Timing,
     /// How long an attempt may take.
     pub attempt_deadline: Duration,
-    /// How many attempts may be under way.
-    pub attempts_at_once: u32,
+    /// One for each attempt that may be under way, whichever dispatcher of this process started it.
+    pub slots: Arc<Semaphore>,
     /// How long ended incidents are kept.
     pub history: Duration,
     /// What is counted.
@@ -91,7 +94,7 @@ struct Claimed {
     attempts: Vec<Claim>,
     closed: Vec<Stored>,
     escalated: Vec<Stored>,
-    deferred: Vec<(HostName, Duration)>,
+    deferred: Vec<(IncidentId, HostName, Duration)>,
     looked_at: usize,
 }
 
@@ -105,18 +108,12 @@ impl<J: Journal> Dispatcher<J> {
             let ended = without_report(Outcome::Unknown, INTERRUPTED, now);
             self.end(&mut work, asked, &ended).await?;
         }
-        let mut removed = Vec::new();
-        for mut stored in work.open_incidents().await? {
-            if !self.targets.contains_key(&stored.incident.host) {
-                stored.incident.close(Closed::Removed, now);
-                removed.push(stored.clone());
-            }
-            work.save_incident(&stored, &self.timing).await?;
-        }
+        let removed = self.settle(&mut work, now).await?;
         work.commit().await?;
         for asked in running {
             self.count(&asked.host, &without_report(Outcome::Unknown, INTERRUPTED, now));
-            warn!(attempt = %asked.id, host = %asked.host, "attempt was cut short by the responder's end; its outcome is unknown");
+            let incident = asked.incident.map(|id| id.0);
+            warn!(incident, attempt = %asked.id, host = %asked.host, "attempt was cut short by the responder's end; its outcome is unknown");
         }
         for stored in &removed {
             intake::closed(&self.metrics, stored);
@@ -128,11 +125,11 @@ impl<J: Journal> Dispatcher<J> {
         Ok(())
     }
 
-    /// Starts attempts until it is told to stop, then gives those under way their time.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
+    /// Starts attempts until it is told to stop. Returns those that are under way; each of them ends early
+    /// once it is given up.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, give_up: CancellationToken) -> TaskTracker {
         let attempts = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(self.attempts_at_once as usize));
-        let give_up = CancellationToken::new();
+        let slots = Arc::clone(&self.slots);
         let mut forgot = None;
         while !stop.is_cancelled() {
             // Registered before the journal is asked: what comes in between is not missed.
@@ -151,16 +148,7 @@ impl<J: Journal> Dispatcher<J> {
             }
         }
         attempts.close();
-        info!(
-            attempts = attempts.len(),
-            grace_secs = grace.as_secs(),
-            "stopping; attempts under way have their time"
-        );
-        if timeout(grace, attempts.wait()).await.is_err() {
-            warn!(attempts = attempts.len(), "the grace period is over; attempts under way are given up");
-            give_up.cancel();
-            let _ = timeout(RECORD_TIMEOUT, attempts.wait()).await;
-        }
+        attempts
     }
 
     /// Claims as much as there are slots for. Returns how long there is nothing to do.
@@ -276,7 +264,7 @@ impl<J: Journal> Dispatcher<J> {
                 Err(wait) => {
                     // Timers count in whole milliseconds: never one too early.
                     incident.defer(after(now, wait + Duration::from_millis(1)));
-                    claimed.deferred.push((incident.host.clone(), wait));
+                    claimed.deferred.push((stored.id, incident.host.clone(), wait));
                 }
             }
         }
@@ -297,9 +285,9 @@ impl<J: Journal> Dispatcher<J> {
         for stored in &claimed.escalated {
             self.escalated(stored);
         }
-        for (host, wait) in claimed.deferred {
+        for (incident, host, wait) in claimed.deferred {
             self.metrics.attempts_deferred.inc();
-            info!(%host, wait_secs = wait.as_secs_f64().ceil(), "attempt deferred: the host's period is not over");
+            info!(incident = incident.0, %host, wait_secs = wait.as_secs_f64().ceil(), "attempt deferred: the host's period is not over");
         }
         claimed.attempts
     }
@@ -318,6 +306,18 @@ impl<J: Journal> Dispatcher<J> {
                 error!(reason = error.reason(), %error, "what is too old cannot be forgotten");
             }
         }
+    }
+}
+
+/// Lets attempts end; those that are given up have a moment to write that down.
+pub async fn ended(attempts: TaskTracker, give_up: CancellationToken) {
+    tokio::select! {
+        () = attempts.wait() => return,
+        () = give_up.cancelled() => {}
+    }
+    if !attempts.is_empty() {
+        warn!(attempts = attempts.len(), "the grace period is over; attempts under way are given up");
+        let _ = timeout(RECORD_TIMEOUT, attempts.wait()).await;
     }
 }
 

@@ -42,8 +42,17 @@ pub struct Spend {
 impl Limiter {
     /// A limiter with one period for each urgency over the same attempts.
     pub fn new(period: Duration, critical_period: Duration) -> Self {
-        let time = HandedIn::default();
-        let ledger = Ledger::default();
+        Self::over(HandedIn::default(), Ledger::default(), period, critical_period)
+    }
+
+    /// Other periods over the same attempts: what was spent before counts after, and the other way round.
+    #[must_use]
+    pub fn with_periods(&self, period: Duration, critical_period: Duration) -> Self {
+        // Governor counts from the instant at which a limiter is made: the new one's clock begins anew.
+        Self::over(HandedIn::default(), self.ledger.clone(), period, critical_period)
+    }
+
+    fn over(time: HandedIn, ledger: Ledger, period: Duration, critical_period: Duration) -> Self {
         let keyed = |period: Duration| {
             let period = period.clamp(Duration::from_nanos(1), BEFORE);
             // Burst 1: "at most one in this time", which per_hour() and its kin do not mean.
@@ -194,6 +203,16 @@ mod tests {
         limiter.note(&host(), 3 * SECOND);
         limiter.give_back(&spend);
         assert_eq!(limiter.check(&host(), Urgency::Warning, 3 * SECOND).unwrap_err(), 600 * SECOND);
+    }
+
+    #[test]
+    fn other_periods_hold_for_attempts_that_were_made_under_the_first() {
+        let limiter = limiter();
+        limiter.check(&host(), Urgency::Warning, SECOND).unwrap();
+        let other = limiter.with_periods(60 * SECOND, 30 * SECOND);
+        assert_eq!(other.check(&host(), Urgency::Warning, 11 * SECOND).unwrap_err(), 50 * SECOND);
+        other.check(&host(), Urgency::Warning, 61 * SECOND).unwrap();
+        assert_eq!(limiter.check(&host(), Urgency::Warning, 61 * SECOND).unwrap_err(), 600 * SECOND);
     }
 
     proptest! {

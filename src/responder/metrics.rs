@@ -96,6 +96,12 @@ pub struct Metrics {
     pub alert_to_resolved: Histogram,
     /// Times that the journal failed.
     pub journal_errors: Family<ByOperation, Counter>,
+    /// Connections that were closed on their peers.
+    pub connections_cut: Family<ByReason, Counter>,
+    /// Whether the last reload of the configuration succeeded.
+    pub config_reloaded: Gauge,
+    /// When the configuration that is used was read.
+    pub config_reloaded_at: Gauge<f64, AtomicU64>,
     /// When the responder began.
     pub start_time: Gauge<f64, AtomicU64>,
 }
@@ -157,13 +163,17 @@ impl Metrics {
             alert_to_freed: register!("alert_to_freed", "From an alert's start to space being freed", Seconds, Histogram::new(LONG)),
             alert_to_resolved: register!("alert_to_resolved", "From an alert's start to its incident's end", Seconds, Histogram::new(LONG)),
             journal_errors: register!("journal_errors", "Times that the journal failed", Family::default()),
+            connections_cut: register!("http_connections_cut", "Connections that were closed on their peers", Family::default()),
+            config_reloaded: register!("config_last_reload_successful", "Whether the last reload of the configuration succeeded", Gauge::default()),
+            config_reloaded_at: register!("config_last_reload_success_timestamp", "When the configuration that is used was read, in Unix time", Seconds, Gauge::default()),
             start_time: register!("start_time", "When the responder began, in Unix time", Seconds, Gauge::default()),
             registry,
         }
     }
 
-    /// A rate over a counter that appears with its first increment misses that increment.
-    fn start_at_zero<'h>(&self, hosts: impl IntoIterator<Item = &'h HostName>, policies: &Policies) {
+    /// Every series that may come is there. A rate over a counter that appears with its first increment
+    /// misses that increment.
+    pub fn start_at_zero<'h>(&self, hosts: impl IntoIterator<Item = &'h HostName>, policies: &Policies) {
         for result in NOTIFICATION_RESULTS {
             drop(self.notifications.get_or_create(&ByResult::new(result)));
         }
@@ -190,8 +200,28 @@ impl Metrics {
         by_reason(&self.escalations, &Escalation::ALL.map(Escalation::as_str));
         by_reason(&self.attempt_failures, &SshError::REASONS);
         by_reason(&self.attempt_failures, &super::dispatcher::INTERRUPTIONS);
+        by_reason(&self.connections_cut, &super::http::server::CUT_REASONS);
         for operation in JOURNAL_OPERATIONS {
             drop(self.journal_errors.get_or_create(&ByOperation::new(operation)));
+        }
+    }
+
+    /// Takes the series of a host away that left the inventory.
+    pub fn forget(&self, host: &HostName) {
+        let labels = ByHost::new(host);
+        self.incident_open.remove(&labels);
+        self.incident_escalated.remove(&labels);
+        self.freed.remove(&labels);
+        for outcome in Outcome::ALL {
+            self.attempts.remove(&ByHostOutcome::new(host, outcome.as_str()));
+        }
+    }
+
+    /// Notes what became of a reload, or of the first reading.
+    pub fn reloaded(&self, successful: bool) {
+        self.config_reloaded.set(successful.into());
+        if successful {
+            self.config_reloaded_at.set(jiff::Timestamp::now().as_duration().as_secs_f64());
         }
     }
 

@@ -28,16 +28,10 @@ pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
 }
 
 fn check_web(web: &Web, problems: &mut Problems) {
-    let Web { listen_address, bearer_token_file } = web;
-    match bearer_token_file {
-        Some(file) => check_token_file("web.bearer_token_file", file, problems),
-        None => problems.unless(
-            listen_address.ip().is_loopback(),
-            "web.listen_address",
-            &format!(
-                "{listen_address} is not loopback: set web.bearer_token_file, or listen on 127.0.0.1 only"
-            ),
-        ),
+    // Whether anybody is kept out depends on flags too: `access`.
+    let Web { listen_address: _, bearer_token_file } = web;
+    if let Some(file) = bearer_token_file {
+        check_token_file("web.bearer_token_file", file, problems);
     }
 }
 
@@ -101,13 +95,27 @@ fn check_timing(timing: &Timing, problems: &mut Problems) {
 }
 
 fn check_limits(limits: &Limits, problems: &mut Problems) {
-    let Limits { attempts_at_once, body_bytes } = limits;
+    let Limits { attempts_at_once, body_bytes, bodies_bytes, connections, header_timeout, request_timeout } =
+        limits;
     problems.unless(*attempts_at_once > 0, "limits.attempts_at_once", "must be 1 or more");
     problems.unless(
         *body_bytes >= 1024,
         "limits.body_bytes",
         "must be 1024 or more: no notification is shorter",
     );
+    problems.unless(
+        body_bytes <= bodies_bytes,
+        "limits.bodies_bytes",
+        &format!("must not be less than limits.body_bytes ({body_bytes}): one body must fit in"),
+    );
+    problems.unless(
+        u32::try_from(*bodies_bytes).is_ok(),
+        "limits.bodies_bytes",
+        &format!("must be {} or less", u32::MAX),
+    );
+    problems.unless(*connections > 0, "limits.connections", "must be 1 or more");
+    problems.positive("limits.header_timeout", *header_timeout);
+    problems.positive("limits.request_timeout", *request_timeout);
 }
 
 fn check_ssh(ssh: &Ssh, problems: &mut Problems) {

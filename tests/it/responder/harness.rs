@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Everything that is waited for is there within this time, or the test fails.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Any free port of loopback; the log tells which.
 pub(crate) const LOOPBACK: &str = "127.0.0.1:0";
@@ -227,6 +227,17 @@ impl Fleet {
 
     /// As `serve`, on this address; the log where it ends before it serves.
     pub(crate) fn try_serve(&self, settings: &str, address: &str) -> Result<Responder, String> {
+        self.try_serve_as(settings, address, &Launch::default())
+    }
+
+    /// As `serve`, with more flags and variables.
+    pub(crate) fn serve_as(&self, settings: &str, launch: &Launch) -> Responder {
+        self.try_serve_as(settings, LOOPBACK, launch)
+            .unwrap_or_else(|log| panic!("the responder does not serve:\n{log}"))
+    }
+
+    /// Writes the responder's configuration over all that was added.
+    pub(crate) fn configure(&self, settings: &str) {
         fs::write(self.path("known_hosts"), &self.known_hosts).unwrap();
         let hosts = if self.entries.is_empty() { "hosts: []" } else { "hosts:" };
         let ssh = format!(
@@ -235,10 +246,21 @@ impl Fleet {
             id = self.path("id").display(),
             known = self.path("known_hosts").display(),
         );
+        let text = format!("{ssh}\n{settings}\n{hosts}\n{}", self.entries);
+        fs::write(self.path("raysweep.yml"), text).unwrap();
+    }
+
+    /// As `try_serve`, with more flags and variables.
+    pub(crate) fn try_serve_as(
+        &self,
+        settings: &str,
+        address: &str,
+        launch: &Launch,
+    ) -> Result<Responder, String> {
+        self.configure(settings);
         let config = self.path("raysweep.yml");
-        fs::write(&config, format!("{ssh}\n{settings}\n{hosts}\n{}", self.entries)).unwrap();
         let log = self.path("responder.log");
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        let search = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut process = Command::new(env!("CARGO_BIN_EXE_raysweep"))
             .arg("serve")
             .arg("--config.file")
@@ -246,7 +268,9 @@ impl Fleet {
             .arg("--storage.path")
             .arg(self.path("data"))
             .args(["--web.listen-address", address])
-            .env("PATH", path)
+            .args(&launch.flags)
+            .envs(launch.variables.iter().cloned())
+            .env("PATH", search)
             // What a service's account has, which runs nothing.
             .env("SHELL", "/usr/sbin/nologin")
             .stdin(Stdio::null())
@@ -256,9 +280,9 @@ impl Fleet {
             .unwrap();
         let text = || fs::read_to_string(&log).unwrap();
         let address = wait_for("the responder", || {
-            let served = text()
-                .split_once(" address=")
-                .map(|(_, rest)| rest.split([' ', '\n']).next().unwrap().to_owned());
+            let text = text();
+            let said = text.split_once(" address=").or_else(|| text.split_once(r#""address":""#));
+            let served = said.map(|(_, rest)| rest.split([' ', '\n', '"']).next().unwrap().to_owned());
             (served.is_some() || process.try_wait().unwrap().is_some()).then_some(served)
         });
         match address {
@@ -276,6 +300,19 @@ impl Fleet {
     /// How often ssh was started, whoever started it.
     pub(crate) fn ssh_starts(&self) -> usize {
         fs::read_to_string(self.path("ssh-starts")).map_or(0, |text| text.lines().count())
+    }
+}
+
+/// How the responder is started beside its configuration.
+#[derive(Default)]
+pub(crate) struct Launch {
+    pub(crate) flags: Vec<String>,
+    pub(crate) variables: Vec<(&'static str, String)>,
+}
+
+impl Launch {
+    pub(crate) fn with_flags<const N: usize>(flags: [&str; N]) -> Self {
+        Self { flags: flags.map(str::to_owned).to_vec(), variables: vec![] }
     }
 }
 
@@ -385,7 +422,7 @@ impl Drop for Responder {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
 }
 
