@@ -39,6 +39,7 @@ impl Serve {
             Err(error) if error.is_config() => {
                 failed(Exit::Config, &format!("{}: {error}", config_file.display()))
             }
+            Err(error) if error.is_storage() => failed(Exit::Storage, &error),
             Err(error) => failed(Exit::Failure, &error),
         }
     }

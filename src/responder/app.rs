@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -19,16 +19,19 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     ServeError, ServeOptions,
+    clock::Clock,
     dispatcher::Dispatcher,
     http::{self, Web, auth},
     intake::Intake,
-    journal::sqlite::SqliteJournal,
-    limiter::Limiter,
+    journal::{Journal, sqlite::SqliteJournal},
+    lanes::Lanes,
+    limiter::{Limiter, Starts},
     metrics::Metrics,
+    silences::Silences,
     ssh::{Ssh, Target},
 };
 use crate::{
@@ -79,7 +82,7 @@ impl App {
     pub async fn bind(options: ServeOptions, config: ResponderConfig) -> Result<Self, ServeError> {
         let ServeOptions { config_file: _, storage_path, listen_address } = options;
         let Checked { targets, directory, policies } = check(&config)?;
-        let ResponderConfig { web, timing, limits, ssh, .. } = config;
+        let ResponderConfig { web, timing, limits, ssh, alertmanager, .. } = config;
         let address = listen_address.unwrap_or(web.listen_address);
         check_token(address, web.bearer_token_file.as_ref()).await?;
         let listener =
@@ -95,22 +98,41 @@ impl App {
         let wake = Arc::new(Notify::new());
         let incident_timing = incident_timing(&timing);
         let stop = CancellationToken::new();
+        let clock = Arc::new(Clock::start());
+        let silences = alertmanager.url.map(|url| {
+            let (token, timeout) = (alertmanager.bearer_token_file, alertmanager.timeout.0);
+            Silences::new(&url, token, timeout, &policies, Arc::clone(&metrics))
+        });
         let dispatcher = Arc::new(Dispatcher {
             journal: journal.clone(),
             ssh: ssh_client,
             targets,
+            clock: Arc::clone(&clock),
             limiter: Limiter::new(timing.period.0, timing.critical_period.0),
-            began: Instant::now(),
+            starts: Starts::new(limits.starts_a_minute),
+            lanes: Arc::new(Lanes::new(
+                limits.attempts_at_once,
+                ssh.connect_timeout.0,
+                ssh.attempt_deadline.0,
+            )),
+            silences,
             timing: incident_timing,
+            period: timing.period.0,
             attempt_deadline: ssh.attempt_deadline.0,
-            attempts_at_once: limits.attempts_at_once.max(1),
             history: timing.history.0,
             metrics: Arc::clone(&metrics),
             wake: Arc::clone(&wake),
         });
-        dispatcher.recover(Timestamp::now()).await?;
-        let intake =
-            Intake { journal: journal.clone(), policies, directory, timing: incident_timing, metrics, wake };
+        dispatcher.recover().await?;
+        let intake = Intake {
+            journal: journal.clone(),
+            clock,
+            policies,
+            directory,
+            timing: incident_timing,
+            metrics,
+            wake,
+        };
         let web =
             Arc::new(Web { intake, inventory, bearer_token_file: web.bearer_token_file, stop: stop.clone() });
         let (grace, body_bytes) = (timing.stop_grace.0, limits.body_bytes);
@@ -133,10 +155,21 @@ impl App {
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future();
         let server = tokio::spawn(server);
-        stopped.await;
+        // What cannot be trusted any more is not gone on with: only a new process reads what is on disk.
+        let failure = tokio::select! {
+            () = stopped => None,
+            failure = journal.failed() => Some(failure),
+        };
+        if let Some(failure) = &failure {
+            error!(reason = failure.reason(), error = %failure, "the journal cannot be trusted any more: stopping");
+        }
         notify(&[NotifyState::Stopping]);
         stop.cancel();
         // Attempts have the grace period and a moment to be written down; requests end beside them.
+        if failure.is_some() {
+            // Nothing can be written down any more.
+            dispatcher.abort();
+        }
         let _ = dispatcher.await;
         match timeout(Duration::from_secs(1), server).await {
             Ok(Ok(Err(error))) => return Err(ServeError::Runtime(error)),
@@ -145,7 +178,7 @@ impl App {
         }
         let _ = timeout(Duration::from_secs(5), journal.close()).await;
         info!("raysweep stopped");
-        Ok(())
+        failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 }
 

@@ -10,7 +10,11 @@
 //! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). |
 //! | `GET /-/healthy`, `/-/ready`, `/metrics` | Open to all who reach the address. |
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
@@ -21,7 +25,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -126,19 +129,17 @@ async fn webhook<J: Journal>(
     State(web): State<Arc<Web<J>>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let received_at = Timestamp::now();
+    let began = Instant::now();
     let metrics = &web.intake.metrics;
     let accepted = match read(body) {
-        Ok(notification) => web.intake.accept(&notification, received_at).await.map_err(Refusal::from),
+        Ok(notification) => web.intake.accept(&notification).await.map_err(Refusal::from),
         Err(refusal) => Err(refusal),
     };
     let result = accepted.as_ref().map_or_else(Refusal::result, |_| "accepted");
     metrics.notifications.get_or_create(&ByResult::new(result)).inc();
     match accepted {
         Ok(accepted) => {
-            metrics
-                .accept_duration
-                .observe(Timestamp::now().duration_since(received_at).as_secs_f64().max(0.0));
+            metrics.accept_duration.observe(began.elapsed().as_secs_f64());
             Json(accepted).into_response()
         }
         Err(refusal) => {
@@ -159,7 +160,7 @@ fn refused<J>(web: &Web<J>, refusal: &Refusal) {
 
 async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, body: Result<Bytes, BytesRejection>) -> Response {
     let replayed = match read(body) {
-        Ok(notification) => web.intake.replay(&notification, Timestamp::now()).await.map_err(Refusal::from),
+        Ok(notification) => web.intake.replay(&notification).await.map_err(Refusal::from),
         Err(refusal) => Err(refusal),
     };
     match replayed {
@@ -213,7 +214,7 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
     if web.stop.is_cancelled() {
         reasons.push("stopping".to_owned());
     }
-    if let Err(error) = web.intake.journal.probe(Timestamp::now()).await {
+    if let Err(error) = web.intake.journal.probe(web.intake.clock.now()).await {
         reasons.push(format!("journal: {error}"));
     }
     if reasons.is_empty() {

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::ssh::SshError;
+use super::{journal::OpenHost, ssh::SshError};
 use crate::domain::{
     alert::AlertStatus,
     attempt::Outcome,
@@ -17,6 +17,7 @@ use crate::domain::{
     host::HostName,
     incident::{Closed, Escalation},
     policy::Policies,
+    report::Holds,
 };
 
 mod classic;
@@ -50,6 +51,9 @@ label! {
     ByResult { result }
     ByOperation { operation }
     ByAlert { alert, status }
+    ByState { state }
+    ByHostReason { host, reason }
+    ByHostKind { host, kind }
 }
 
 /// Every metric of the responder.
@@ -80,12 +84,26 @@ pub struct Metrics {
     pub attempt_failures: Family<ByReason, Counter>,
     /// Attempts under way.
     pub attempts_running: Gauge,
-    /// Attempts that the limiter put off.
-    pub attempts_deferred: Counter,
+    /// Attempts that were due and were put off.
+    pub attempts_deferred: Family<ByReason, Counter>,
+    /// Open incidents by where they stand.
+    pub incidents: Family<ByState, Gauge>,
+    /// Why a host's open incident waits for a person; only of those that do.
+    pub escalation: Family<ByHostReason, Gauge>,
+    /// What was tried on a host that waits for a person: attempts by outcome.
+    pub incident_attempts: Family<ByHostOutcome, Gauge>,
+    /// What holds the space there: bytes that were kept, by rule.
+    pub incident_kept: Family<ByHostReason, Gauge>,
+    /// Who is at work there: signs by kind.
+    pub incident_signs: Family<ByHostKind, Gauge>,
+    /// Questions to Alertmanager by what became of them.
+    pub alertmanager_requests: Family<ByResult, Counter>,
     /// Bytes freed.
     pub freed: Family<ByHost, Counter>,
     /// From a notification's arrival to its being on disk.
     pub accept_duration: Histogram,
+    /// From an attempt's being due to its begin.
+    pub attempt_wait: Histogram,
     /// From an attempt's begin to its connection.
     pub connect_duration: Histogram,
     /// From an attempt's begin to its end.
@@ -109,7 +127,10 @@ pub const NOTIFICATION_RESULTS: [&str; 5] =
     ["accepted", "malformed", "too_large", "unauthorized", "unavailable"];
 
 /// What may fail in the journal.
-pub const JOURNAL_OPERATIONS: [&str; 4] = ["accept", "claim", "finish", "read"];
+pub const JOURNAL_OPERATIONS: [&str; 5] = ["accept", "claim", "finish", "forget", "read"];
+
+/// Where an open incident may stand.
+const INCIDENT_STATES: [&str; 2] = ["waiting", "sweeping"];
 
 impl Metrics {
     /// Every metric at zero for every host and policy.
@@ -149,9 +170,16 @@ impl Metrics {
             attempts: register!("attempts", "Attempts that ended", Family::default()),
             attempt_failures: register!("attempt_failures", "Attempts that ended without a report", Family::default()),
             attempts_running: register!("attempts_running", "Attempts under way", Gauge::default()),
-            attempts_deferred: register!("attempts_deferred", "Attempts that the limiter put off", Counter::default()),
+            attempts_deferred: register!("attempts_deferred", "Attempts that were due and were put off", Family::default()),
+            incidents: register!("incidents", "Open incidents by where they stand", Family::default()),
+            escalation: register!("incident_escalation", "Why the host's open incident waits for a person", Family::default()),
+            incident_attempts: register!("incident_attempts", "What was tried for an incident that waits for a person", Family::default()),
+            incident_kept: register!("incident_kept", "What holds the space of a host that waits for a person, by the rule that keeps it", Bytes, Family::default()),
+            incident_signs: register!("incident_signs", "Signs of work on a host that waits for a person", Family::default()),
+            alertmanager_requests: register!("alertmanager_requests", "Questions to Alertmanager by what became of them", Family::default()),
             freed: register!("freed", "Bytes that sweeps freed, as the hosts report", Bytes, Family::default()),
             accept_duration: register!("accept_duration", "From a notification's arrival to its being on disk", Seconds, Histogram::new(QUICK)),
+            attempt_wait: register!("attempt_wait", "From an attempt's being due to its begin", Seconds, Histogram::new(SLOW)),
             connect_duration: register!("connect_duration", "From an attempt's begin to its connection", Seconds, Histogram::new(SLOW)),
             attempt_duration: register!("attempt_duration", "From an attempt's begin to its end", Seconds, Histogram::new(SLOW)),
             alert_to_freed: register!("alert_to_freed", "From an alert's start to space being freed", Seconds, Histogram::new(LONG)),
@@ -185,6 +213,13 @@ impl Metrics {
                 drop(family.get_or_create(&ByReason::new(reason)));
             }
         };
+        by_reason(&self.attempts_deferred, &super::dispatcher::DEFERRALS);
+        for result in super::silences::RESULTS {
+            drop(self.alertmanager_requests.get_or_create(&ByResult::new(result)));
+        }
+        for state in INCIDENT_STATES {
+            drop(self.incidents.get_or_create(&ByState::new(state)));
+        }
         by_reason(&self.alerts_ignored, &Ignored::ALL.map(Ignored::reason));
         by_reason(&self.incidents_closed, &Closed::ALL.map(Closed::as_str));
         by_reason(&self.escalations, &Escalation::ALL.map(Escalation::as_str));
@@ -195,14 +230,42 @@ impl Metrics {
         }
     }
 
-    /// Which hosts have an open incident now, and which of these wait for a person.
-    pub fn set_open(&self, inventory: &[HostName], open: &[(HostName, bool)]) {
-        let open: BTreeMap<_, _> = open.iter().map(|(host, person)| (host, *person)).collect();
+    /// Which hosts have an open incident now, and what there is to know of those that wait for a person.
+    pub fn set_open(&self, inventory: &[HostName], open: &[OpenHost]) {
+        let by_host: BTreeMap<_, _> = open.iter().map(|open| (&open.host, open)).collect();
         for host in inventory {
-            let found = open.get(host).copied();
+            let found = by_host.get(host);
             let labels = ByHost::new(host);
             self.incident_open.get_or_create(&labels).set(found.is_some().into());
-            self.incident_escalated.get_or_create(&labels).set(found.unwrap_or_default().into());
+            let escalated = found.is_some_and(|open| open.escalation.is_some());
+            self.incident_escalated.get_or_create(&labels).set(escalated.into());
+        }
+        for state in INCIDENT_STATES {
+            let count = open.iter().filter(|open| open.state == state).count();
+            self.incidents.get_or_create(&ByState::new(state)).set(gauged(count));
+        }
+        self.set_escalated(open);
+    }
+
+    /// Only hosts of the inventory and words of our own become labels: hosts × outcomes, rules and kinds.
+    fn set_escalated(&self, open: &[OpenHost]) {
+        self.escalation.clear();
+        self.incident_attempts.clear();
+        self.incident_kept.clear();
+        self.incident_signs.clear();
+        for OpenHost { host, escalation, tried, holds, .. } in open {
+            let Some(reason) = escalation else { continue };
+            self.escalation.get_or_create(&ByHostReason::new(host, reason)).set(1);
+            for (outcome, count) in tried {
+                self.incident_attempts.get_or_create(&ByHostOutcome::new(host, outcome)).set(*count);
+            }
+            let Some(Holds { kept_bytes, signs }) = holds else { continue };
+            for (why, bytes) in kept_bytes {
+                self.incident_kept.get_or_create(&ByHostReason::new(host, why)).set(gauged(*bytes));
+            }
+            for (kind, count) in signs {
+                self.incident_signs.get_or_create(&ByHostKind::new(host, kind)).set(gauged(*count));
+            }
         }
     }
 
@@ -217,4 +280,9 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(classic::classic(&text))
     }
+}
+
+/// A count as a gauge takes it.
+fn gauged(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
 }

@@ -5,22 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{Claim, Dispatcher, INTERRUPTIONS, STOPPED, without_report};
+use super::{Claim, Dispatcher, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, STOPPED, without_report};
 use crate::{
     domain::{
         attempt::{Mode, Outcome, SweepRequest},
         evidence::{Evidence, WorkerState},
         host::HostName,
-        report::{Report, WorkerReport},
+        report::{Holds, Report, WorkerReport},
     },
     responder::{
         intake::{rounded, secs_between},
-        journal::{Asked, Ended, Journal, JournalError, Stored, Work},
+        journal::{Asked, Ended, Fence, Journal, JournalError, Stored, Work},
         metrics::{ByHost, ByHostOutcome, ByReason},
         ssh::SshError,
     },
@@ -48,14 +47,14 @@ impl<J: Journal> Dispatcher<J> {
             swept = timeout(self.attempt_deadline, self.sweep(&claim, began)) => {
                 ended(swept.unwrap_or(Err(SshError::Deadline)))
             }
-            () = give_up.cancelled() => without_report(Outcome::Unknown, STOPPED, Timestamp::now()),
+            () = give_up.cancelled() => without_report(Outcome::Unknown, STOPPED),
         };
         if !ended.outcome.spends() {
             self.limiter.give_back(&claim.spend);
         }
         self.metrics.attempt_duration.observe(began.elapsed().as_secs_f64());
         self.count(&claim.asked.host, &ended);
-        let firing_secs = claim.firing_since.map(|since| secs_between(since, ended.at));
+        let firing_secs = claim.firing_since.map(|since| secs_between(since, self.clock.now()));
         if let (1.., Some(secs)) = (ended.freed_bytes, firing_secs) {
             self.metrics.alert_to_freed.observe(secs);
         }
@@ -67,11 +66,12 @@ impl<J: Journal> Dispatcher<J> {
             secs_since_firing = firing_secs.map(rounded),
             "attempt ended"
         );
-        self.record(&claim.asked, &ended, &give_up).await;
+        self.record(&claim, &ended, &give_up).await;
     }
 
     async fn sweep(&self, claim: &Claim, began: Instant) -> Result<Report, SshError> {
         let connection = self.ssh.connect(&claim.target).await?;
+        self.lanes.connected(claim.asked.id, Instant::now());
         self.metrics.connect_duration.observe(began.elapsed().as_secs_f64());
         info!(secs = rounded(began.elapsed().as_secs_f64()), "connected");
         if let Err(error) = self.connected(claim).await {
@@ -89,18 +89,18 @@ impl<J: Journal> Dispatcher<J> {
 
     async fn connected(&self, claim: &Claim) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
-        work.connected(claim.asked.id, Timestamp::now()).await?;
+        work.connected(claim.asked.id, claim.fence, self.clock.now()).await?;
         work.commit().await
     }
 
     /// Writes the end down, as often as it takes: a host whose attempt never ends is never swept again.
-    async fn record(&self, asked: &Asked, ended: &Ended, give_up: &CancellationToken) {
+    async fn record(&self, claim: &Claim, ended: &Ended, give_up: &CancellationToken) {
         let mut pause = RECORD_AGAIN;
         loop {
-            let Err(error) = self.record_once(asked, ended).await else { return };
+            let Err(error) = self.record_once(claim, ended).await else { return };
             self.metrics.journal_failed("finish");
             error!(reason = error.reason(), %error, "the attempt's end cannot be recorded yet");
-            if give_up.is_cancelled() {
+            if give_up.is_cancelled() || error.is_fatal() {
                 // The next start finds the attempt running and records an unknown end.
                 return;
             }
@@ -111,32 +111,48 @@ impl<J: Journal> Dispatcher<J> {
         }
     }
 
-    async fn record_once(&self, asked: &Asked, ended: &Ended) -> Result<(), JournalError> {
+    async fn record_once(&self, claim: &Claim, ended: &Ended) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
-        let told = self.end(&mut work, asked, ended).await?;
+        let told = self.end(&mut work, &claim.asked, claim.fence, ended).await?;
         work.commit().await?;
-        if let Some(stored) = told {
-            self.escalated(&stored);
+        match told {
+            None => warn!("the attempt was given up by another claim; its end is not recorded"),
+            Some(Some(stored)) => self.escalated(&stored, ended.holds.as_ref()),
+            Some(None) => {}
         }
         Ok(())
     }
 
-    /// Ends an attempt and tells its incident. Returns the incident where a person is to be told now.
+    /// Ends an attempt, and tells its host and its incident. `None` where it had ended, or is another's;
+    /// else the incident where a person is to be told now.
     pub(super) async fn end(
         &self,
         work: &mut J::Work,
         asked: &Asked,
+        fence: Fence,
         ended: &Ended,
-    ) -> Result<Option<Stored>, JournalError> {
-        if !work.end_attempt(asked.id, ended).await? {
+    ) -> Result<Option<Option<Stored>>, JournalError> {
+        // Within the unit of work: the clock may have been set before it began.
+        let now = self.clock.now();
+        if !work.end_attempt(asked.id, fence, ended, now).await? {
             return Ok(None);
         }
-        let Some(id) = asked.incident else { return Ok(None) };
-        let Some(mut stored) = work.incident(id).await? else { return Ok(None) };
+        let jitter = jitter();
+        let mut standing = work.standing(&asked.host).await?;
+        if ended.reason.as_deref().is_some_and(|reason| [INTERRUPTED, STOPPED, LEASE_OVER].contains(&reason))
+        {
+            standing.interrupt(&self.timing, now);
+        } else {
+            standing.finish(ended.outcome, &self.timing, jitter, now);
+        }
+        work.save_standing(&asked.host, &standing).await?;
+        work.save_anchor(&self.clock.anchor()).await?;
+        let Some(id) = asked.incident else { return Ok(Some(None)) };
+        let Some(mut stored) = work.incident(id).await? else { return Ok(Some(None)) };
         let told_before = stored.incident.escalated.is_some();
-        stored.incident.finish(ended.outcome, &self.timing, jitter(), ended.at);
+        stored.incident.finish(ended.outcome, &self.timing, jitter, now);
         work.save_incident(&stored, &self.timing).await?;
-        Ok((stored.incident.escalated.is_some() && !told_before).then_some(stored))
+        Ok(Some((stored.incident.escalated.is_some() && !told_before).then_some(stored)))
     }
 
     /// Counts how an attempt ended.
@@ -151,7 +167,7 @@ impl<J: Journal> Dispatcher<J> {
     }
 
     /// Counts and logs that a person has to look.
-    pub(super) fn escalated(&self, stored: &Stored) {
+    pub(super) fn escalated(&self, stored: &Stored, holds: Option<&Holds>) {
         let Some(escalated) = stored.incident.escalated else { return };
         self.metrics.escalations.get_or_create(&ByReason::new(escalated.reason.as_str())).inc();
         warn!(
@@ -160,18 +176,18 @@ impl<J: Journal> Dispatcher<J> {
             reason = escalated.reason.as_str(),
             attempts = stored.incident.attempts,
             last_outcome = stored.incident.last_outcome.map_or("none", |outcome| outcome.as_str()),
+            holds = holds.map(tracing::field::display),
             "incident escalated: a person has to look"
         );
     }
 }
 
 fn ended(swept: Result<Report, SshError>) -> Ended {
-    let at = Timestamp::now();
     let report = match swept {
         Ok(report) => report,
         Err(error) => {
             warn!(reason = error.reason(), %error, "no report");
-            return without_report(error.outcome(), error.reason(), at);
+            return without_report(error.outcome(), error.reason());
         }
     };
     let deletes = report.mode == Mode::Enforce && !report.dry_run;
@@ -182,7 +198,7 @@ fn ended(swept: Result<Report, SshError>) -> Ended {
         // Observed, or asked only to look, the host has freed nothing; its report says what it would have.
         freed_bytes: if deletes { report.freed_bytes } else { 0 },
         report: serde_json::to_string(&report).ok(),
-        at,
+        holds: Some(report.holds()),
     }
 }
 

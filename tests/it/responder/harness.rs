@@ -237,34 +237,10 @@ impl Fleet {
         );
         let config = self.path("raysweep.yml");
         fs::write(&config, format!("{ssh}\n{settings}\n{hosts}\n{}", self.entries)).unwrap();
-        let log = self.path("responder.log");
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        let mut process = Command::new(env!("CARGO_BIN_EXE_raysweep"))
-            .arg("serve")
-            .arg("--config.file")
-            .arg(&config)
-            .arg("--storage.path")
-            .arg(self.path("data"))
-            .args(["--web.listen-address", address])
-            .env("PATH", path)
-            // What a service's account has, which runs nothing.
-            .env("SHELL", "/usr/sbin/nologin")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let text = || fs::read_to_string(&log).unwrap();
-        let address = wait_for("the responder", || {
-            let served = text()
-                .split_once(" address=")
-                .map(|(_, rest)| rest.split([' ', '\n']).next().unwrap().to_owned());
-            (served.is_some() || process.try_wait().unwrap().is_some()).then_some(served)
-        });
-        match address {
-            Some(address) => Ok(Responder { address, log, process }),
-            None => Err(text()),
-        }
+        let mut command = serve_command(&config, &self.path("data"), address);
+        command.env("PATH", path);
+        Responder::launch(command, self.path("responder.log"))
     }
 
     /// The same fleet with nothing in its inventory.
@@ -279,6 +255,16 @@ impl Fleet {
     }
 }
 
+/// The responder over a configuration and a journal.
+pub(crate) fn serve_command(config: &Path, data: &Path, address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raysweep"));
+    command.arg("serve").arg("--config.file").arg(config).arg("--storage.path").arg(data);
+    command.args(["--web.listen-address", address]);
+    // What a service's account has, which runs nothing.
+    command.env("SHELL", "/usr/sbin/nologin");
+    command
+}
+
 /// The responder's process.
 pub(crate) struct Responder {
     pub(crate) address: String,
@@ -287,6 +273,23 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
+    /// Starts it and waits until it serves; its log where it ends before that.
+    pub(crate) fn launch(mut command: Command, log: PathBuf) -> Result<Self, String> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+        let mut process = command.spawn().unwrap();
+        let text = || fs::read_to_string(&log).unwrap();
+        let address = wait_for("the responder", || {
+            let served = text()
+                .split_once(" address=")
+                .map(|(_, rest)| rest.split([' ', '\n']).next().unwrap().to_owned());
+            (served.is_some() || process.try_wait().unwrap().is_some()).then_some(served)
+        });
+        match address {
+            Some(address) => Ok(Self { address, log, process }),
+            None => Err(text()),
+        }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

@@ -38,7 +38,7 @@ fn an_attempt_within_the_period_is_deferred_to_its_end_even_after_a_restart() {
     responder.send(firing("ray-80"));
     let due = time(&deferred(&responder, "ray-80"), "due_at");
     assert!(about(due, began + SignedDuration::from_hours(1)), "{began} {due}");
-    assert_eq!(responder.metric("raysweep_attempts_deferred_total"), 1);
+    assert_eq!(responder.metric(r#"raysweep_attempts_deferred_total{reason="period"}"#), 1);
     assert!(responder.log().contains("attempt deferred"));
     responder.send(resolved("ray-80"));
     responder.stop();
@@ -80,7 +80,7 @@ fn an_attempt_that_spent_nothing_does_not_defer_the_next() {
     let responder = fleet.serve("timing: { period: 1h, critical_period: 1h, recheck: 100ms }");
     responder.send(firing("ray-80"));
     wait_for("a third attempt", || (responder.attempts("ray-80").len() >= 3).then_some(()));
-    assert_eq!(responder.metric("raysweep_attempts_deferred_total"), 0);
+    assert_eq!(responder.metric(r#"raysweep_attempts_deferred_total{reason="period"}"#), 0);
 }
 
 #[test]
