@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    ConnectOptions, Row, SqlitePool,
+    ConnectOptions, Connection, Row, SqliteConnection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -68,6 +68,7 @@ impl SqliteJournal {
             SqlitePoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(BUSY_TIMEOUT)
+                .before_acquire(|connection, _| Box::pin(is_usable(connection)))
                 .connect_with(options)
         };
         let writer = pool(1, options.clone()).await?;
@@ -84,6 +85,14 @@ impl SqliteJournal {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Where the disk is full SQLite rolls back by itself, and sqlx goes on counting a transaction that is not
+/// there: such a connection never begins another. It is closed, and the next one is new.
+async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback that a dropped transaction has left is done once this is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Whether everything that is stored can be read and every index tells the truth (two of them are what
