@@ -7,14 +7,21 @@
 //! nobody ran is found as well.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A clock that differs by less was not set; reading two clocks takes a moment too.
+/// A clock that differs by less was not set.
 const SET: SignedDuration = SignedDuration::from_millis(100);
+/// Two clocks that are read within this time show the same instant.
+const READ_WITHIN: Duration = Duration::from_millis(5);
+const READ_AGAIN: u32 = 10;
 
 /// What the responder's time stood at, at an instant that a later process can find again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +34,20 @@ pub struct Anchor {
     pub at: Timestamp,
 }
 
+/// The clocks that it is made of.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// What tells one boot from another; empty where nobody knows.
+    fn boot(&self) -> String;
+    /// How long the machine has been up, asleep or awake.
+    fn uptime(&self) -> Duration;
+    /// What the machine's clock shows, which anybody may set.
+    fn shown(&self) -> Timestamp;
+}
+
 /// The responder's time.
 #[derive(Debug)]
 pub struct Clock {
-    boot: String,
+    source: Arc<dyn Source>,
     began: Duration,
     /// What the responder's time would have been at boot, in microseconds since 1970.
     base: AtomicI64,
@@ -39,27 +56,34 @@ pub struct Clock {
 impl Clock {
     /// Starts with what the machine's clock shows.
     pub fn start() -> Self {
-        Self { boot: boot(), began: uptime(), base: AtomicI64::new(Self::wall_base()) }
+        Self::over(Arc::new(Kernel))
+    }
+
+    /// The same over other clocks.
+    pub fn over(source: Arc<dyn Source>) -> Self {
+        let clock = Self { began: source.uptime(), source, base: AtomicI64::new(0) };
+        clock.base.store(clock.shown_base(), Ordering::Release);
+        clock
     }
 
     /// The responder's time. What is stored has to be read within the unit of work that stores it: the
     /// clock is set only within one.
     pub fn now(&self) -> Timestamp {
-        let now = self.base.load(Ordering::Acquire).saturating_add(microseconds(uptime()));
+        let now = self.base.load(Ordering::Acquire).saturating_add(microseconds(self.source.uptime()));
         Timestamp::from_microsecond(now).unwrap_or(Timestamp::MAX)
     }
 
     /// How long the responder has been running, whatever any clock shows.
     pub fn running_for(&self) -> Duration {
-        uptime().saturating_sub(self.began)
+        self.source.uptime().saturating_sub(self.began)
     }
 
     /// What a later process needs to go on with this time.
     pub fn anchor(&self) -> Anchor {
-        let uptime = uptime();
+        let uptime = self.source.uptime();
         let at = self.base.load(Ordering::Acquire).saturating_add(microseconds(uptime));
         let at = Timestamp::from_microsecond(at).unwrap_or(Timestamp::MAX);
-        Anchor { boot: self.boot.clone(), uptime, at }
+        Anchor { boot: self.source.boot(), uptime, at }
     }
 
     /// By how much the machine's clock was set since the anchor was written, as far as that can be told.
@@ -70,7 +94,7 @@ impl Clock {
     /// By how much the machine's clock was set since the responder's time was taken from it, where it
     /// was.
     pub fn was_set(&self) -> Option<SignedDuration> {
-        let by = Self::wall_base().saturating_sub(self.base.load(Ordering::Acquire));
+        let by = self.shown_base().saturating_sub(self.base.load(Ordering::Acquire));
         Some(SignedDuration::from_micros(by)).filter(|by| by.abs() >= SET)
     }
 
@@ -79,8 +103,17 @@ impl Clock {
         self.base.fetch_add(saturated(by.as_micros()), Ordering::AcqRel);
     }
 
-    fn wall_base() -> i64 {
-        Timestamp::now().as_microsecond().saturating_sub(microseconds(uptime()))
+    /// Two clocks are read one after the other: where much time went by between them, it is done again.
+    fn shown_base(&self) -> i64 {
+        let mut base = 0;
+        for _ in 0..READ_AGAIN {
+            let before = self.source.uptime();
+            base = self.source.shown().as_microsecond().saturating_sub(microseconds(before));
+            if self.source.uptime().saturating_sub(before) < READ_WITHIN {
+                break;
+            }
+        }
+        base
     }
 }
 
@@ -96,16 +129,24 @@ fn set_between(earlier: &Anchor, later: &Anchor) -> SignedDuration {
     }
 }
 
-/// What tells one boot from another; empty where the kernel does not say.
-fn boot() -> String {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim().to_owned()
-}
+/// The kernel's clocks.
+#[derive(Debug)]
+struct Kernel;
 
-/// How long the machine has been up, asleep or awake.
-fn uptime() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(time).unwrap_or_default()
+impl Source for Kernel {
+    fn boot(&self) -> String {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        text.trim().to_owned()
+    }
+
+    fn uptime(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(time).unwrap_or_default()
+    }
+
+    fn shown(&self) -> Timestamp {
+        Timestamp::now()
+    }
 }
 
 fn microseconds(span: Duration) -> i64 {

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use super::{
     clock::Clock,
-    journal::{Asked, Ended, Fence, Journal, JournalError, Work},
+    journal::{Asked, Ended, Fence, Journal, JournalError, Stored, Tried, Work},
     lanes::{Lanes, Permit},
     limiter::{Limiter, Spend, Starts},
     metrics::Metrics,
@@ -33,6 +33,8 @@ use crate::domain::{
 mod attempt;
 mod claim;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 /// Why an attempt has no known end though SSH did not fail, for metrics that start at zero.
 pub const INTERRUPTIONS: [&str; 4] = [INTERRUPTED, STOPPED, LEASE_OVER, NOT_IN_INVENTORY];
@@ -42,8 +44,9 @@ const LEASE_OVER: &str = "lease_over";
 const NOT_IN_INVENTORY: &str = "not_in_inventory";
 
 /// Why an attempt that was due did not begin, for metrics that start at zero.
-pub const DEFERRALS: [&str; 2] = [PERIOD, SILENCED];
+pub const DEFERRALS: [&str; 3] = [PERIOD, FLEET, SILENCED];
 const PERIOD: &str = "period";
+const FLEET: &str = "fleet";
 const SILENCED: &str = "silenced";
 
 /// The journal is asked at least this often, whoever forgot to wake us.
@@ -229,6 +232,13 @@ impl<J: Journal> Dispatcher<J> {
             }
         }
     }
+}
+
+/// An incident of which a person is to be told, once that is stored.
+#[derive(Debug)]
+struct Escalated {
+    stored: Stored,
+    tried: Tried,
 }
 
 /// An attempt's end, whatever it is.

@@ -139,6 +139,15 @@ pub struct Ended {
     pub holds: Option<Holds>,
 }
 
+/// What was done for an incident, and what is in the way: for whom has to look.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// How often each outcome came.
+    pub tried: BTreeMap<String, i64>,
+    /// What holds the space, as the last report has it.
+    pub holds: Option<Holds>,
+}
+
 /// A host with an open incident, as metrics see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenHost {
@@ -148,10 +157,8 @@ pub struct OpenHost {
     pub state: String,
     /// Why a person has to look, where one has to.
     pub escalation: Option<String>,
-    /// For whom has to look: how often each outcome came.
-    pub tried: BTreeMap<String, i64>,
-    /// For whom has to look: what holds the space.
-    pub holds: Option<Holds>,
+    /// For whom has to look; nothing where nobody has to.
+    pub tried: Tried,
 }
 
 /// An incident as status, page and demo see it.
@@ -185,10 +192,9 @@ pub struct IncidentView {
     pub closed_at: Option<Timestamp>,
     /// Why it closed.
     pub close_reason: Option<String>,
-    /// How often each outcome came.
-    pub tried: BTreeMap<String, i64>,
-    /// What holds the space, as the last report has it.
-    pub holds: Option<Holds>,
+    /// What was tried, and what holds the space.
+    #[serde(flatten)]
+    pub tried: Tried,
     /// Its alerts.
     pub alerts: Vec<AlertView>,
 }
@@ -363,6 +369,9 @@ pub trait Work: Send {
         host: &HostName,
         standing: &Standing,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// What was done for an incident, and what is in the way.
+    fn tried(&mut self, id: IncidentId) -> impl Future<Output = Result<Tried, JournalError>> + Send;
 
     /// Stores a new incident.
     fn insert_incident(

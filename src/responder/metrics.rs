@@ -9,7 +9,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{journal::OpenHost, ssh::SshError};
+use super::{
+    journal::{OpenHost, Tried},
+    ssh::SshError,
+};
 use crate::domain::{
     alert::AlertStatus,
     attempt::Outcome,
@@ -106,6 +109,8 @@ pub struct Metrics {
     pub attempt_wait: Histogram,
     /// From an attempt's begin to its connection.
     pub connect_duration: Histogram,
+    /// From an attempt's connection to its report.
+    pub sweep_duration: Histogram,
     /// From an attempt's begin to its end.
     pub attempt_duration: Histogram,
     /// From an alert's start to space being freed.
@@ -181,6 +186,7 @@ impl Metrics {
             accept_duration: register!("accept_duration", "From a notification's arrival to its being on disk", Seconds, Histogram::new(QUICK)),
             attempt_wait: register!("attempt_wait", "From an attempt's being due to its begin", Seconds, Histogram::new(SLOW)),
             connect_duration: register!("connect_duration", "From an attempt's begin to its connection", Seconds, Histogram::new(SLOW)),
+            sweep_duration: register!("sweep_duration", "From an attempt's connection to its report", Seconds, Histogram::new(SLOW)),
             attempt_duration: register!("attempt_duration", "From an attempt's begin to its end", Seconds, Histogram::new(SLOW)),
             alert_to_freed: register!("alert_to_freed", "From an alert's start to space being freed", Seconds, Histogram::new(LONG)),
             alert_to_resolved: register!("alert_to_resolved", "From an alert's start to its incident's end", Seconds, Histogram::new(LONG)),
@@ -253,7 +259,7 @@ impl Metrics {
         self.incident_attempts.clear();
         self.incident_kept.clear();
         self.incident_signs.clear();
-        for OpenHost { host, escalation, tried, holds, .. } in open {
+        for OpenHost { host, escalation, tried: Tried { tried, holds }, .. } in open {
             let Some(reason) = escalation else { continue };
             self.escalation.get_or_create(&ByHostReason::new(host, reason)).set(1);
             for (outcome, count) in tried {

@@ -1,6 +1,7 @@
 //! One attempt, from its begin to its recorded end.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
@@ -9,17 +10,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{Claim, Dispatcher, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, STOPPED, without_report};
+use super::{Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, STOPPED, without_report};
 use crate::{
     domain::{
         attempt::{Mode, Outcome, SweepRequest},
         evidence::{Evidence, WorkerState},
         host::HostName,
-        report::{Holds, Report, WorkerReport},
+        report::{Report, WorkerReport},
     },
     responder::{
         intake::{rounded, secs_between},
-        journal::{Asked, Ended, Fence, Journal, JournalError, Stored, Work},
+        journal::{Asked, Ended, Fence, Journal, JournalError, Work},
         metrics::{ByHost, ByHostOutcome, ByReason},
         ssh::SshError,
     },
@@ -80,7 +81,9 @@ impl<J: Journal> Dispatcher<J> {
             warn!(reason = error.reason(), %error, "the time of connecting cannot be recorded");
         }
         let request = SweepRequest::new(claim.asked.id, claim.asked.trigger, false);
+        let asked = Instant::now();
         let report = connection.sweep(&request).await?;
+        self.metrics.sweep_duration.observe(asked.elapsed().as_secs_f64());
         for worker in &report.workers {
             tell_worker(worker);
         }
@@ -117,7 +120,7 @@ impl<J: Journal> Dispatcher<J> {
         work.commit().await?;
         match told {
             None => warn!("the attempt was given up by another claim; its end is not recorded"),
-            Some(Some(stored)) => self.escalated(&stored, ended.holds.as_ref()),
+            Some(Some(escalated)) => self.escalated(&escalated),
             Some(None) => {}
         }
         Ok(())
@@ -131,7 +134,7 @@ impl<J: Journal> Dispatcher<J> {
         asked: &Asked,
         fence: Fence,
         ended: &Ended,
-    ) -> Result<Option<Option<Stored>>, JournalError> {
+    ) -> Result<Option<Option<Escalated>>, JournalError> {
         // Within the unit of work: the clock may have been set before it began.
         let now = self.clock.now();
         if !work.end_attempt(asked.id, fence, ended, now).await? {
@@ -152,7 +155,11 @@ impl<J: Journal> Dispatcher<J> {
         let told_before = stored.incident.escalated.is_some();
         stored.incident.finish(ended.outcome, &self.timing, jitter, now);
         work.save_incident(&stored, &self.timing).await?;
-        Ok(Some((stored.incident.escalated.is_some() && !told_before).then_some(stored)))
+        if told_before || stored.incident.escalated.is_none() {
+            return Ok(Some(None));
+        }
+        let tried = work.tried(id).await?;
+        Ok(Some(Some(Escalated { stored, tried })))
     }
 
     /// Counts how an attempt ended.
@@ -167,16 +174,15 @@ impl<J: Journal> Dispatcher<J> {
     }
 
     /// Counts and logs that a person has to look.
-    pub(super) fn escalated(&self, stored: &Stored, holds: Option<&Holds>) {
+    pub(super) fn escalated(&self, Escalated { stored, tried }: &Escalated) {
         let Some(escalated) = stored.incident.escalated else { return };
         self.metrics.escalations.get_or_create(&ByReason::new(escalated.reason.as_str())).inc();
         warn!(
             incident = stored.id.0,
             host = %stored.incident.host,
             reason = escalated.reason.as_str(),
-            attempts = stored.incident.attempts,
-            last_outcome = stored.incident.last_outcome.map_or("none", |outcome| outcome.as_str()),
-            holds = holds.map(tracing::field::display),
+            tried = counts(&tried.tried),
+            holds = tried.holds.as_ref().map(tracing::field::display),
             "incident escalated: a person has to look"
         );
     }
@@ -200,6 +206,12 @@ fn ended(swept: Result<Report, SshError>) -> Ended {
         report: serde_json::to_string(&report).ok(),
         holds: Some(report.holds()),
     }
+}
+
+/// `2 active, 1 freed`.
+fn counts(tried: &BTreeMap<String, i64>) -> String {
+    let counts: Vec<_> = tried.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    counts.join(", ")
 }
 
 fn tell_worker(worker: &WorkerReport) {

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use tracing::info;
 
 use super::{
-    Claim, Dispatcher, LEASE_MARGIN, LEASE_OVER, NOT_IN_INVENTORY, PERIOD, SILENCED, without_report,
+    Claim, Dispatcher, Escalated, FLEET, LEASE_MARGIN, LEASE_OVER, NOT_IN_INVENTORY, PERIOD, SILENCED,
+    without_report,
 };
 use crate::{
     domain::{
@@ -37,7 +38,7 @@ const SILENCED_AGAIN: Duration = Duration::from_mins(1);
 pub(super) struct Claimed {
     attempts: Vec<Claim>,
     closed: Vec<Stored>,
-    escalated: Vec<Stored>,
+    escalated: Vec<Escalated>,
     deferred: Vec<(HostName, &'static str, Duration)>,
     given_up: Vec<(Asked, Ended)>,
     /// How much was looked at: the journal is asked again until there is nothing.
@@ -123,7 +124,8 @@ impl<J: Journal> Dispatcher<J> {
         if stored.incident.is_closed() {
             claimed.closed.push(stored);
         } else if stored.incident.escalated.is_some() && !told_before {
-            claimed.escalated.push(stored);
+            let tried = work.tried(stored.id).await?;
+            claimed.escalated.push(Escalated { stored, tried });
         }
         Ok(())
     }
@@ -249,8 +251,8 @@ impl<J: Journal> Dispatcher<J> {
         for stored in &claimed.closed {
             intake::closed(&self.metrics, stored);
         }
-        for stored in &claimed.escalated {
-            self.escalated(stored, None);
+        for escalated in &claimed.escalated {
+            self.escalated(escalated);
         }
         for (asked, ended) in &claimed.given_up {
             self.count(&asked.host, ended);
@@ -260,6 +262,13 @@ impl<J: Journal> Dispatcher<J> {
         for (host, reason, wait) in claimed.deferred {
             self.metrics.attempts_deferred.get_or_create(&ByReason::new(reason)).inc();
             info!(%host, reason, wait_secs = wait.as_secs_f64().ceil(), "attempt deferred");
+        }
+        if let Some(wait) = claimed.starts_in {
+            self.metrics.attempts_deferred.get_or_create(&ByReason::new(FLEET)).inc();
+            info!(
+                wait_secs = wait.as_secs_f64().ceil(),
+                "attempts wait: the fleet has had its starts for now"
+            );
         }
         claimed.attempts
     }

@@ -43,8 +43,8 @@ impl<J: Journal> Dispatcher<J> {
         for (asked, ended, escalated) in &interrupted {
             self.count(&asked.host, ended);
             warn!(attempt = %asked.id, host = %asked.host, "attempt was cut short by the responder's end; its outcome is unknown");
-            if let Some(stored) = escalated {
-                self.escalated(stored, None);
+            if let Some(escalated) = escalated {
+                self.escalated(escalated);
             }
         }
         for stored in &removed {

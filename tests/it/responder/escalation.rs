@@ -49,7 +49,9 @@ fn a_host_that_stays_active_under_a_critical_alert_raises_the_shipped_alert_in_a
     let incident = responder.incident("h-0");
     assert!(incident["tried"]["active"].as_i64().unwrap() >= 2, "{incident}");
     assert_eq!(incident["holds"]["kept_bytes"]["worker_active"], 1_048_576);
-    let told = |line: &str| line.contains("incident escalated") && line.contains("1 ray_task");
+    let told = |line: &str| {
+        line.contains("incident escalated") && line.contains("1 ray_task") && line.contains("1 active")
+    };
     assert!(responder.log().lines().any(told), "{}", responder.log());
     responder.send(payload(&[alert(CRITICAL, "resolved", &[("host", "h-0")])]));
     assert_eq!(responder.incident("h-0")["close_reason"], "resolved");

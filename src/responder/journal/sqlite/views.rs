@@ -1,14 +1,12 @@
 //! What status, history, page and demo read.
 
-use std::collections::BTreeMap;
-
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError, OpenHost},
+    super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError, OpenHost, Tried},
     rows::{corrupt, host, maybe_time, time_of},
 };
-use crate::domain::{incident::IncidentId, report::Holds};
+use crate::domain::incident::IncidentId;
 
 pub(super) async fn incidents(
     pool: &SqlitePool,
@@ -31,7 +29,7 @@ pub(super) async fn incidents(
             .fetch_all(pool)
             .await?;
         let mut view = incident(row, alerts.iter().map(alert).collect::<Result<_, _>>()?)?;
-        (view.tried, view.holds) = (tried(pool, id).await?, holds(pool, id).await?);
+        view.tried = tried(&mut *pool.acquire().await?, id).await?;
         views.push(view);
     }
     Ok(views)
@@ -53,33 +51,32 @@ fn incident(row: &SqliteRow, alerts: Vec<AlertView>) -> Result<IncidentView, Jou
         escalation: row.try_get("escalation")?,
         closed_at: maybe_time(row, "closed_at")?,
         close_reason: row.try_get("close_reason")?,
-        tried: BTreeMap::new(),
-        holds: None,
+        tried: Tried::default(),
         alerts,
     })
 }
 
-/// How often each outcome came.
-async fn tried(pool: &SqlitePool, incident: i64) -> Result<BTreeMap<String, i64>, JournalError> {
-    let found = sqlx::query(
+/// How often each outcome came, and what holds the space as the incident's last report has it.
+pub(super) async fn tried(connection: &mut SqliteConnection, incident: i64) -> Result<Tried, JournalError> {
+    let outcomes = sqlx::query(
         "SELECT outcome, COUNT(*) FROM attempts WHERE incident = ? AND outcome IS NOT NULL GROUP BY outcome",
     )
     .bind(incident)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
-}
-
-/// What holds the space, as the incident's last report has it.
-async fn holds(pool: &SqlitePool, incident: i64) -> Result<Option<Holds>, JournalError> {
-    let found = sqlx::query(
+    let last: Option<String> = sqlx::query_scalar(
         "SELECT holds FROM attempts WHERE incident = ? AND holds IS NOT NULL ORDER BY finished_at DESC LIMIT 1",
     )
     .bind(incident)
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
-    let Some(row) = found else { return Ok(None) };
-    serde_json::from_str(row.try_get(0)?).map(Some).map_err(corrupt)
+    Ok(Tried {
+        tried: outcomes
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, JournalError>>()?,
+        holds: last.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt)?,
+    })
 }
 
 pub(super) async fn open_hosts(pool: &SqlitePool) -> Result<Vec<OpenHost>, JournalError> {
@@ -93,12 +90,11 @@ pub(super) async fn open_hosts(pool: &SqlitePool) -> Result<Vec<OpenHost>, Journ
             host: host(row.try_get("host")?)?,
             state: row.try_get("state")?,
             escalation: row.try_get("escalation")?,
-            tried: BTreeMap::new(),
-            holds: None,
+            tried: Tried::default(),
         };
         // Only who has to look wants to know.
         if open.escalation.is_some() {
-            (open.tried, open.holds) = (tried(pool, id).await?, holds(pool, id).await?);
+            open.tried = tried(&mut *pool.acquire().await?, id).await?;
         }
         hosts.push(open);
     }

@@ -10,9 +10,9 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    super::{Asked, Ended, Fence, JournalError, Running, Stored, Work, bounded},
+    super::{Asked, Ended, Fence, JournalError, Running, Stored, Tried, Work, bounded},
     latch::Latch,
-    rows,
+    rows, views,
 };
 use crate::{
     domain::{
@@ -51,10 +51,14 @@ impl SqliteWork {
     async fn with_members(&mut self, found: Vec<SqliteRow>) -> Result<Vec<Stored>, JournalError> {
         let mut incidents = Vec::with_capacity(found.len());
         for row in found {
-            let members = sqlx::query("SELECT * FROM alerts WHERE incident = ?")
-                .bind(row.try_get::<i64, _>("id")?)
-                .fetch_all(&mut *self.transaction)
-                .await?;
+            // All but the labels: a host may have ten thousand alerts.
+            let members = sqlx::query(
+                "SELECT fingerprint, name, urgency, status, starts_at, ends_at, received_at, last_seen
+                 FROM alerts WHERE incident = ?",
+            )
+            .bind(row.try_get::<i64, _>("id")?)
+            .fetch_all(&mut *self.transaction)
+            .await?;
             let members: BTreeMap<_, _> = members.iter().map(rows::member).collect::<Result<_, _>>()?;
             incidents.push(rows::stored(&row, members)?);
         }
@@ -157,6 +161,10 @@ impl Work for SqliteWork {
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
+    }
+
+    async fn tried(&mut self, id: IncidentId) -> Result<Tried, JournalError> {
+        views::tried(&mut self.transaction, id.0).await
     }
 
     async fn insert_incident(
