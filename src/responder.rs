@@ -16,12 +16,15 @@ use crate::{
 
 pub mod alertmanager;
 pub mod app;
+pub mod clock;
 pub mod dispatcher;
 pub mod http;
 pub mod intake;
 pub mod journal;
+pub mod lanes;
 pub mod limiter;
 pub mod metrics;
+pub mod silences;
 pub mod ssh;
 
 pub use app::{App, check};
@@ -85,6 +88,13 @@ pub enum ServeError {
 }
 
 impl ServeError {
+    /// Whether the journal is to be looked at: another start would end the same way, or must begin with
+    /// what is on disk.
+    pub fn is_storage(&self) -> bool {
+        use journal::JournalError::{Corrupt, Flush, Migrate, Newer};
+        matches!(self, Self::Journal(Newer { .. } | Migrate(_) | Flush(_) | Corrupt(_)))
+    }
+
     /// Whether the configuration is to be mended, rather than the machine.
     pub fn is_config(&self) -> bool {
         match self {

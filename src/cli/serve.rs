@@ -45,6 +45,7 @@ impl Serve {
         match responder::run(options, config) {
             Ok(()) => Exit::Success,
             Err(error) if error.is_config() => failed(Exit::Config, &error.beside(&config_file)),
+            Err(error) if error.is_storage() => failed(Exit::Storage, &error),
             Err(error) => failed(Exit::Failure, &error),
         }
     }

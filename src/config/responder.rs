@@ -25,6 +25,8 @@ pub struct ResponderConfig {
     pub limits: Limits,
     /// How hosts are reached.
     pub ssh: Ssh,
+    /// What is asked of Alertmanager.
+    pub alertmanager: Alertmanager,
     /// What each alert name asks for. Default: the four alerts of the shipped rules.
     pub policies: Vec<PolicyEntry>,
     /// The inventory. Nothing outside it is ever connected to.
@@ -39,6 +41,7 @@ impl Default for ResponderConfig {
             timing: Timing::default(),
             limits: Limits::default(),
             ssh: Ssh::default(),
+            alertmanager: Alertmanager::default(),
             policies: policies
                 .iter()
                 .map(|(alert, urgency)| PolicyEntry { alert: alert.to_owned(), urgency })
@@ -127,8 +130,10 @@ impl Default for Timing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Attempts under way at once over the fleet. Default 16.
+    /// Attempts under way at once over the fleet; hosts that failed last time have a quarter of them, and what hangs goes on beside them. Default 16.
     pub attempts_at_once: u32,
+    /// Attempts that begin in a minute over the fleet, at most. Default 120.
+    pub starts_a_minute: u32,
     /// The longest body that is read, in bytes. Default 32 MiB.
     pub body_bytes: u64,
     /// What all bodies that are being read may hold together, in bytes; 503 beyond. Default 64 MiB.
@@ -145,6 +150,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             attempts_at_once: 16,
+            starts_a_minute: 120,
             body_bytes: 32 * 1024 * 1024,
             bodies_bytes: 64 * 1024 * 1024,
             connections: 512,
@@ -185,6 +191,24 @@ impl Default for Ssh {
             attempt_deadline: Span::mins(11),
             output_bytes: 8 * 1024 * 1024,
         }
+    }
+}
+
+/// What is asked of Alertmanager; nothing without an address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alertmanager {
+    /// Where it answers, such as `http://127.0.0.1:9093`. An attempt then waits while every alert of its incident is silenced or inhibited there.
+    pub url: Option<String>,
+    /// A file with the bearer token that it wants; absent where it wants none.
+    pub bearer_token_file: Option<PathBuf>,
+    /// How long an answer may take; without one nothing is put off. Default `3s`.
+    pub timeout: Span,
+}
+
+impl Default for Alertmanager {
+    fn default() -> Self {
+        Self { url: None, bearer_token_file: None, timeout: Span::secs(3) }
     }
 }
 

@@ -6,19 +6,19 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::Arc,
-    time::Instant,
 };
 
 use jiff::Timestamp;
 use tokio::{
     net::{TcpListener, TcpSocket},
-    sync::{Notify, Semaphore, mpsc, watch},
+    sync::{Notify, mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
     ServeError, ServeOptions,
+    clock::Clock,
     dispatcher::Dispatcher,
     http::{
         ReloadAsked, Serving, Web,
@@ -32,14 +32,16 @@ use super::{
     },
     intake::Intake,
     journal::sqlite::SqliteJournal,
-    limiter::Limiter,
+    lanes::{self, Lanes},
+    limiter::{Limiter, Starts},
     metrics::Metrics,
+    silences::Silences,
     ssh::{Ssh, Target},
 };
 use crate::{
     config::{
         self,
-        responder::{Limits, ResponderConfig, Timing as TimingSettings},
+        responder::{Alertmanager, Limits, ResponderConfig, Timing as TimingSettings},
     },
     domain::{
         host::{Directory, HostName},
@@ -124,22 +126,27 @@ impl App {
         metrics.reloaded(true);
         let wake = Arc::new(Notify::new());
         let timing = incident_timing(&config.timing);
+        let clock = Arc::new(Clock::start());
         let dispatcher = Arc::new(Dispatcher {
             journal: journal.clone(),
             ssh,
             targets,
+            clock: Arc::clone(&clock),
             limiter: Limiter::new(config.timing.period.0, config.timing.critical_period.0),
-            began: Instant::now(),
+            starts: Arc::new(Starts::new(config.limits.starts_a_minute)),
+            lanes: Lanes::new(bounds(&config)),
+            silences: silences(&config.alertmanager, &policies, &metrics),
             timing,
+            period: config.timing.period.0,
             attempt_deadline: config.ssh.attempt_deadline.0,
-            slots: Arc::new(Semaphore::new(config.limits.attempts_at_once as usize)),
             history: config.timing.history.0,
             metrics: Arc::clone(&metrics),
             wake: Arc::clone(&wake),
         });
-        dispatcher.recover(Timestamp::now()).await?;
+        dispatcher.recover().await?;
         let intake = Intake {
             journal: journal.clone(),
+            clock,
             policies,
             directory,
             timing,
@@ -232,4 +239,24 @@ fn incident_timing(timing: &TimingSettings) -> Timing {
         escalate_after: timing.escalate_after.0,
         expiry: timing.expiry.0,
     }
+}
+
+/// How much may be under way at once, and from when on an attempt is slow.
+fn bounds(config: &ResponderConfig) -> lanes::Bounds {
+    let ResponderConfig { limits, ssh, .. } = config;
+    lanes::Bounds {
+        most: limits.attempts_at_once,
+        connect_timeout: ssh.connect_timeout.0,
+        attempt_deadline: ssh.attempt_deadline.0,
+    }
+}
+
+/// Who is asked what is silenced, where somebody is.
+fn silences(
+    Alertmanager { url, bearer_token_file, timeout }: &Alertmanager,
+    policies: &Policies,
+    metrics: &Arc<Metrics>,
+) -> Option<Silences> {
+    let url = url.as_ref()?;
+    Some(Silences::new(url, bearer_token_file.clone(), timeout.0, policies, Arc::clone(metrics)))
 }

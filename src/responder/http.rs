@@ -12,7 +12,7 @@
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
@@ -22,7 +22,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{
@@ -216,21 +215,17 @@ async fn read<J>(web: &Web<J>, limits: &Limits, request: Request) -> Result<(Not
 }
 
 async fn webhook<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
-    let received_at = Timestamp::now();
+    let began = Instant::now();
     let serving = web.serving();
     let accepted = match read(&web, &serving.limits, request).await {
-        Ok((notification, _body)) => {
-            serving.intake.accept(&notification, received_at).await.map_err(Refusal::from)
-        }
+        Ok((notification, _body)) => serving.intake.accept(&notification).await.map_err(Refusal::from),
         Err(refusal) => Err(refusal),
     };
     let result = accepted.as_ref().map_or_else(Refusal::result, |_| "accepted");
     web.metrics.notifications.get_or_create(&ByResult::new(result)).inc();
     match accepted {
         Ok(accepted) => {
-            web.metrics
-                .accept_duration
-                .observe(Timestamp::now().duration_since(received_at).as_secs_f64().max(0.0));
+            web.metrics.accept_duration.observe(began.elapsed().as_secs_f64());
             Json(accepted).into_response()
         }
         Err(refusal) => {
@@ -252,9 +247,7 @@ fn refused<J>(web: &Web<J>, refusal: &Refusal) {
 async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
     let serving = web.serving();
     let replayed = match read(&web, &serving.limits, request).await {
-        Ok((notification, _body)) => {
-            serving.intake.replay(&notification, Timestamp::now()).await.map_err(Refusal::from)
-        }
+        Ok((notification, _body)) => serving.intake.replay(&notification).await.map_err(Refusal::from),
         Err(refusal) => Err(refusal),
     };
     match replayed {
@@ -322,7 +315,7 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
     if web.stop.is_cancelled() {
         reasons.push("stopping".to_owned());
     }
-    if let Err(error) = web.journal.probe(Timestamp::now()).await {
+    if let Err(error) = web.journal.probe(web.serving().intake.clock.now()).await {
         reasons.push(format!("journal: {error}"));
     }
     if let Err(unusable) = web.asked().await {
@@ -339,7 +332,7 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 async fn metrics<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
     let metrics = &web.metrics;
     match web.journal.open_hosts().await {
-        Ok(open) => metrics.set_open(&web.serving().inventory, &open),
+        Ok(open) => metrics.set_open(&open),
         // The other metrics still tell; this failure is one of them.
         Err(error) => {
             metrics.journal_failed("read");

@@ -29,6 +29,7 @@ fn all_on(name: &str) -> (tempfile::TempDir, PathBuf) {
     let on = on
         .join("\n")
         .replace("/etc/raysweep/ray-token", token.to_str().unwrap())
+        .replace("/etc/raysweep/alertmanager-token", token.to_str().unwrap())
         .replace("/etc/raysweep/token", token.to_str().unwrap());
     let path = folder.path().join(name);
     std::fs::write(&path, on).unwrap();
@@ -70,6 +71,7 @@ fn the_commented_out_settings_of_the_examples_are_settings() {
     let (_folder, path) = all_on("raysweep.yml");
     let config = load_responder(&path).unwrap();
     assert!(config.web.bearer_token_file.is_some());
+    assert!(config.alertmanager.url.is_some() && config.alertmanager.bearer_token_file.is_some());
     let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump } = &config.hosts[1];
     assert!(!aliases.is_empty());
     assert!(user.is_some() && port.is_some() && identity_file.is_some() && jump.is_some());

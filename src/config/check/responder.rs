@@ -3,14 +3,17 @@
 use std::{collections::BTreeSet, fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
 
 use super::Problems;
-use crate::config::responder::{HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web};
+use crate::config::responder::{
+    Alertmanager, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web,
+};
 
 pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
-    let ResponderConfig { web, timing, limits, ssh, policies, hosts } = config;
+    let ResponderConfig { web, timing, limits, ssh, alertmanager, policies, hosts } = config;
     check_web(web, problems);
     check_timing(timing, problems);
     check_limits(limits, problems);
     check_ssh(ssh, problems);
+    check_alertmanager(alertmanager, problems);
     check_policies(policies, problems);
     for (at, host) in hosts.iter().enumerate() {
         check_host(&format!("hosts[{at}]"), host, problems);
@@ -95,9 +98,17 @@ fn check_timing(timing: &Timing, problems: &mut Problems) {
 }
 
 fn check_limits(limits: &Limits, problems: &mut Problems) {
-    let Limits { attempts_at_once, body_bytes, bodies_bytes, connections, header_timeout, request_timeout } =
-        limits;
+    let Limits {
+        attempts_at_once,
+        starts_a_minute,
+        body_bytes,
+        bodies_bytes,
+        connections,
+        header_timeout,
+        request_timeout,
+    } = limits;
     problems.unless(*attempts_at_once > 0, "limits.attempts_at_once", "must be 1 or more");
+    problems.unless(*starts_a_minute > 0, "limits.starts_a_minute", "must be 1 or more");
     problems.unless(
         *body_bytes >= 1024,
         "limits.body_bytes",
@@ -136,6 +147,25 @@ fn check_ssh(ssh: &Ssh, problems: &mut Problems) {
         *output_bytes >= 64 * 1024,
         "ssh.output_bytes",
         "must be 65536 or more: a report must fit in",
+    );
+}
+
+fn check_alertmanager(alertmanager: &Alertmanager, problems: &mut Problems) {
+    let Alertmanager { url, bearer_token_file, timeout } = alertmanager;
+    problems.positive("alertmanager.timeout", *timeout);
+    if let Some(file) = bearer_token_file {
+        problems.unless(url.is_some(), "alertmanager.url", "must say where the token is shown");
+        check_token_file("alertmanager.bearer_token_file", file, problems);
+    }
+    let Some(url) = url else { return };
+    let address = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let fits = |address: &str| {
+        !address.is_empty() && !address.contains(['?', '#', '@']) && !address.contains(char::is_whitespace)
+    };
+    problems.unless(
+        address.is_some_and(fits),
+        "alertmanager.url",
+        &format!("{url:?} is no address of an Alertmanager: write http://HOST:PORT or https://HOST:PORT, and its path prefix where it has one"),
     );
 }
 

@@ -17,6 +17,7 @@ use super::{
 use crate::responder::{
     ServeError,
     dispatcher::{Dispatcher, ended},
+    journal::Journal as _,
 };
 
 /// How long the journal may take to close.
@@ -114,6 +115,12 @@ impl App {
                     let _ = asked.send(parts.reload_and_tell(&mut dispatchers).await);
                 }
                 failure = dispatchers.failed() => break Some(failure),
+                // What cannot be trusted any more is not gone on with: only a new process reads what is
+                // on disk.
+                failure = parts.journal.failed() => {
+                    error!(reason = failure.reason(), error = %failure, "the journal cannot be trusted any more: stopping");
+                    break Some(failure.into());
+                }
                 ended = &mut server => {
                     let ended = ended.map_or_else(std::io::Error::from, |()| std::io::Error::other("nobody listens any more"));
                     return Err(ServeError::Runtime(ended));
@@ -121,12 +128,16 @@ impl App {
             }
         };
         signals.abort_on_stop();
-        parts.stop(dispatchers).await;
+        // What cannot be written down any more has nothing to wait for.
+        let lost = failure.as_ref().is_some_and(ServeError::is_storage);
+        parts.stop(dispatchers, if lost { Duration::ZERO } else { parts.config.timing.stop_grace.0 }).await;
         close.cancel();
         let _ = server.await;
+        // What was found while it stopped is no smaller trouble.
+        let found = timeout(Duration::ZERO, parts.journal.failed()).await.ok().map(ServeError::from);
         let _ = timeout(CLOSE_TIMEOUT, parts.journal.close()).await;
         info!("raysweep stopped");
-        failure.map_or(Ok(()), Err)
+        failure.or(found).map_or(Ok(()), Err)
     }
 }
 
@@ -156,8 +167,7 @@ impl Parts {
 
     /// Lets attempts end. Meanwhile notifications are still taken in: they are on disk, and the next
     /// start goes on with them.
-    async fn stop(&mut self, dispatchers: Dispatchers) {
-        let grace = self.config.timing.stop_grace.0;
+    async fn stop(&mut self, dispatchers: Dispatchers, grace: Duration) {
         systemd::stopping(grace);
         self.stop.cancel();
         self.reloads.close();

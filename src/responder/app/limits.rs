@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-use crate::config::responder::Limits;
+use crate::{config::responder::Limits, responder::lanes::BESIDE};
 
 /// Journal, log, listener and what the runtime needs.
 const OWN: u64 = 64;
@@ -16,7 +16,8 @@ pub(super) fn raise_open_files(limits: &Limits) {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
     let given = if raised { maximum } else { current };
     // Connections wait or are worked on, and there may be as many of the one as of the other.
-    let needed = OWN + 2 * u64::from(limits.connections) + AN_ATTEMPT * u64::from(limits.attempts_at_once);
+    let attempts = u64::from(limits.attempts_at_once) * (1 + BESIDE as u64);
+    let needed = OWN + 2 * u64::from(limits.connections) + AN_ATTEMPT * attempts;
     if given.is_some_and(|given| given < needed) {
         warn!(given, needed, "fewer open files than limits.connections may need: raise LimitNOFILE");
     }

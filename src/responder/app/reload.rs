@@ -6,11 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::{
-    Checked, Parts, check, check_access, incident_timing, life::Dispatchers, serving, tell_unreadable,
+    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, serving, silences,
+    tell_unreadable,
 };
 use crate::{
     config::{self, responder::ResponderConfig},
@@ -31,8 +31,7 @@ impl Parts {
         dispatchers.retire().await;
         let changed = self.changed(&config, &checked);
         let dispatcher = Arc::new(self.dispatcher.successor(changed));
-        if let Err(error) = dispatcher.take_over(Timestamp::now()).await {
-            self.dispatcher.resize(self.config.limits.attempts_at_once, config.limits.attempts_at_once);
+        if let Err(error) = dispatcher.take_over(&self.dispatcher).await {
             dispatchers.start(Arc::clone(&self.dispatcher));
             return Err(error.into());
         }
@@ -57,7 +56,7 @@ impl Parts {
     }
 
     fn changed(&self, config: &ResponderConfig, checked: &Checked) -> Changed {
-        let ResponderConfig { timing, limits, ssh, .. } = config;
+        let ResponderConfig { timing, limits, ssh, alertmanager, .. } = config;
         Changed {
             targets: checked.targets.clone(),
             timing: incident_timing(timing),
@@ -66,8 +65,9 @@ impl Parts {
             connect_timeout: ssh.connect_timeout.0,
             output_bytes: ssh.output_bytes,
             attempt_deadline: ssh.attempt_deadline.0,
-            attempts_at_once: limits.attempts_at_once,
-            attempts_at_once_before: self.config.limits.attempts_at_once,
+            bounds: bounds(config),
+            starts_a_minute: limits.starts_a_minute,
+            silences: silences(alertmanager, &checked.policies, &self.web.metrics),
             history: timing.history.0,
         }
     }
@@ -84,6 +84,7 @@ impl Parts {
         }
         let intake = Intake {
             journal: self.journal.clone(),
+            clock: Arc::clone(&before.intake.clock),
             policies,
             directory,
             timing: incident_timing(&config.timing),

@@ -1,21 +1,19 @@
 //! A reload: another dispatcher takes over, and the one before it lets its attempts end.
 //!
-//! What a host's period remembers and how much is under way belong to the process and go on; inventory,
-//! times and bounds are the new configuration's.
+//! What the limits remember, how much is under way and the responder's time belong to the process and go
+//! on; inventory, times and bounds are the new configuration's.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-
 use super::Dispatcher;
 use crate::{
-    domain::{
-        host::HostName,
-        incident::{Closed, Timing},
-    },
+    domain::{host::HostName, incident::Timing},
     responder::{
         intake,
-        journal::{Journal, JournalError, Stored, Work},
+        journal::{Journal, JournalError, Work},
+        lanes,
+        limiter::Starts,
+        silences::Silences,
         ssh::Target,
     },
 };
@@ -37,16 +35,19 @@ pub struct Changed {
     pub output_bytes: u64,
     /// How long an attempt may take.
     pub attempt_deadline: Duration,
-    /// How many attempts may be under way.
-    pub attempts_at_once: u32,
-    /// How many might be before.
-    pub attempts_at_once_before: u32,
+    /// How many attempts may be under way, and from when on one is slow.
+    pub bounds: lanes::Bounds,
+    /// How many attempts may begin in a minute.
+    pub starts_a_minute: u32,
+    /// Who is asked what is silenced, where somebody is.
+    pub silences: Option<Silences>,
     /// How long ended incidents are kept.
     pub history: Duration,
 }
 
 impl<J: Journal> Dispatcher<J> {
-    /// The dispatcher of a new configuration. Its attempts and those of this one share their slots.
+    /// The dispatcher of a new configuration. Its attempts and those of this one share places, periods
+    /// and the fleet's minute.
     #[must_use]
     pub fn successor(&self, changed: Changed) -> Self {
         let Changed {
@@ -57,65 +58,48 @@ impl<J: Journal> Dispatcher<J> {
             connect_timeout,
             output_bytes,
             attempt_deadline,
-            attempts_at_once,
-            attempts_at_once_before,
+            bounds,
+            starts_a_minute,
+            silences,
             history,
         } = changed;
-        self.resize(attempts_at_once, attempts_at_once_before);
+        let starts = if self.starts.a_minute() == starts_a_minute {
+            Arc::clone(&self.starts)
+        } else {
+            // What has begun is noted in it when it takes over.
+            Arc::new(Starts::new(starts_a_minute))
+        };
         Self {
             journal: self.journal.clone(),
+            clock: Arc::clone(&self.clock),
             ssh: self.ssh.with_bounds(connect_timeout, output_bytes),
             targets,
             limiter: self.limiter.with_periods(period, critical_period),
-            began: self.began,
+            starts,
+            lanes: self.lanes.with_bounds(bounds),
+            silences,
             timing,
+            period,
             attempt_deadline,
-            slots: Arc::clone(&self.slots),
             history,
             metrics: Arc::clone(&self.metrics),
             wake: Arc::clone(&self.wake),
         }
     }
 
-    /// Makes slots more or fewer. Those that are taken go when their attempts end.
-    pub fn resize(&self, now: u32, before: u32) {
-        if now >= before {
-            self.slots.add_permits((now - before) as usize);
-            return;
-        }
-        let slots = Arc::clone(&self.slots);
-        tokio::spawn(async move {
-            if let Ok(fewer) = slots.acquire_many(before - now).await {
-                fewer.forget();
-            }
-        });
-    }
-
-    /// Brings open incidents in line with the configuration, as a start does; attempts go on.
-    pub async fn take_over(&self, now: Timestamp) -> Result<(), JournalError> {
+    /// Brings open incidents in line with the configuration, as a start does; attempts go on, and what
+    /// began under the one before counts. What fails here has changed nothing.
+    pub async fn take_over(&self, before: &Self) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
-        let removed = self.settle(&mut work, now).await?;
+        let now = self.clock.now();
+        let removed = self.close_removed(&mut work, now).await?;
+        if !Arc::ptr_eq(&self.starts, &before.starts) {
+            self.remember_starts(&mut work, now, self.clock.running_for()).await?;
+        }
         work.commit().await?;
         for stored in &removed {
             intake::closed(&self.metrics, stored);
         }
         Ok(())
-    }
-
-    /// Closes incidents of hosts that left the inventory, and brings the others' times in line.
-    pub(super) async fn settle(
-        &self,
-        work: &mut J::Work,
-        now: Timestamp,
-    ) -> Result<Vec<Stored>, JournalError> {
-        let mut removed = Vec::new();
-        for mut stored in work.open_incidents().await? {
-            if !self.targets.contains_key(&stored.incident.host) {
-                stored.incident.close(Closed::Removed, now);
-                removed.push(stored.clone());
-            }
-            work.save_incident(&stored, &self.timing).await?;
-        }
-        Ok(removed)
     }
 }

@@ -58,6 +58,7 @@ fn the_help_of_the_program() {
               6  refused: a command, a request or a payload that is not taken
               7  needs root
               8  unreachable: no answer from the responder or the host
+              9  storage: the journal is damaged, of a later version, or not kept by its disk
 
             Example:
               raysweep sweep --dry-run

@@ -123,7 +123,9 @@ fn an_attempt_under_way_ends_as_it_began_and_its_host_is_not_swept_beside_it() {
     // What was spent before the reload counts by the new period.
     responder.send(resolved("ray-80"));
     responder.send(firing("ray-80"));
-    wait_for("the deferral", || (responder.metric("raysweep_attempts_deferred_total") >= 1).then_some(()));
+    wait_for("the deferral", || {
+        (responder.metric(r#"raysweep_attempts_deferred_total{reason="period"}"#) >= 1).then_some(())
+    });
     assert_eq!(host.requests().len(), 2);
     responder.stop();
 }
@@ -131,6 +133,8 @@ fn an_attempt_under_way_ends_as_it_began_and_its_host_is_not_swept_beside_it() {
 #[test]
 fn attempts_of_before_and_after_share_the_places_that_there_are() {
     let mut fleet = Fleet::new();
+    // None of them is slow while this looks.
+    fleet.attempt_deadline = "11m";
     let names = ["a", "b", "c", "d"];
     for name in names {
         fleet.add(name, &Behaviour::WaitsThenFrees);
