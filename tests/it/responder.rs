@@ -7,6 +7,7 @@ mod intake;
 mod life;
 mod limits;
 mod pki;
+mod real_alertmanager;
 mod reload;
 mod scraping;
 mod slow;
