@@ -141,7 +141,7 @@ fn a_handshake_that_is_not_ended_is_given_up_too() {
     let web = WebFolder::of(&ours);
     web.tls("", "");
     let fleet = Fleet::new();
-    let responder = fleet.serve_as("limits: { header_timeout: 500ms }", &web.launch());
+    let responder = fleet.serve_as("limits: { header_timeout: 500ms, request_timeout: 1h }", &web.launch());
     let trusting = client(&ours.pem(), None);
     // A record of 512 bytes is announced, and nothing of it comes.
     let mut slow = ["", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}"].map(|said| connect(&responder, said));
