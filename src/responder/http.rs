@@ -319,7 +319,7 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
         reasons.push(format!("journal: {error}"));
     }
     if let Err(unusable) = web.asked().await {
-        reasons.push(unusable.to_string());
+        reasons.push(unusable.told_at(web.address));
     }
     if reasons.is_empty() {
         "raysweep is ready\n".into_response()

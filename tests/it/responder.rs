@@ -14,6 +14,7 @@ mod life;
 mod limits;
 mod over_reload;
 mod pki;
+mod real_alertmanager;
 mod reload;
 mod scraping;
 mod slow;

@@ -218,3 +218,20 @@ fn a_wrong_variable_is_named_as_the_key_that_it_overrides() {
         raysweep.yml: ssh.user: the variable's value "[" is not YAML: quote it as in a file
         raysweep.yml: ssh.user: the variable's value "a\nport: 7" is not YAML: quote it as in a file"#]].assert_eq(&said.join("\n"));
 }
+
+/// config-rs would make a list of four thousand million entries of the one, and two keys of the other.
+#[test]
+fn a_key_at_the_top_is_a_name_and_no_path() {
+    check(
+        "hosts[4000000000]: 1\n",
+        expect![
+            "raysweep.yml: hosts[4000000000]: is no key: write `section:`, and the keys of the section indented below it"
+        ],
+    );
+    check(
+        "ssh.port: 22\n",
+        expect![
+            "raysweep.yml: ssh.port: is no key: write `section:`, and the keys of the section indented below it"
+        ],
+    );
+}

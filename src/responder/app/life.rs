@@ -154,11 +154,11 @@ impl Parts {
                 Ok(said)
             }
             Err(error) => {
-                let said = format!(
-                    "the configuration was not reloaded, the old one is used: {}",
-                    error.beside(&self.options.config_file)
-                );
-                error!("{said}");
+                const WHAT: &str = "the configuration was not reloaded, the old one is used";
+                let error = error.beside(&self.options.config_file);
+                // All that is wrong with a file is several lines, and a log's entry is one.
+                error!(error = error.replace('\n', "; "), "{WHAT}");
+                let said = format!("{WHAT}: {error}");
                 systemd::reloaded(&said);
                 Err(said)
             }

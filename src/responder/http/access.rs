@@ -72,6 +72,19 @@ pub enum Unusable {
     Stopping,
 }
 
+impl Unusable {
+    /// What everybody may know who reaches the address: paths and names of users are for those alone who
+    /// are on this machine.
+    pub(super) fn told_at(&self, address: SocketAddr) -> String {
+        match self {
+            Self::Token { .. } | Self::File(_) if !address.ip().is_loopback() => {
+                "nobody can be let in; the log says why".to_owned()
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Why a caller is not let in.
 #[derive(Debug)]
 enum Denied {

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,7 @@ pub struct Slot {
     place: Mutex<Place>,
     crowded_out: CancellationToken,
     last_begin: Mutex<Instant>,
+    has_asked: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +53,14 @@ impl Connections {
         let crowded_out = CancellationToken::new();
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let place = Place::Waits(self.wait(most, &crowded_out));
-        let (place, last_begin) = (Mutex::new(place), Mutex::new(Instant::now()));
-        Arc::new(Slot { connections: Arc::clone(self), most, place, crowded_out, last_begin })
+        Arc::new(Slot {
+            connections: Arc::clone(self),
+            most,
+            place: Mutex::new(place),
+            crowded_out,
+            last_begin: Mutex::new(Instant::now()),
+            has_asked: AtomicBool::new(false),
+        })
     }
 
     /// Lets the one that has waited the longest make room.
@@ -95,6 +102,12 @@ impl Slot {
     /// A request begins: its time counts from now.
     pub fn begins(&self) {
         *locked(&self.last_begin) = Instant::now();
+        self.has_asked.store(true, Ordering::Release);
+    }
+
+    /// Whether there was a request on it: one that falls silent after that is only kept for the next.
+    pub fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Acquire)
     }
 
     /// Its request is there as a whole: it is nobody's to close.

@@ -71,13 +71,14 @@ enum Cut {
 }
 
 impl Cut {
-    /// The reason as metrics write it; a peer that went away has none.
-    fn reason(&self) -> Option<&'static str> {
+    /// The reason as metrics write it. A peer that went away has none, nor has one that was answered and
+    /// asks nothing more.
+    fn reason(&self, slot: &Slot) -> Option<&'static str> {
         match self {
             Self::Slow => Some("slow"),
             Self::Crowded => Some("crowded"),
-            Self::Handshake(_) => Some("handshake"),
-            Self::Broken(error) => error.is_timeout().then_some("slow"),
+            Self::Handshake(error) => (error.kind() != io::ErrorKind::UnexpectedEof).then_some("handshake"),
+            Self::Broken(error) => (error.is_timeout() && !slot.has_asked()).then_some("slow"),
         }
     }
 }
@@ -148,7 +149,7 @@ impl<B: Fn() -> Bounds + Send + Sync + 'static> Server<B> {
             () = slot.overdue(bounds.header + 2 * bounds.request) => Err(Cut::Slow),
         };
         let Err(cut) = ended else { return };
-        let Some(reason) = cut.reason() else {
+        let Some(reason) = cut.reason(&slot) else {
             debug!(error = %cut, "connection ended");
             return;
         };

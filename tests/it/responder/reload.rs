@@ -196,3 +196,17 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     let freed = r#"raysweep_attempts_total{host="ray-80",outcome="freed"}"#;
     wait_for("the host to be freed", || (responder.metric(freed) == 1).then_some(()));
 }
+
+#[test]
+fn what_a_hosts_period_remembers_outlasts_a_reload() {
+    let fleet = Fleet::of_one();
+    let settings = "timing: { period: 1h, critical_period: 1h }";
+    let responder = fleet.serve(settings);
+    responder.send(firing("ray-80"));
+    responder.ended_attempt("ray-80");
+    responder.send(resolved("ray-80"));
+    assert_eq!(reload(&responder).0, 200);
+    responder.send(firing("ray-80"));
+    wait_for("the deferral", || (responder.metric("raysweep_attempts_deferred_total") == 1).then_some(()));
+    assert_eq!(fleet.host("ray-80").requests().len(), 1);
+}

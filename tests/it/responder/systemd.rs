@@ -1,6 +1,7 @@
 //! What systemd is told, over a socket of our own.
 
 use std::{
+    io::ErrorKind,
     os::unix::net::UnixDatagram,
     time::{Duration, Instant},
 };
@@ -24,7 +25,13 @@ impl Notified {
 
     fn next(&self) -> Vec<String> {
         let mut message = [0; 4096];
-        let length = self.0.recv(&mut message).expect("systemd is told something");
+        let length = loop {
+            match self.0.recv(&mut message) {
+                // Whoever stops this process for a while and lets it go on interrupts it.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("systemd is told something"),
+            }
+        };
         String::from_utf8(message[..length].to_vec()).unwrap().lines().map(str::to_owned).collect()
     }
 }

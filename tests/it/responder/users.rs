@@ -143,6 +143,14 @@ fn whoever_listens_to_the_network_asks_for_something_at_the_start_and_later() {
     assert_eq!(responder.send(resolved("ray-80")), 503);
     let (status, ready) = responder.get("/-/ready");
     assert!(status == 503 && ready.contains("nothing is asked of callers any more"), "{ready}");
+    // Neither a path nor a user's name is told to the network.
+    web.write("web.yml", "basic_auth_users: { amy: s3cret }");
+    let (status, ready) = responder.get("/-/ready");
+    assert_eq!(
+        (status, ready.as_str()),
+        (503, "raysweep is not ready: nobody can be let in; the log says why\n")
+    );
+    assert!(responder.log().contains("basic_auth_users.amy: must be the bcrypt hash"), "{}", responder.log());
 }
 
 #[test]
