@@ -99,10 +99,7 @@ impl App {
         let incident_timing = incident_timing(&timing);
         let stop = CancellationToken::new();
         let clock = Arc::new(Clock::start());
-        let silences = alertmanager.url.map(|url| {
-            let (token, timeout) = (alertmanager.bearer_token_file, alertmanager.timeout.0);
-            Silences::new(&url, token, timeout, &policies, Arc::clone(&metrics))
-        });
+        let silences = Silences::new(alertmanager, &policies, Arc::clone(&metrics));
         let dispatcher = Arc::new(Dispatcher {
             journal: journal.clone(),
             ssh: ssh_client,

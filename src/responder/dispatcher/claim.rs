@@ -16,8 +16,9 @@ use crate::{
     domain::{
         attempt::{AttemptId, Outcome, Trigger},
         host::HostName,
-        incident::{Closed, Incident, Lane, after},
+        incident::{Closed, Incident, after},
         policy::Urgency,
+        standing::Lane,
     },
     responder::{
         intake,
