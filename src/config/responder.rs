@@ -200,6 +200,10 @@ impl Default for Ssh {
 pub struct Alertmanager {
     /// Where it answers, such as `http://127.0.0.1:9093`. An attempt then waits while every alert of its incident is silenced or inhibited there.
     pub url: Option<String>,
+    /// The user of its basic authentication; absent where it wants none.
+    pub username: Option<String>,
+    /// A file with that user's password.
+    pub password_file: Option<PathBuf>,
     /// A file with the bearer token that it wants; absent where it wants none.
     pub bearer_token_file: Option<PathBuf>,
     /// How long an answer may take; without one nothing is put off. Default `3s`.
@@ -208,7 +212,13 @@ pub struct Alertmanager {
 
 impl Default for Alertmanager {
     fn default() -> Self {
-        Self { url: None, bearer_token_file: None, timeout: Span::secs(3) }
+        Self {
+            url: None,
+            username: None,
+            password_file: None,
+            bearer_token_file: None,
+            timeout: Span::secs(3),
+        }
     }
 }
 

@@ -408,72 +408,8 @@ impl Incident {
     }
 }
 
-/// What is known of a host from its last attempts, whatever they were for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
-    /// How its last attempt ended; `None` before the first one did.
-    pub last_outcome: Option<Outcome>,
-    /// How many attempts in a row could not get to it.
-    pub failures_in_row: u32,
-    /// Nothing is begun there before this instant: it does not let us in, or what was begun may
-    /// still run.
-    pub not_before: Option<Timestamp>,
-}
-
-impl Standing {
-    /// An attempt on the host ended.
-    pub fn finish(&mut self, outcome: Outcome, timing: &Timing, jitter: f64, now: Timestamp) {
-        self.failures_in_row = failures(self.failures_in_row, outcome);
-        self.last_outcome = Some(outcome);
-        let waits = matches!(outcome, Outcome::Unreachable | Outcome::Refused | Outcome::Unknown);
-        self.not_before =
-            waits.then(|| after(now, wait_after(outcome, timing, self.failures_in_row, jitter)));
-    }
-
-    /// An attempt on the host was given up by us, which tells nothing of the host; but what was begun
-    /// there may still run.
-    pub fn interrupt(&mut self, timing: &Timing, now: Timestamp) {
-        self.not_before = Some(after(now, timing.recheck));
-    }
-
-    /// Which hosts it waits with.
-    pub fn lane(&self) -> Lane {
-        match self.last_outcome {
-            None => Lane::New,
-            Some(Outcome::Unreachable | Outcome::Refused | Outcome::Unknown) => Lane::Failing,
-            Some(_) => Lane::Proven,
-        }
-    }
-}
-
-/// Hosts that wait with each other and not with the others: a thousand that hang must not stand
-/// before one that answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// The last attempt brought a report.
-    Proven,
-    /// No attempt has ended yet.
-    New,
-    /// The last attempt brought none.
-    Failing,
-}
-
-impl Lane {
-    /// Every lane, the most promising first.
-    pub const ALL: [Self; 3] = [Self::Proven, Self::New, Self::Failing];
-
-    /// The lane as log, journal and metrics write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Proven => "proven",
-            Self::New => "new",
-            Self::Failing => "failing",
-        }
-    }
-}
-
 /// So many attempts in a row could not get to the host.
-fn failures(before: u32, outcome: Outcome) -> u32 {
+pub(super) fn failures(before: u32, outcome: Outcome) -> u32 {
     match outcome {
         Outcome::Unreachable | Outcome::Refused => before.saturating_add(1),
         _ => 0,
@@ -481,7 +417,7 @@ fn failures(before: u32, outcome: Outcome) -> u32 {
 }
 
 /// How long a host is left alone after an attempt that ended so.
-fn wait_after(outcome: Outcome, timing: &Timing, failures_in_row: u32, jitter: f64) -> Duration {
+pub(super) fn wait_after(outcome: Outcome, timing: &Timing, failures_in_row: u32, jitter: f64) -> Duration {
     match outcome {
         Outcome::Freed => timing.decay,
         Outcome::Unreachable | Outcome::Refused => backoff(timing, failures_in_row, jitter),

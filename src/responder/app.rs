@@ -41,7 +41,7 @@ use super::{
 use crate::{
     config::{
         self,
-        responder::{Alertmanager, Limits, ResponderConfig, Timing as TimingSettings},
+        responder::{Limits, ResponderConfig, Timing as TimingSettings},
     },
     domain::{
         host::{Directory, HostName},
@@ -135,7 +135,7 @@ impl App {
             limiter: Limiter::new(config.timing.period.0, config.timing.critical_period.0),
             starts: Arc::new(Starts::new(config.limits.starts_a_minute)),
             lanes: Lanes::new(bounds(&config)),
-            silences: silences(&config.alertmanager, &policies, &metrics),
+            silences: Silences::new(config.alertmanager.clone(), &policies, Arc::clone(&metrics)),
             timing,
             period: config.timing.period.0,
             attempt_deadline: config.ssh.attempt_deadline.0,
@@ -249,14 +249,4 @@ fn bounds(config: &ResponderConfig) -> lanes::Bounds {
         connect_timeout: ssh.connect_timeout.0,
         attempt_deadline: ssh.attempt_deadline.0,
     }
-}
-
-/// Who is asked what is silenced, where somebody is.
-fn silences(
-    Alertmanager { url, bearer_token_file, timeout }: &Alertmanager,
-    policies: &Policies,
-    metrics: &Arc<Metrics>,
-) -> Option<Silences> {
-    let url = url.as_ref()?;
-    Some(Silences::new(url, bearer_token_file.clone(), timeout.0, policies, Arc::clone(metrics)))
 }

@@ -73,9 +73,11 @@ impl Clock {
         Timestamp::from_microsecond(now).unwrap_or(Timestamp::MAX)
     }
 
-    /// How long the responder has been running, whatever any clock shows.
-    pub fn running_for(&self) -> Duration {
-        self.source.uptime().saturating_sub(self.began)
+    /// The responder's time, and how long it has been running, of one instant: what the limits allow and
+    /// what is stored must not be apart.
+    pub fn moment(&self) -> (Timestamp, Duration) {
+        let Anchor { uptime, at, .. } = self.anchor();
+        (at, uptime.saturating_sub(self.began))
     }
 
     /// What a later process needs to go on with this time.

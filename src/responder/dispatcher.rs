@@ -27,7 +27,8 @@ use super::{
 use crate::domain::{
     attempt::Outcome,
     host::HostName,
-    incident::{Lane, PAST, Timing},
+    incident::{PAST, Timing},
+    standing::Lane,
 };
 
 mod attempt;

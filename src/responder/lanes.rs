@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::domain::{attempt::AttemptId, incident::Lane};
+use crate::domain::{attempt::AttemptId, standing::Lane};
 
 /// This part of the time that a phase may take makes it slow.
 const SLOW_PART: u32 = 5;

@@ -12,12 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use tracing::{info, warn};
 use ureq::Agent;
 
 use super::metrics::{ByResult, Metrics};
-use crate::domain::{alert::Fingerprint, incident::Incident, policy::Policies};
+use crate::{
+    config::responder::Alertmanager,
+    domain::{alert::Fingerprint, incident::Incident, policy::Policies},
+};
 
 /// An answer is good for so long: many incidents that are due together ask once.
 const FRESH: Duration = Duration::from_secs(1);
@@ -34,7 +38,7 @@ pub const RESULTS: [&str; 2] = ["answered", "failed"];
 pub struct Silences {
     agent: Agent,
     url: String,
-    bearer_token_file: Option<PathBuf>,
+    credentials: Credentials,
     metrics: Arc<Metrics>,
     last: Mutex<Option<(Instant, Arc<Answer>)>>,
 }
@@ -52,7 +56,7 @@ pub enum Answer {
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error("{path}: {source}", path = .path.display())]
-    Token { path: PathBuf, source: std::io::Error },
+    Secret { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Http(#[from] ureq::Error),
     #[error("the answer is no list of alerts: {0}")]
@@ -72,24 +76,25 @@ impl Answer {
 }
 
 impl Silences {
-    /// Of the Alertmanager at this URL; each question takes no longer than `timeout`.
-    pub fn new(
-        url: &str,
-        bearer_token_file: Option<PathBuf>,
-        timeout: Duration,
-        policies: &Policies,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    /// Of the Alertmanager of the settings; none where they name none. Each question takes no longer than
+    /// they say.
+    pub fn new(settings: Alertmanager, policies: &Policies, metrics: Arc<Metrics>) -> Option<Self> {
+        let Alertmanager { url, username, password_file, bearer_token_file, timeout } = settings;
         let agent = Agent::config_builder()
-            .timeout_global(Some(timeout))
+            .timeout_global(Some(timeout.0))
             .max_redirects(0)
             .proxy(None)
             .user_agent(concat!("raysweep/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        let url =
-            format!("{}/api/v2/alerts?filter={}", url.trim_end_matches('/'), encoded(&matcher(policies)));
-        Self { agent, url, bearer_token_file, metrics, last: Mutex::default() }
+        let filter = encoded(&matcher(policies));
+        let url = format!("{}/api/v2/alerts?filter={filter}", url?.trim_end_matches('/'));
+        let credentials = match (username.zip(password_file), bearer_token_file) {
+            (Some((username, password_file)), _) => Credentials::Basic { username, password_file },
+            (None, Some(file)) => Credentials::Bearer(file),
+            (None, None) => Credentials::Nobodys,
+        };
+        Some(Self { agent, url, credentials, metrics, last: Mutex::default() })
     }
 
     /// The last answer, as long as it is good.
@@ -105,8 +110,8 @@ impl Silences {
 
     /// Asks, and keeps the answer. Takes no longer than the time for it, whatever the other side does.
     pub async fn ask(&self) {
-        let (agent, url, token_file) = (self.agent.clone(), self.url.clone(), self.bearer_token_file.clone());
-        let asked = tokio::task::spawn_blocking(move || ask(&agent, &url, token_file)).await;
+        let (agent, url, credentials) = (self.agent.clone(), self.url.clone(), self.credentials.clone());
+        let asked = tokio::task::spawn_blocking(move || ask(&agent, &url, &credentials)).await;
         let asked = asked.map_err(AskError::from).and_then(|answer| answer);
         let failed_before = self.failed();
         let (result, answer) = match asked {
@@ -143,12 +148,37 @@ struct ShownStatus {
     state: String,
 }
 
-fn ask(agent: &Agent, url: &str, token_file: Option<PathBuf>) -> Result<HashSet<Fingerprint>, AskError> {
+/// Who we are to Alertmanager.
+#[derive(Debug, Clone)]
+enum Credentials {
+    Nobodys,
+    Basic { username: String, password_file: PathBuf },
+    Bearer(PathBuf),
+}
+
+impl Credentials {
+    /// The value of `Authorization`. The file is read each time, so that a new secret needs no restart.
+    fn shown(&self) -> Result<Option<String>, AskError> {
+        let secret = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|source| AskError::Secret { path: path.clone(), source })?;
+            Ok::<_, AskError>(text.trim().to_owned())
+        };
+        Ok(match self {
+            Self::Nobodys => None,
+            Self::Bearer(file) => Some(format!("Bearer {}", secret(file)?)),
+            Self::Basic { username, password_file } => {
+                let pair = format!("{username}:{}", secret(password_file)?);
+                Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
+            }
+        })
+    }
+}
+
+fn ask(agent: &Agent, url: &str, credentials: &Credentials) -> Result<HashSet<Fingerprint>, AskError> {
     let mut request = agent.get(url).header("Accept", "application/json");
-    if let Some(path) = token_file {
-        // Read each time, so that a new token needs no restart.
-        let token = std::fs::read_to_string(&path).map_err(|source| AskError::Token { path, source })?;
-        request = request.header("Authorization", format!("Bearer {}", token.trim()));
+    if let Some(shown) = credentials.shown()? {
+        request = request.header("Authorization", shown);
     }
     let mut body = request.call()?.into_body();
     let mut text = Vec::new();
@@ -180,6 +210,19 @@ fn encoded(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::policy::Urgency;
+
+    #[test]
+    fn each_kind_of_credentials_is_shown_as_it_is_meant() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "open sesame\n").unwrap();
+        let path = || file.path().to_owned();
+        let basic = Credentials::Basic { username: "Aladdin".to_owned(), password_file: path() };
+        assert_eq!(basic.shown().unwrap().as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+        assert_eq!(Credentials::Bearer(path()).shown().unwrap().as_deref(), Some("Bearer open sesame"));
+        assert_eq!(Credentials::Nobodys.shown().unwrap(), None);
+        let gone = Credentials::Bearer("/nowhere".into()).shown().unwrap_err().to_string();
+        assert!(gone.contains("/nowhere"), "{gone}");
+    }
 
     #[test]
     fn only_our_own_alerts_are_asked_for_whatever_they_are_called() {

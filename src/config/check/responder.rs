@@ -151,12 +151,31 @@ fn check_ssh(ssh: &Ssh, problems: &mut Problems) {
 }
 
 fn check_alertmanager(alertmanager: &Alertmanager, problems: &mut Problems) {
-    let Alertmanager { url, bearer_token_file, timeout } = alertmanager;
+    let Alertmanager { url, username, password_file, bearer_token_file, timeout } = alertmanager;
     problems.positive("alertmanager.timeout", *timeout);
-    if let Some(file) = bearer_token_file {
-        problems.unless(url.is_some(), "alertmanager.url", "must say where the token is shown");
-        check_token_file("alertmanager.bearer_token_file", file, problems);
+    for (key, file) in
+        [("alertmanager.password_file", password_file), ("alertmanager.bearer_token_file", bearer_token_file)]
+    {
+        if let Some(file) = file {
+            problems.unless(url.is_some(), "alertmanager.url", &format!("must say where {key} is shown"));
+            check_token_file(key, file, problems);
+        }
     }
+    problems.unless(
+        username.is_some() == password_file.is_some(),
+        "alertmanager.username",
+        "must stand together with alertmanager.password_file",
+    );
+    problems.unless(
+        username.is_none() || bearer_token_file.is_none(),
+        "alertmanager.bearer_token_file",
+        "cannot stand beside alertmanager.username: keep one of them",
+    );
+    problems.unless(
+        username.as_ref().is_none_or(|name| !name.is_empty() && !name.contains(':')),
+        "alertmanager.username",
+        "must be a name without a colon",
+    );
     let Some(url) = url else { return };
     let address = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let fits = |address: &str| {

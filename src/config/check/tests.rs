@@ -41,7 +41,8 @@ fn the_defaults_are_sound() {
 fn everything_that_is_wrong_is_said_at_once() {
     check_responder(
         "timing: { period: 0s, history: 1m }
-limits: { attempts_at_once: 0, body_bytes: 1, bodies_bytes: 0, connections: 0, header_timeout: 0s, request_timeout: 0s }
+limits: { attempts_at_once: 0, starts_a_minute: 0, body_bytes: 1, bodies_bytes: 0, connections: 0, header_timeout: 0s, request_timeout: 0s }
+alertmanager: { url: '127.0.0.1:9093', username: 'a:b', timeout: 0s }
 ssh: { user: '-l', port: 0, identity_file: id, attempt_deadline: 5s, output_bytes: 1 }
 policies: [{ alert: A, urgency: warning }, { alert: A, urgency: critical }, { alert: '', urgency: warning }]
 hosts: [{ name: a, address: a }, { name: a, address: a }]",
@@ -50,6 +51,7 @@ hosts: [{ name: a, address: a }, { name: a, address: a }]",
             raysweep.yml: timing.critical_period: must not be longer than timing.period (0s)
             raysweep.yml: timing.history: must not be shorter than timing.expiry
             raysweep.yml: limits.attempts_at_once: must be 1 or more
+            raysweep.yml: limits.starts_a_minute: must be 1 or more
             raysweep.yml: limits.body_bytes: must be 1024 or more: no notification is shorter
             raysweep.yml: limits.bodies_bytes: must not be less than limits.body_bytes (1): one body must fit in
             raysweep.yml: limits.connections: must be 1 or more
@@ -60,6 +62,10 @@ hosts: [{ name: a, address: a }, { name: a, address: a }]",
             raysweep.yml: ssh.identity_file: "id" is no absolute path: write it from / on
             raysweep.yml: ssh.connect_timeout: must be shorter than ssh.attempt_deadline (5s)
             raysweep.yml: ssh.output_bytes: must be 65536 or more: a report must fit in
+            raysweep.yml: alertmanager.timeout: must be longer than 0s
+            raysweep.yml: alertmanager.username: must stand together with alertmanager.password_file
+            raysweep.yml: alertmanager.username: must be a name without a colon
+            raysweep.yml: alertmanager.url: "127.0.0.1:9093" is no address of an Alertmanager: write http://HOST:PORT or https://HOST:PORT, and its path prefix where it has one
             raysweep.yml: policies[1].alert: A is there twice: keep one entry
             raysweep.yml: policies[2].alert: must name an alert
             raysweep.yml: hosts[1].name: a is there twice: keep one entry"#]],

@@ -171,27 +171,6 @@ fn a_person_is_told_while_an_attempt_is_still_under_way() {
 }
 
 #[test]
-fn a_host_stands_where_its_last_attempt_left_it() {
-    let mut standing = Standing::default();
-    assert_eq!(standing.lane(), Lane::New);
-    for (outcome, lane, wait) in [
-        (Outcome::Freed, Lane::Proven, None),
-        (Outcome::Unreachable, Lane::Failing, Some(30)),
-        (Outcome::Refused, Lane::Failing, Some(60)),
-        (Outcome::Unknown, Lane::Failing, Some(300)),
-        (Outcome::Unreachable, Lane::Failing, Some(30)),
-        (Outcome::Busy, Lane::Proven, None),
-        (Outcome::Failed, Lane::Proven, None),
-    ] {
-        standing.finish(outcome, &TIMING, 0.0, at(0));
-        assert_eq!((standing.lane(), standing.not_before), (lane, wait.map(at)), "{outcome:?}");
-    }
-    // What we gave up by ourselves tells nothing of the host, but it may still run there.
-    standing.interrupt(&TIMING, at(0));
-    assert_eq!((standing.lane(), standing.not_before), (Lane::Proven, Some(at(300))));
-}
-
-#[test]
 fn an_incident_expires_when_none_of_its_alerts_is_seen_again() {
     let mut incident = opened(Urgency::Warning);
     incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(100));

@@ -9,12 +9,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, serving, silences,
-    tell_unreadable,
+    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, serving, tell_unreadable,
 };
 use crate::{
     config::{self, responder::ResponderConfig},
-    responder::{ServeError, dispatcher::Changed, intake::Intake},
+    responder::{ServeError, dispatcher::Changed, intake::Intake, silences::Silences},
 };
 
 /// How long the files may take to be read; everything else waits for it.
@@ -67,7 +66,7 @@ impl Parts {
             attempt_deadline: ssh.attempt_deadline.0,
             bounds: bounds(config),
             starts_a_minute: limits.starts_a_minute,
-            silences: silences(alertmanager, &checked.policies, &self.web.metrics),
+            silences: Silences::new(alertmanager.clone(), &checked.policies, Arc::clone(&self.web.metrics)),
             history: timing.history.0,
         }
     }

@@ -16,8 +16,9 @@ use crate::{
     domain::{
         attempt::{AttemptId, Outcome, Trigger},
         host::HostName,
-        incident::{Closed, Incident, IncidentId, Lane, after},
+        incident::{Closed, Incident, IncidentId, after},
         policy::Urgency,
+        standing::Lane,
     },
     responder::{
         intake,
@@ -41,6 +42,8 @@ pub(super) struct Claimed {
     escalated: Vec<Escalated>,
     deferred: Vec<(IncidentId, HostName, &'static str, Duration)>,
     given_up: Vec<(Asked, Ended)>,
+    /// How long the responder has been running at the instant of the look.
+    running_for: Duration,
     /// How much was looked at: the journal is asked again until there is nothing.
     pub(super) looked_at: usize,
     /// An attempt is due, and Alertmanager has to be asked first.
@@ -75,7 +78,8 @@ impl<J: Journal> Dispatcher<J> {
     async fn claim_into(&self, claimed: &mut Claimed) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
         // Within the unit of work: the clock may have been set before it began.
-        let now = self.clock.now();
+        let now;
+        (now, claimed.running_for) = self.clock.moment();
         self.reap(&mut work, claimed, now).await?;
         for stored in work.timed_incidents(now, TIMED_AT_ONCE).await? {
             claimed.looked_at += 1;
@@ -151,8 +155,8 @@ impl<J: Journal> Dispatcher<J> {
             }
             claimed.looked_at += 1;
             let fence = work.start_attempt(&asked, now, self.lease_until(now)).await?;
-            self.starts.note(1, self.clock.running_for());
-            let spend = self.limiter.note(&asked.host, self.clock.running_for());
+            self.starts.note(1, claimed.running_for);
+            let spend = self.limiter.note(&asked.host, claimed.running_for);
             let waited = Duration::ZERO;
             claimed.attempts.push(Claim { asked, fence, lane, target, spend, firing_since: None, waited });
         }
@@ -214,11 +218,11 @@ impl<J: Journal> Dispatcher<J> {
             return Ok(deferred(claimed, stored, SILENCED, wait, now));
         }
         let urgency = incident.urgency().unwrap_or(Urgency::Warning);
-        let spend = match self.limiter.check(&incident.host, urgency, self.clock.running_for()) {
+        let spend = match self.limiter.check(&incident.host, urgency, claimed.running_for) {
             Ok(spend) => spend,
             Err(wait) => return Ok(deferred(claimed, stored, PERIOD, wait, now)),
         };
-        if let Err(wait) = self.starts.check(self.clock.running_for()) {
+        if let Err(wait) = self.starts.check(claimed.running_for) {
             self.limiter.give_back(&spend);
             claimed.starts_in = Some(wait);
             return Ok(Due::Blocked);

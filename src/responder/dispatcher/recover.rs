@@ -27,7 +27,7 @@ impl<J: Journal> Dispatcher<J> {
     pub async fn recover(&self) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
         self.follow_clock_since(&mut work).await?;
-        let now = self.clock.now();
+        let (now, running_for) = self.clock.moment();
         let mut interrupted = Vec::new();
         for Running { asked, fence, .. } in work.running_attempts().await? {
             let ended = without_report(Outcome::Unknown, INTERRUPTED);
@@ -35,7 +35,7 @@ impl<J: Journal> Dispatcher<J> {
             interrupted.push((asked, ended, escalated));
         }
         let removed = self.close_removed(&mut work, now).await?;
-        self.remember_starts(&mut work, now, self.clock.running_for()).await?;
+        self.remember_starts(&mut work, now, running_for).await?;
         work.save_anchor(&self.clock.anchor()).await?;
         work.commit().await?;
 
@@ -51,7 +51,9 @@ impl<J: Journal> Dispatcher<J> {
             intake::closed(&self.metrics, stored);
         }
         for (host, at) in self.journal.last_spends().await? {
-            self.limiter.seed(host, Duration::try_from(now.duration_since(at)).unwrap_or_default());
+            let ago = Duration::try_from(now.duration_since(at)).unwrap_or_default();
+            // The limits' time began with the clock's, a moment ago.
+            self.limiter.seed(host, ago.saturating_sub(running_for));
         }
         Ok(())
     }

@@ -91,10 +91,10 @@ impl<J: Journal> Dispatcher<J> {
     /// began under the one before counts. What fails here has changed nothing.
     pub async fn take_over(&self, before: &Self) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
-        let now = self.clock.now();
+        let (now, running_for) = self.clock.moment();
         let removed = self.close_removed(&mut work, now).await?;
         if !Arc::ptr_eq(&self.starts, &before.starts) {
-            self.remember_starts(&mut work, now, self.clock.running_for()).await?;
+            self.remember_starts(&mut work, now, running_for).await?;
         }
         work.commit().await?;
         for stored in &removed {

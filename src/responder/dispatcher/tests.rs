@@ -398,6 +398,28 @@ fn what_began_before_a_reload_counts_for_the_fleets_minute_after_it() {
     });
 }
 
+#[test]
+fn an_incident_that_nobody_sees_again_expires_and_one_that_is_seen_does_not() {
+    run(async {
+        let stage = Stage::new().await;
+        for host in HOSTS {
+            stage.send(host, Urgency::Warning, AlertStatus::Firing).await;
+        }
+        let begun = stage.begin().await;
+        for (claim, _permit) in &begun {
+            assert!(stage.end(claim, Outcome::Held).await);
+        }
+        stage.clocks.pass(TIMING.expiry / 2);
+        stage.send("ray-81", Urgency::Warning, AlertStatus::Firing).await;
+        stage.clocks.pass(TIMING.expiry / 2);
+        stage.begin().await;
+        let incidents = stage.dispatcher.journal.incidents(None, 10).await.unwrap();
+        let ends: BTreeMap<_, _> =
+            incidents.iter().map(|view| (view.host.as_str(), view.close_reason.as_deref())).collect();
+        assert_eq!(ends, [("ray-80", Some("expired")), ("ray-81", None)].into());
+    });
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Send(usize, bool, bool),

@@ -119,3 +119,17 @@ fn a_file_system_that_is_really_full_is_no_other() {
     wait_for("ready again", || (responder.get("/-/ready").0 == 200).then_some(()));
     assert_eq!(responder.send(firing("h-0")), 200);
 }
+
+#[test]
+fn a_damaged_journal_is_refused_at_the_start_with_its_own_code() {
+    let fleet = StandIns::new(["h-0"]);
+    fleet.serve(PATIENT).stop();
+    let journal = fleet.path("data/journal.db");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[4096..].fill(0x5a);
+    fs::write(&journal, bytes).unwrap();
+    let ended = fleet.command(PATIENT).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(9), "{said}");
+    assert!(said.contains("damaged"), "{said}");
+}

@@ -53,6 +53,11 @@ fn a_host_that_stays_active_under_a_critical_alert_raises_the_shipped_alert_in_a
         line.contains("incident escalated") && line.contains("1 ray_task") && line.contains("1 active")
     };
     assert!(responder.log().lines().any(told), "{}", responder.log());
+    let status =
+        Command::new(env!("CARGO_BIN_EXE_raysweep")).args(["status", "--url", &responder.url("")]).output();
+    let status = String::from_utf8(status.unwrap().stdout).unwrap();
+    assert!(status.contains("h-0 needs a person (critical_active): tried "), "{status}");
+    assert!(status.contains("held by 1.0 MB worker_active, 1 driver, 1 ray_task"), "{status}");
     responder.send(payload(&[alert(CRITICAL, "resolved", &[("host", "h-0")])]));
     assert_eq!(responder.incident("h-0")["close_reason"], "resolved");
     let (_, metrics) = responder.get("/metrics");

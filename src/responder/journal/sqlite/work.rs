@@ -20,10 +20,9 @@ use crate::{
         attempt::{AttemptId, Outcome},
         decision::Ignored,
         host::HostName,
-        incident::{
-            Closed, Incident, IncidentId, Lane, Member, PAST, Past, Standing, State, Timing, counted,
-        },
+        incident::{Closed, Incident, IncidentId, Member, PAST, Past, State, Timing, counted},
         policy::Urgency,
+        standing::{Lane, Standing},
     },
     responder::clock::Anchor,
 };
