@@ -258,6 +258,13 @@ fn what_a_killed_sweep_detached_is_seen_wherever_it_detaches() {
         stage.plant(&format!("{folder}.raysweep-{}-tmpa", AttemptId::now()));
         assert!(is_unfinished(&mut enter(stage.root.path()), Path::new("ray")), "{folder}");
     }
+    // Nothing is detached there, whatever it is called.
+    for folder in ["mine/", "session_1/", "ray/mine/", "ray/session_1/data/", "ray/session_1/data/logs/"] {
+        let stage = Stage::new();
+        stage.plant("ray/session_1/logs/old/x");
+        stage.plant(&format!("{folder}.raysweep-{}-tmpa", AttemptId::now()));
+        assert!(!is_unfinished(&mut enter(stage.root.path()), Path::new("ray")), "{folder}");
+    }
 }
 
 #[test]

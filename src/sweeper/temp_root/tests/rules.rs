@@ -1,6 +1,12 @@
 //! Single rules of the order, each by itself.
 
-use super::{super::again::changed, *};
+use super::{
+    super::{
+        again::{Detached, changed},
+        collect::Found,
+    },
+    *,
+};
 use crate::sweeper::inside::Kind;
 
 #[test]
@@ -44,4 +50,12 @@ fn only_a_folder_named_like_a_session_is_one() {
     let findings = stage.sweep();
     assert_eq!(removed(&findings), ["ray/session_1/data"]);
     assert!(stage.path("ray/mine/x").exists() && stage.path("ray/session_2").exists());
+}
+
+#[test]
+fn what_was_looked_at_by_the_name_of_a_candidate_and_is_another_file_says_nothing() {
+    let Detached { candidate, tree, .. } = again::detached(1);
+    assert!(Found::looked_at(candidate.clone(), tree.clone()).tree.is_some());
+    let other = Tree { id: again::detached(2).tree.id, ..tree };
+    assert!(Found::looked_at(candidate, other).tree.is_none());
 }
