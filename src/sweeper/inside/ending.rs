@@ -57,12 +57,10 @@ fn has_ended(socket: &UnixStream, worker: &OwnedFd, until: Instant) -> bool {
     let left = until.saturating_duration_since(Instant::now());
     let Ok(timeout) = Timespec::try_from(left) else { return true };
     let mut ended = [PollFd::new(socket, PollFlags::RDHUP), PollFd::new(worker, PollFlags::IN)];
-    match poll(&mut ended, Some(&timeout)) {
-        Err(Errno::INTR) => false,
-        // The time is over, the parent or the worker has gone, or nobody can tell.
-        Ok(_) | Err(_) => {
-            WORKER_GONE.store(!ended[1].revents().is_empty(), Ordering::Relaxed);
-            true
-        }
+    if matches!(poll(&mut ended, Some(&timeout)), Err(Errno::INTR)) {
+        return false;
     }
+    // The time is over, the parent or the worker has gone, or nobody can tell.
+    WORKER_GONE.store(!ended[1].revents().is_empty(), Ordering::Relaxed);
+    true
 }
