@@ -8,11 +8,12 @@ use std::{
 
 use super::cli::raysweep;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/configuration.md",
+    "docs/mutants.md",
     "docs/safety.md",
     "rules/README.md",
     "alertmanager/README.md",
