@@ -40,8 +40,10 @@ static int of_journal(int fd) {
 
 static int is_full(int fd) {
     if (!trouble || trouble[1] < 0 || !of_journal(fd)) return 0;
-    if (__atomic_sub_fetch(&trouble[1], 1, __ATOMIC_SEQ_CST) >= 0) return 0;
-    trouble[1] = 0;
+    long long room = trouble[1];
+    while (room > 0 && !__atomic_compare_exchange_n(&trouble[1], &room, room - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        ;
+    if (room) return 0;
     errno = ENOSPC;
     return 1;
 }
