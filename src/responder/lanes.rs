@@ -17,7 +17,7 @@ use crate::domain::{attempt::AttemptId, standing::Lane};
 
 /// This part of the time that a phase may take makes it slow.
 const SLOW_PART: u32 = 5;
-/// So many times the places may be under way beside them because they are slow. With [`SLOW_PART`] of
+/// So many times the places may be under way beside them because they are slow. With `SLOW_PART` of
 /// the time in a place, four times the places are taken at most by what hangs.
 pub const BESIDE: usize = 3;
 
