@@ -207,6 +207,8 @@ fn what_a_hosts_period_remembers_outlasts_a_reload() {
     responder.send(resolved("ray-80"));
     assert_eq!(reload(&responder).0, 200);
     responder.send(firing("ray-80"));
-    wait_for("the deferral", || (responder.metric("raysweep_attempts_deferred_total") == 1).then_some(()));
+    wait_for("the deferral", || {
+        (responder.metric(r#"raysweep_attempts_deferred_total{reason="period"}"#) == 1).then_some(())
+    });
     assert_eq!(fleet.host("ray-80").requests().len(), 1);
 }
