@@ -96,6 +96,16 @@ pub struct Stored {
     pub incident: Incident,
 }
 
+/// Who comes first among those that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Critical incidents, then proven hosts, then whoever waits longest; of new hosts the newest, since
+    /// the longer one of these has waited, the more of its like hang before it.
+    Standing,
+    /// Whoever waits longest, whatever it is.
+    Wait,
+}
+
 /// An attempt as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -214,13 +224,12 @@ pub trait Work: Send {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Stored>, JournalError>> + Send;
 
-    /// Incidents that wait for an attempt which may begin by now, of hosts in these lanes: critical
-    /// ones first, then proven hosts, then whoever waits longest; of new hosts the newest first, since
-    /// the longer one of these has waited, the more of its like hang before it.
+    /// Incidents that wait for an attempt which may begin by now, of hosts in these lanes.
     fn due_incidents(
         &mut self,
         now: Timestamp,
         lanes: &[Lane],
+        order: Order,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<(Stored, Lane)>, JournalError>> + Send;
 

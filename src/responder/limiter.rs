@@ -116,7 +116,13 @@ pub struct Starts {
     a_minute: u32,
     at_once: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, HandedIn, NoOpMiddleware<Nanos>>,
+    /// Starts that were given to incidents.
+    given: AtomicU64,
 }
+
+/// One start of so many goes to whoever waits longest: where there are fewer starts than are asked for, a
+/// host that failed would else wait for ever behind those that did not.
+const LONGEST_WAIT_EVERY: u64 = 4;
 
 impl Starts {
     /// In no minute more than so many: a quarter of them at once, and the others spread over it.
@@ -128,7 +134,7 @@ impl Starts {
             .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
             .allow_burst(at_once);
         let limiter = RateLimiter::direct_with_clock(quota, time.clone());
-        Self { time, a_minute, at_once, limiter }
+        Self { time, a_minute, at_once, limiter, given: AtomicU64::new(0) }
     }
 
     /// How many may begin in a minute.
@@ -141,7 +147,14 @@ impl Starts {
         self.time.set(BEFORE + since_start);
         let wait =
             |not_until: governor::NotUntil<Nanos>| not_until.wait_time_from(clock::Clock::now(&self.time));
-        self.limiter.check().map_err(wait)
+        self.limiter.check().map_err(wait)?;
+        self.given.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the next start is for whoever waits longest, and not by a host's standing.
+    pub fn is_for_the_longest_wait(&self) -> bool {
+        self.given.load(Ordering::Relaxed) % LONGEST_WAIT_EVERY == LONGEST_WAIT_EVERY - 1
     }
 
     /// Notes starts that did not ask: a person's, or those of the last minute before a restart.
@@ -285,6 +298,19 @@ mod tests {
             assert!(most <= a_minute as usize, "{most} of {a_minute}");
             assert!(began.len() >= 5 * (a_minute as usize / 2).max(1), "{} of {a_minute}", began.len());
         }
+    }
+
+    #[test]
+    fn every_fourth_start_is_for_whoever_waits_longest() {
+        let starts = Starts::new(120);
+        let turns: Vec<_> = (0..8)
+            .map(|_| {
+                let turn = starts.is_for_the_longest_wait();
+                starts.check(Duration::ZERO).unwrap();
+                turn
+            })
+            .collect();
+        assert_eq!(turns, [false, false, false, true, false, false, false, true]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     },
     responder::{
         intake,
-        journal::{Asked, Ended, Journal, JournalError, Running, Stored, Work},
+        journal::{Asked, Ended, Journal, JournalError, Order, Running, Stored, Work},
         lanes::Room,
         metrics::ByReason,
         silences::Answer,
@@ -171,7 +171,8 @@ impl<J: Journal> Dispatcher<J> {
         now: Timestamp,
     ) -> Result<(), JournalError> {
         let silenced = self.silences.as_ref().map(|silences| silences.known(Instant::now()));
-        for (mut stored, lane) in work.due_incidents(now, &room.lanes(), room.places()).await? {
+        let order = if self.starts.is_for_the_longest_wait() { Order::Wait } else { Order::Standing };
+        for (mut stored, lane) in work.due_incidents(now, &room.lanes(), order, room.places()).await? {
             if !self.targets.contains_key(&stored.incident.host) {
                 claimed.looked_at += 1;
                 stored.incident.close(Closed::Removed, now);

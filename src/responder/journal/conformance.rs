@@ -96,8 +96,12 @@ async fn finished<J: Journal>(journal: &J, asked: &Asked, fence: Fence, outcome:
 }
 
 async fn due<J: Journal>(journal: &J, now: i64, lanes: &[Lane]) -> Vec<String> {
+    due_by(journal, now, lanes, Order::Standing).await
+}
+
+async fn due_by<J: Journal>(journal: &J, now: i64, lanes: &[Lane], order: Order) -> Vec<String> {
     let mut work = journal.begin().await.unwrap();
-    let due = work.due_incidents(at(now), lanes, 100).await.unwrap();
+    let due = work.due_incidents(at(now), lanes, order, 100).await.unwrap();
     due.into_iter().map(|(stored, _)| stored.incident.host.to_string()).collect()
 }
 
@@ -211,6 +215,8 @@ async fn what_is_due_comes_in_its_order_and_of_its_lanes(journal: impl Journal) 
     assert_eq!(all[..2], ["critical", "proven"], "{all:?}");
     let place = |name| all.iter().position(|other| other == name);
     assert!(place("new-2") < place("new-1"), "{all:?}");
+    let by_wait = due_by(&journal, soon, &Lane::ALL, Order::Wait).await;
+    assert_eq!(by_wait, ["new-1", "new-2", "proven", "critical", "failing"]);
     started(&journal, &asked("proven", None), soon).await;
     assert_eq!(due(&journal, soon, &[Lane::Proven]).await, [""; 0], "an attempt runs there");
 }

@@ -10,7 +10,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    super::{Asked, Ended, Fence, JournalError, Running, Stored, Tried, Work, bounded},
+    super::{Asked, Ended, Fence, JournalError, Order, Running, Stored, Tried, Work, bounded},
     latch::Latch,
     rows, views,
 };
@@ -34,6 +34,21 @@ macro_rules! running {
     };
 }
 pub(super) use running;
+
+/// Incidents that are due (?1: now, ?2: lanes, ?3: how many), in an order.
+macro_rules! due {
+    ($order:literal) => {
+        concat!(
+            "SELECT incidents.*, COALESCE(hosts.lane, 'new') AS lane FROM incidents LEFT JOIN hosts USING (host)
+             WHERE incidents.state = 'waiting' AND due_at <= ?1 AND COALESCE(not_before, 0) <= ?1
+             AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
+            running!(),
+            " ORDER BY ",
+            $order,
+            ", incidents.id LIMIT ?3"
+        )
+    };
+}
 
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
@@ -98,21 +113,24 @@ impl Work for SqliteWork {
         &mut self,
         now: Timestamp,
         lanes: &[Lane],
+        order: Order,
         limit: u32,
     ) -> Result<Vec<(Stored, Lane)>, JournalError> {
-        let found = sqlx::query(concat!(
-            "SELECT incidents.*, COALESCE(hosts.lane, 'new') AS lane FROM incidents LEFT JOIN hosts USING (host)
-             WHERE incidents.state = 'waiting' AND due_at <= ?1 AND COALESCE(not_before, 0) <= ?1
-             AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
-            running!(),
-            " ORDER BY urgency = 'critical' DESC, COALESCE(hosts.lane, 'new') = 'proven' DESC,
-             IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at), incidents.id LIMIT ?3",
-        ))
-        .bind(now.as_microsecond())
-        .bind(words(lanes))
-        .bind(limit)
-        .fetch_all(&mut *self.transaction)
-        .await?;
+        let query = match order {
+            Order::Standing => {
+                due!(
+                    "urgency = 'critical' DESC, COALESCE(hosts.lane, 'new') = 'proven' DESC,
+                     IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at)"
+                )
+            }
+            Order::Wait => due!("MAX(due_at, COALESCE(not_before, 0))"),
+        };
+        let found = sqlx::query(query)
+            .bind(now.as_microsecond())
+            .bind(words(lanes))
+            .bind(limit)
+            .fetch_all(&mut *self.transaction)
+            .await?;
         let lanes: Vec<_> = found.iter().map(lane).collect::<Result<_, _>>()?;
         Ok(self.with_members(found).await?.into_iter().zip(lanes).collect())
     }
