@@ -2,12 +2,14 @@
 //!
 //! Two files, two owners: `raysweep.yml` belongs to the operator and configures the responder and
 //! the fleet commands; `sweep.yml` belongs to a host's root and alone decides what a sweep may do.
+//! Beside the first there may be a web configuration file, as Prometheus' own programs take it.
 
 pub mod check;
 pub mod load;
 pub mod responder;
 pub mod sweep;
 pub mod units;
+pub mod web;
 
 pub use load::{ConfigError, Problem};
 

@@ -11,3 +11,4 @@ pub mod host;
 pub mod incident;
 pub mod policy;
 pub mod report;
+pub mod standing;

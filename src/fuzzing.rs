@@ -4,11 +4,14 @@
 //! of `fuzz/seeds`, so that neither the properties nor the seeds rot between two runs. Each builds from
 //! the bytes what the kernel or a peer would write, reads it back, and panics where that is not the same.
 
+mod config;
 mod gate;
 mod mounts;
+mod payload;
 mod processes;
 mod report;
 mod signs;
+mod web;
 
 use crate::sweeper::inside;
 
@@ -48,6 +51,25 @@ pub fn report(data: &[u8]) {
 pub fn wire(data: &[u8]) {
     inside::protocol::fuzzing::any_stream(data);
     inside::protocol::fuzzing::any_path(data);
+}
+
+/// What comes to the webhook: anything, and labels that mean harm.
+pub fn payload(data: &[u8]) {
+    payload::any_body(data);
+    payload::labels(data);
+}
+
+/// The configuration files: what is read is what is written, and what is told to ssh is one word.
+pub fn config(data: &[u8]) {
+    config::any_file(data);
+    config::variables(data);
+}
+
+/// The web configuration file, and what comes over the wire because of it.
+pub fn web(data: &[u8]) {
+    web::any_file(data);
+    web::secrets(data);
+    web::certificates(data);
 }
 
 /// The parts of an input, where it is taken as several names.

@@ -3,21 +3,28 @@
 //! HTTP body → notification → a decision an alert → incidents in the journal, on disk → 200; then
 //! the dispatcher: due, allowed, a free slot → SSH → a report → the journal again.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    config::responder::ResponderConfig,
+    config::{ConfigError, responder::ResponderConfig, web::WebConfig},
     domain::host::{DirectoryClash, HostName},
 };
 
 pub mod alertmanager;
 pub mod app;
+pub mod clock;
 pub mod dispatcher;
 pub mod http;
 pub mod intake;
 pub mod journal;
+pub mod lanes;
 pub mod limiter;
 pub mod metrics;
+pub mod silences;
 pub mod ssh;
 
 pub use app::{App, check};
@@ -31,11 +38,19 @@ pub struct ServeOptions {
     pub storage_path: PathBuf,
     /// `--web.listen-address`, which beats the file.
     pub listen_address: Option<SocketAddr>,
+    /// `--web.config.file`.
+    pub web_config_file: Option<PathBuf>,
 }
 
 /// Why the responder does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The configuration cannot be read, or keeps nobody out.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The web configuration file cannot be used.
+    #[error(transparent)]
+    WebFile(#[from] http::web_file::WebFileError),
     /// A host of the inventory cannot be told to ssh.
     #[error(transparent)]
     Target(#[from] ssh::TargetError),
@@ -51,13 +66,8 @@ pub enum ServeError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: http::auth::TokenError,
+        source: http::access::TokenError,
     },
-    /// Everybody on the network could start sweeps.
-    #[error(
-        "web.listen_address: {0} is not loopback: set web.bearer_token_file, or listen on 127.0.0.1 or [::1]"
-    )]
-    OpenToAll(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -78,17 +88,40 @@ pub enum ServeError {
 }
 
 impl ServeError {
+    /// Whether the journal is to be looked at: another start would end the same way, or must begin with
+    /// what is on disk.
+    pub fn is_storage(&self) -> bool {
+        use journal::JournalError::{Corrupt, Flush, Migrate, Newer};
+        matches!(self, Self::Journal(Newer { .. } | Migrate(_) | Flush(_) | Corrupt(_)))
+    }
+
     /// Whether the configuration is to be mended, rather than the machine.
     pub fn is_config(&self) -> bool {
-        matches!(
-            self,
-            Self::Target(_)
-                | Self::HostTwice(_)
-                | Self::Directory(_)
-                | Self::Token { .. }
-                | Self::OpenToAll(_)
-        )
+        match self {
+            Self::Config(_)
+            | Self::WebFile(_)
+            | Self::Target(_)
+            | Self::HostTwice(_)
+            | Self::Directory(_)
+            | Self::Token { .. } => true,
+            Self::Bind { .. } | Self::Journal(_) | Self::Ssh(_) | Self::Runtime(_) => false,
+        }
     }
+
+    /// What is wrong, with the file in which it is to be mended.
+    pub fn beside(&self, config_file: &Path) -> String {
+        match self {
+            // They name their file themselves.
+            Self::Config(_) | Self::WebFile(_) => self.to_string(),
+            other if other.is_config() => format!("{}: {other}", config_file.display()),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Checks a web configuration file as `serve` would; for `check-config`.
+pub fn check_web(path: &Path) -> Result<WebConfig, ServeError> {
+    Ok(http::web_file::check(path)?)
 }
 
 /// Serves until SIGTERM or SIGINT, and returns after a graceful stop.
@@ -97,7 +130,7 @@ pub fn run(options: ServeOptions, config: ResponderConfig) -> Result<(), ServeEr
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let served = runtime.block_on(async {
         let signals = app::Signals::listen()?;
-        App::bind(options, config).await?.run(signals.stop()).await
+        App::bind(options, config).await?.run(signals).await
     });
     // Whatever still blocks has had its time.
     runtime.shutdown_background();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The long siege (100,000 swaps against sweeps, 200 kills, a million files in one folder), then
-# the integration and the end-to-end tests ROUNDS times; writes the figures to docs/soak.md.
+# The long siege (100,000 swaps against sweeps, 200 kills, a million files in one folder), the
+# responder's faults at full length (500 kills under load, 10,000 hosts), then the integration and the
+# end-to-end tests ROUNDS times; writes the figures to docs/soak.md.
 # What fails is counted and its log is kept; the rest goes on.
 #   ROUNDS   repetitions of the tests (10); 0 for the siege alone
 set -euo pipefail
@@ -13,6 +14,13 @@ good=0 bad=0 started=$SECONDS siege=passed
 SIEGE=long tests/siege/run.sh 2>&1 | tee "$logs/siege.log" || siege=failed
 siege_took=$((SECONDS - started))
 echo "siege: $siege after $siege_took s"
+
+started=$SECONDS faults=passed
+RAYSWEEP_FAULTS=long cargo test --locked --test it -- --nocapture --test-threads 1 \
+    responder::kills responder::disk responder::storm responder::clocks 2>&1 |
+    tee "$logs/faults.log" || faults=failed
+faults_took=$((SECONDS - started))
+echo "faults: $faults after $faults_took s"
 
 started=$SECONDS
 for ((round = 1; round <= rounds; round++)); do
@@ -38,12 +46,19 @@ RESULT
     sed -n 's/^.*figure: /- /p' "$logs/siege.log"
     cat <<RESULT
 
+## The responder's faults
+Kills under load, full disks, storms and set clocks (\`tests/it/responder\`) at full length: $faults, $faults_took s.
+
+RESULT
+    sed -n 's/^.*figure: /- /p' "$logs/faults.log"
+    cat <<RESULT
+
 ## Repetition
 $rounds rounds of the integration and the end-to-end tests in $((SECONDS - started)) s: $good good, $bad bad.
 RESULT
 } >docs/soak.md
 cat docs/soak.md
-if [[ $siege == failed ]] || ((bad)); then
+if [[ $siege == failed || $faults == failed ]] || ((bad)); then
     echo "logs: $logs" >&2
     exit 1
 fi

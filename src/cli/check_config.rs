@@ -13,6 +13,7 @@ use crate::{
     config::{
         self,
         responder::{DEFAULT_PATH, ResponderConfig},
+        web::WebConfig,
     },
     responder,
 };
@@ -27,17 +28,24 @@ pub(crate) struct CheckConfig {
     /// A host's settings (sweep.yml); may be given several times
     #[arg(long, value_name = "FILE")]
     sweep: Vec<PathBuf>,
+    /// The web configuration file that `serve` is given beside the responder's configuration
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
 }
 
 impl CheckConfig {
     pub(crate) fn run(self) -> Exit {
-        let Self { mut files, sweep } = self;
-        if files.is_empty() && sweep.is_empty() {
+        let Self { mut files, sweep, web_config_file } = self;
+        if files.is_empty() && sweep.is_empty() && web_config_file.is_none() {
             files.push(DEFAULT_PATH.into());
         }
         let mut checked = Checked { exit: Exit::Success };
-        let configs: Vec<_> =
-            files.iter().filter_map(|file| Some((file, checked.take(file, load_as_serve(file))?))).collect();
+        let web = web_config_file.as_deref();
+        let web = web.and_then(|file| checked.take(file, responder::check_web(file)));
+        let configs: Vec<_> = files
+            .iter()
+            .filter_map(|file| Some((file, checked.take(file, load_as_serve(file, web.as_ref()))?)))
+            .collect();
         let settings: Vec<_> =
             sweep.iter().filter_map(|file| checked.take(file, config::load_sweep(file))).collect();
         for (file, config) in &configs {
@@ -50,9 +58,10 @@ impl CheckConfig {
 }
 
 /// The responder has a last look of its own, at what ssh would be told.
-fn load_as_serve(file: &Path) -> Result<ResponderConfig, Box<dyn Error>> {
+fn load_as_serve(file: &Path, web: Option<&WebConfig>) -> Result<ResponderConfig, Box<dyn Error>> {
     let config = config::load_responder(file)?;
-    responder::check(&config).map_err(|error| format!("{}: {error}", file.display()))?;
+    responder::check(&config).map_err(|error| error.beside(file))?;
+    config::check::access(file, config.web.listen_address, &config, web)?;
     Ok(config)
 }
 

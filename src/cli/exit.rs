@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     NeedsRoot = 7,
     /// The responder or the host did not answer.
     Unreachable = 8,
+    /// The journal is damaged, of a later version, or its disk does not keep what is written.
+    Storage = 9,
 }
 
 /// The list as help texts show it.
@@ -40,13 +42,14 @@ macro_rules! exit_codes {
   5  held: the host is on hold
   6  refused: a command, a request or a payload that is not taken
   7  needs root
-  8  unreachable: no answer from the responder or the host"
+  8  unreachable: no answer from the responder or the host
+  9  storage: the journal is damaged, of a later version, or not kept by its disk"
     };
 }
 pub(crate) use exit_codes;
 
 impl Exit {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Success,
         Self::Failure,
         Self::Usage,
@@ -56,6 +59,7 @@ impl Exit {
         Self::Refused,
         Self::NeedsRoot,
         Self::Unreachable,
+        Self::Storage,
     ];
 
     /// The code with which another raysweep ended; a code that is not ours is a failure.

@@ -1,7 +1,14 @@
 //! Where the log goes: standard error, as text for people or as JSON for a collector.
 
+mod flat;
+
 use clap::{Args, ValueEnum};
-use tracing_subscriber::{EnvFilter, fmt::SubscriberBuilder};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{SubscriberBuilder, format::JsonFields},
+};
+
+use flat::Flat;
 
 /// The flags of the Prometheus family; every subcommand takes them.
 #[derive(Debug, Args)]
@@ -50,7 +57,7 @@ impl LogOptions {
         // A second subscriber in one process is a test's; the first one stays.
         let _ = match format {
             Format::Text => builder.with_ansi(false).try_init(),
-            Format::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
+            Format::Json => builder.fmt_fields(JsonFields::new()).event_format(Flat).try_init(),
         };
     }
 }

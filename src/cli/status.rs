@@ -6,7 +6,7 @@ use super::{
     connection::Connection,
     exit::Exit,
     failed,
-    text::{self, plain, time},
+    text::{self, plain, size, time},
 };
 use crate::fleet::client::{ClientError, Incident};
 
@@ -53,5 +53,23 @@ fn table(incidents: &[Incident]) -> String {
     });
     let header =
         ["host", "urgency", "state", "since (UTC)", "attempts", "last outcome", "next (UTC)", "told"];
-    text::table(&header, rows, &[4], text::terminal_width().unwrap_or(u16::MAX))
+    let table = text::table(&header, rows, &[4], text::terminal_width().unwrap_or(u16::MAX));
+    incidents.iter().filter_map(told).fold(table, |text, line| text + "\n" + &line + "\n")
+}
+
+/// For a person who was told: what was tried, and what holds the space.
+fn told(incident: &Incident) -> Option<String> {
+    let reason = incident.escalation.as_deref()?;
+    let tried: Vec<_> = incident.tried.iter().map(|(outcome, times)| format!("{times} {outcome}")).collect();
+    let holds = incident.holds.clone().unwrap_or_default();
+    let kept = holds.kept_bytes.iter().map(|(why, bytes)| format!("{} {why}", size(*bytes)));
+    let signs = holds.signs.iter().map(|(kind, count)| format!("{count} {kind}"));
+    let held: Vec<_> = kept.chain(signs).collect();
+    let or = |all: Vec<String>, none: &str| if all.is_empty() { none.to_owned() } else { all.join(", ") };
+    Some(plain(&format!(
+        "{} needs a person ({reason}): tried {}; held by {}",
+        incident.host,
+        or(tried, "nothing that has ended"),
+        or(held, "nothing that a sweep reports"),
+    )))
 }

@@ -5,13 +5,14 @@
 mod responder;
 mod sweep;
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 use super::{
     load::{ConfigError, Problem},
     responder::ResponderConfig,
     sweep::SweepSettings,
     units::Span,
+    web::WebConfig,
 };
 
 /// Checks `raysweep.yml` beyond its shape.
@@ -41,22 +42,43 @@ pub fn together(path: &Path, config: &ResponderConfig, settings: &SweepSettings)
     problems.end(path)
 }
 
+/// Checks that not everybody on the network could start sweeps: whoever listens on more than loopback
+/// asks for something that callers must show.
+pub fn access(
+    path: &Path,
+    address: SocketAddr,
+    config: &ResponderConfig,
+    web: Option<&WebConfig>,
+) -> Result<(), ConfigError> {
+    let mut problems = Problems::default();
+    let asks = config.web.bearer_token_file.is_some() || web.is_some_and(WebConfig::authenticates);
+    problems.unless(
+        asks || address.ip().is_loopback(),
+        "web.listen_address",
+        &format!(
+            "{address} is not loopback: set web.bearer_token_file, or basic_auth_users or client_auth_type \
+             RequireAndVerifyClientCert in the file of --web.config.file, or listen on 127.0.0.1 only"
+        ),
+    );
+    problems.end(path)
+}
+
 /// What was found so far.
 #[derive(Debug, Default)]
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem { key: key.into(), message: message.into() });
     }
 
-    fn unless(&mut self, right: bool, key: &str, message: &str) {
+    pub(super) fn unless(&mut self, right: bool, key: &str, message: &str) {
         if !right {
             self.add(key, message);
         }
     }
 
-    fn absolute(&mut self, key: &str, path: &Path) {
+    pub(super) fn absolute(&mut self, key: &str, path: &Path) {
         if !path.is_absolute() {
             self.add(
                 key,
@@ -65,11 +87,11 @@ impl Problems {
         }
     }
 
-    fn positive(&mut self, key: &str, span: Span) {
+    pub(super) fn positive(&mut self, key: &str, span: Span) {
         self.unless(!span.0.is_zero(), key, "must be longer than 0s");
     }
 
-    fn end(self, path: &Path) -> Result<(), ConfigError> {
+    pub(super) fn end(self, path: &Path) -> Result<(), ConfigError> {
         let Self(problems) = self;
         if problems.is_empty() {
             Ok(())

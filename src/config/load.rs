@@ -27,6 +27,14 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The web configuration file cannot be read.
+    #[error("{path}: cannot be read: {source}; create it, or name another with --web.config.file", path = path.display())]
+    Web {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The file is not YAML.
     #[error("{path}: is not YAML: {message}", path = path.display())]
     Syntax {
@@ -89,13 +97,24 @@ impl Overrides {
 pub fn load<T: DeserializeOwned>(path: &Path, overrides: Overrides) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    parse(path, &text, overrides)
+}
+
+/// As `load`, from the file's text.
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str, overrides: Overrides) -> Result<T, ConfigError> {
     let invalid = |problem| ConfigError::Invalid { path: path.to_owned(), problems: vec![problem] };
+    let syntax = |error| ConfigError::Syntax { path: path.to_owned(), message: message::syntax(&error) };
+    let file = File::from_str(text, FileFormat::Yaml);
+    if let Some(key) = file.collect().map_err(syntax)?.into_keys().find(|key| !is_plain(key)) {
+        let message = "is no key: write `section:`, and the keys of the section indented below it".to_owned();
+        return Err(invalid(Problem { key: key.escape_debug().to_string(), message }));
+    }
     let merged = Config::builder()
-        .add_source(File::from_str(&text, FileFormat::Yaml))
+        .add_source(file)
         .add_source(overrides.source())
         .build()
         .and_then(|config| config.collect())
-        .map_err(|error| ConfigError::Syntax { path: path.to_owned(), message: message::syntax(&error) })?;
+        .map_err(syntax)?;
     let mut from_variables = vec![];
     let merged = plain(merged, "", &mut from_variables).map_err(invalid)?;
     serde_path_to_error::deserialize(merged).map_err(|error| {
@@ -106,6 +125,12 @@ pub fn load<T: DeserializeOwned>(path: &Path, overrides: Overrides) -> Result<T,
         }
         invalid(problem)
     })
+}
+
+/// What config-rs takes for one key at the top of a file. Of any other it makes a path: of `ssh.port`
+/// two keys, of `hosts[4000000000]` a list as long.
+fn is_plain(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// What config-rs says a variable's value comes from.

@@ -25,6 +25,8 @@ pub struct ResponderConfig {
     pub limits: Limits,
     /// How hosts are reached.
     pub ssh: Ssh,
+    /// What is asked of Alertmanager.
+    pub alertmanager: Alertmanager,
     /// What each alert name asks for. Default: the four alerts of the shipped rules.
     pub policies: Vec<PolicyEntry>,
     /// The inventory. Nothing outside it is ever connected to.
@@ -39,6 +41,7 @@ impl Default for ResponderConfig {
             timing: Timing::default(),
             limits: Limits::default(),
             ssh: Ssh::default(),
+            alertmanager: Alertmanager::default(),
             policies: policies
                 .iter()
                 .map(|(alert, urgency)| PolicyEntry { alert: alert.to_owned(), urgency })
@@ -70,7 +73,7 @@ impl ResponderConfig {
 pub struct Web {
     /// Where the webhook listens, unless `--web.listen-address` says otherwise. Default `127.0.0.1:9095`.
     pub listen_address: SocketAddr,
-    /// A file with the bearer token that a sender must show. Without one only loopback is listened on.
+    /// A file with the bearer token that a caller must show. Without it, and without users or client certificates in the file of `--web.config.file`, only loopback is listened on.
     pub bearer_token_file: Option<PathBuf>,
 }
 
@@ -123,19 +126,37 @@ impl Default for Timing {
     }
 }
 
-/// How much is done at once.
+/// How much is done at once, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Attempts under way at once over the fleet. Default 16.
+    /// Attempts under way at once over the fleet; hosts that failed last time have a quarter of them, and what hangs goes on beside them. Default 16.
     pub attempts_at_once: u32,
+    /// Attempts that begin in a minute over the fleet, at most. Default 120.
+    pub starts_a_minute: u32,
     /// The longest body that is read, in bytes. Default 32 MiB.
     pub body_bytes: u64,
+    /// What all bodies that are being read may hold together, in bytes; 503 beyond. Default 64 MiB.
+    pub bodies_bytes: u64,
+    /// How many connections may be without a whole request, and how many requests may be under way. Beyond it the connection that has waited longest makes room, and a request gets 503. Default 512.
+    pub connections: u32,
+    /// How long a connection may take to its first request's end of header, TLS included; how long it may be idle; and how long a body may stand still. Default `10s`.
+    pub header_timeout: Span,
+    /// How long a request may take, body and answer included; 503 beyond. Default `30s`.
+    pub request_timeout: Span,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { attempts_at_once: 16, body_bytes: 32 * 1024 * 1024 }
+        Self {
+            attempts_at_once: 16,
+            starts_a_minute: 120,
+            body_bytes: 32 * 1024 * 1024,
+            bodies_bytes: 64 * 1024 * 1024,
+            connections: 512,
+            header_timeout: Span::secs(10),
+            request_timeout: Span::secs(30),
+        }
     }
 }
 
@@ -169,6 +190,34 @@ impl Default for Ssh {
             connect_timeout: Span::secs(10),
             attempt_deadline: Span::mins(11),
             output_bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// What is asked of Alertmanager; nothing without an address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alertmanager {
+    /// Where it answers, such as `http://127.0.0.1:9093`. An attempt then waits while every alert of its incident is silenced or inhibited there.
+    pub url: Option<String>,
+    /// The user of its basic authentication; absent where it wants none.
+    pub username: Option<String>,
+    /// A file with that user's password.
+    pub password_file: Option<PathBuf>,
+    /// A file with the bearer token that it wants; absent where it wants none.
+    pub bearer_token_file: Option<PathBuf>,
+    /// How long an answer may take; without one nothing is put off. Default `3s`.
+    pub timeout: Span,
+}
+
+impl Default for Alertmanager {
+    fn default() -> Self {
+        Self {
+            url: None,
+            username: None,
+            password_file: None,
+            bearer_token_file: None,
+            timeout: Span::secs(3),
         }
     }
 }

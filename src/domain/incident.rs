@@ -46,6 +46,25 @@ pub struct Timing {
     pub expiry: Duration,
 }
 
+/// How long a host's earlier incidents count against it.
+pub const PAST: Duration = Duration::from_hours(24);
+
+/// What is known of a host when an incident opens: a host whose alerts come and go is in the same
+/// trouble all the while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Past {
+    /// How long its incidents were open that closed within [`PAST`]; see [`counted`].
+    pub trouble: Duration,
+    /// How many attempts in a row could not get to it.
+    pub failures_in_row: u32,
+}
+
+/// How much a closed incident counts for its host: as long as it was open, and not for less than a
+/// recheck, so that a hundred short ones are no quiet day.
+pub fn counted(opened_at: Timestamp, closed_at: Timestamp, timing: &Timing) -> Duration {
+    Duration::try_from(closed_at.duration_since(opened_at)).unwrap_or_default().max(timing.recheck)
+}
+
 /// One alert of an incident, by its last received status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -132,12 +151,19 @@ pub enum Escalation {
     CriticalObserved,
     /// The incident has been open for too long, whatever the outcomes were.
     Overdue,
+    /// The host's incidents of the last 24 hours, this one among them, have been open for too long.
+    Flapping,
 }
 
 impl Escalation {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 4] =
-        [Self::CriticalActive, Self::CriticalNothingToFree, Self::CriticalObserved, Self::Overdue];
+    pub const ALL: [Self; 5] = [
+        Self::CriticalActive,
+        Self::CriticalNothingToFree,
+        Self::CriticalObserved,
+        Self::Overdue,
+        Self::Flapping,
+    ];
 
     /// The reason as log, journal and metrics write it.
     pub fn as_str(self) -> &'static str {
@@ -146,6 +172,7 @@ impl Escalation {
             Self::CriticalNothingToFree => "critical_nothing_to_free",
             Self::CriticalObserved => "critical_observed",
             Self::Overdue => "overdue",
+            Self::Flapping => "flapping",
         }
     }
 }
@@ -178,8 +205,10 @@ pub struct Incident {
     pub state: State,
     /// How many attempts have ended.
     pub attempts: u32,
-    /// How many attempts in a row could not get to the host.
+    /// How many attempts in a row could not get to the host, those before it opened among them.
     pub failures_in_row: u32,
+    /// How much trouble the host had in the 24 hours before it opened.
+    pub trouble_before: Duration,
     /// How the last attempt ended.
     pub last_outcome: Option<Outcome>,
     /// That a person has to look.
@@ -188,14 +217,15 @@ pub struct Incident {
 
 impl Incident {
     /// Opens an incident for a host; its first alert is received next. It is due at once.
-    pub fn open(host: HostName, now: Timestamp) -> Self {
+    pub fn open(host: HostName, past: Past, now: Timestamp) -> Self {
         Self {
             host,
             members: BTreeMap::new(),
             opened_at: now,
             state: State::Waiting { due_at: now },
             attempts: 0,
-            failures_in_row: 0,
+            failures_in_row: past.failures_in_row,
+            trouble_before: past.trouble,
             last_outcome: None,
             escalated: None,
         }
@@ -273,20 +303,11 @@ impl Incident {
     pub fn finish(&mut self, outcome: Outcome, timing: &Timing, jitter: f64, now: Timestamp) {
         self.attempts = self.attempts.saturating_add(1);
         self.last_outcome = Some(outcome);
-        self.failures_in_row = match outcome {
-            Outcome::Unreachable | Outcome::Refused => self.failures_in_row.saturating_add(1),
-            _ => 0,
-        };
+        self.failures_in_row = failures(self.failures_in_row, outcome);
         if self.is_closed() {
             return;
         }
-        let wait = match outcome {
-            Outcome::Freed => timing.decay,
-            Outcome::Unreachable | Outcome::Refused => backoff(timing, self.failures_in_row, jitter),
-            // An unknown end waits as well: what was begun there may still run, and the host's own
-            // lock answers `busy` where it does.
-            _ => timing.recheck,
-        };
+        let wait = wait_after(outcome, timing, self.failures_in_row, jitter);
         self.state = State::Waiting { due_at: after(now, wait) };
         self.escalate_for(outcome, now);
     }
@@ -313,6 +334,8 @@ impl Incident {
             self.close(Closed::Expired, now);
         } else if now >= after(self.opened_at, timing.escalate_after) {
             self.escalate(Escalation::Overdue, now);
+        } else if now >= self.overdue_at(timing) {
+            self.escalate(Escalation::Flapping, now);
         }
     }
 
@@ -328,16 +351,30 @@ impl Incident {
         self.escalated.get_or_insert(Escalated { at: now, reason });
     }
 
-    /// The next instant at which something is to be done; `None` where only an event can.
-    pub fn next_event_at(&self, timing: &Timing) -> Option<Timestamp> {
-        let State::Waiting { due_at } = self.state else { return None };
-        let overdue = self.escalated.is_none().then(|| after(self.opened_at, timing.escalate_after));
-        [Some(due_at), Some(self.expires_at(timing)), overdue].into_iter().flatten().min()
+    /// The next instant at which time alone brings something, which takes no attempt; `None` where
+    /// only an event can.
+    pub fn time_event_at(&self, timing: &Timing) -> Option<Timestamp> {
+        let overdue = self.escalated.is_none().then(|| self.overdue_at(timing));
+        match self.state {
+            State::Waiting { .. } => overdue.into_iter().chain([self.expires_at(timing)]).min(),
+            State::Sweeping => overdue,
+            State::Closed { .. } => None,
+        }
+    }
+
+    /// When a person is told whatever happens: what the host's last incidents took counts as well.
+    fn overdue_at(&self, timing: &Timing) -> Timestamp {
+        after(self.opened_at, timing.escalate_after.saturating_sub(self.trouble_before))
     }
 
     fn expires_at(&self, timing: &Timing) -> Timestamp {
         let seen = self.firing().map(|member| member.last_seen).max().unwrap_or(self.opened_at);
         after(seen, timing.expiry)
+    }
+
+    /// When the next attempt is due, where one is.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        if let State::Waiting { due_at } = self.state { Some(due_at) } else { None }
     }
 
     /// The highest urgency among its firing alerts.
@@ -355,6 +392,12 @@ impl Incident {
         self.firing().next().is_some()
     }
 
+    /// Whether this holds for every alert of it that fires.
+    pub fn firing_all(&self, holds: impl Fn(&Fingerprint) -> bool) -> bool {
+        let mut firing = self.members.iter().filter(|(_, member)| member.status == AlertStatus::Firing);
+        firing.all(|(fingerprint, _)| holds(fingerprint))
+    }
+
     /// Whether it is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
@@ -362,6 +405,25 @@ impl Incident {
 
     fn firing(&self) -> impl Iterator<Item = &Member> {
         self.members.values().filter(|member| member.status == AlertStatus::Firing)
+    }
+}
+
+/// So many attempts in a row could not get to the host.
+pub(super) fn failures(before: u32, outcome: Outcome) -> u32 {
+    match outcome {
+        Outcome::Unreachable | Outcome::Refused => before.saturating_add(1),
+        _ => 0,
+    }
+}
+
+/// How long a host is left alone after an attempt that ended so.
+pub(super) fn wait_after(outcome: Outcome, timing: &Timing, failures_in_row: u32, jitter: f64) -> Duration {
+    match outcome {
+        Outcome::Freed => timing.decay,
+        Outcome::Unreachable | Outcome::Refused => backoff(timing, failures_in_row, jitter),
+        // An unknown end waits as well: what was begun there may still run, and the host's own
+        // lock answers `busy` where it does.
+        _ => timing.recheck,
     }
 }
 

@@ -1,13 +1,36 @@
 //! The report of a sweep, schema 1: one JSON line, the same on standard output, in the host's log
 //! and in the journal.
 
+use std::{collections::BTreeMap, fmt};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     attempt::{AttemptId, Mode, Outcome, Trigger},
-    evidence::{Evidence, WorkerState},
+    evidence::{Evidence, EvidenceKind, WorkerState},
 };
+
+/// What holds a host's space, in the few words that metrics and a person on call can take in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    /// Bytes that were kept, by the rule that kept them.
+    #[serde(default)]
+    pub kept_bytes: BTreeMap<String, u64>,
+    /// How many signs of work or of a live job there were, by kind.
+    #[serde(default)]
+    pub signs: BTreeMap<String, u64>,
+}
+
+impl fmt::Display for Holds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.kept_bytes.iter().map(|(why, bytes)| format!("{bytes} bytes {why}"));
+        let signs = self.signs.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let all: Vec<_> = kept.chain(signs).collect();
+        f.write_str(if all.is_empty() { "nothing that was reported" } else { "" })?;
+        f.write_str(&all.join(", "))
+    }
+}
 
 /// The version of the report that this binary writes and reads.
 pub const SCHEMA: u32 = 1;
@@ -294,6 +317,23 @@ pub enum ReportError {
 }
 
 impl Report {
+    /// What holds the host's space after this sweep.
+    pub fn holds(&self) -> Holds {
+        let mut holds = Holds::default();
+        for worker in &self.workers {
+            for Kept { why, bytes, .. } in &worker.kept {
+                let sum = holds.kept_bytes.entry(why.as_str().to_owned()).or_default();
+                *sum = sum.saturating_add(*bytes);
+            }
+            for Evidence { kind, .. } in &worker.evidence {
+                if *kind != EvidenceKind::NoJob {
+                    *holds.signs.entry(kind.as_str().to_owned()).or_default() += 1;
+                }
+            }
+        }
+        holds
+    }
+
     /// Reads the one line that a sweep prints. A cut line is never a report: the line's end is what
     /// says that it is complete.
     pub fn from_line(output: &[u8], expected: AttemptId) -> Result<Self, ReportError> {

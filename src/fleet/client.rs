@@ -1,10 +1,12 @@
 //! Talks to a running responder over HTTP.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use ureq::{Agent, Body, http::Response};
+
+use crate::domain::report::Holds;
 
 /// Where a responder listens that was told nothing else.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:9095";
@@ -100,6 +102,12 @@ pub struct Incident {
     pub last_outcome: Option<String>,
     /// Why a person was told.
     pub escalation: Option<String>,
+    /// How often each outcome came.
+    #[serde(default)]
+    pub tried: BTreeMap<String, i64>,
+    /// What holds the space, as the host's last report has it.
+    #[serde(default)]
+    pub holds: Option<Holds>,
     /// When it ended.
     pub closed_at: Option<Timestamp>,
 }

@@ -38,6 +38,21 @@ fn a_report_is_read_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_payload_selects_a_host_by_its_name_or_nothing() {
+    hold_for_every_seed("payload", super::payload);
+}
+
+#[test]
+fn a_configuration_is_read_as_it_is_written() {
+    hold_for_every_seed("config", super::config);
+}
+
+#[test]
+fn a_web_configuration_keeps_its_secrets() {
+    hold_for_every_seed("web", super::web);
+}
+
+#[test]
 fn parent_and_child_hear_what_was_said() {
     hold_for_every_seed("wire", super::wire);
 }

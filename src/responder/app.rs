@@ -1,38 +1,48 @@
-//! The composition: parts are made, the listener is bound, then work starts; and all of it stops
-//! within the grace period.
+//! The composition: parts are made, the listener is bound, then work starts. What a configuration makes
+//! of the parts can be replaced while they work; all of it stops within the grace period.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    future::Future,
     net::SocketAddr,
-    path::PathBuf,
+    path::Path,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use sd_notify::NotifyState;
 use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::Notify,
-    time::timeout,
+    net::{TcpListener, TcpSocket},
+    sync::{Notify, mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     ServeError, ServeOptions,
+    clock::Clock,
     dispatcher::Dispatcher,
-    http::{self, Web, auth},
+    http::{
+        ReloadAsked, Serving, Web,
+        access::{self, TokenError},
+        body::Bodies,
+        connections::Connections,
+        seldom::Seldom,
+        server::{self, Server},
+        users::Passwords,
+        web_file::WebFile,
+    },
     intake::Intake,
     journal::sqlite::SqliteJournal,
-    limiter::Limiter,
+    lanes::{self, Lanes},
+    limiter::{Limiter, Starts},
     metrics::Metrics,
+    silences::Silences,
     ssh::{Ssh, Target},
 };
 use crate::{
-    config::responder::{ResponderConfig, Timing as TimingSettings},
+    config::{
+        self,
+        responder::{Limits, ResponderConfig, Timing as TimingSettings},
+    },
     domain::{
         host::{Directory, HostName},
         incident::Timing,
@@ -40,16 +50,37 @@ use crate::{
     },
 };
 
+mod life;
+mod limits;
+mod reload;
+mod signals;
+mod systemd;
+
+pub use signals::Signals;
+
+type Journal = SqliteJournal;
+
+/// Connections that may wait to be taken; the system may allow fewer.
+const BACKLOG: u32 = 4096;
+
 /// The responder with its listener bound and its journal open; nothing runs yet.
 #[derive(Debug)]
 pub struct App {
     listener: TcpListener,
-    journal: SqliteJournal,
-    dispatcher: Arc<Dispatcher<SqliteJournal>>,
-    web: Arc<Web<SqliteJournal>>,
+    parts: Parts,
+}
+
+/// What works, and the configuration that it works by.
+#[derive(Debug)]
+struct Parts {
+    options: ServeOptions,
+    config: ResponderConfig,
+    journal: Journal,
+    dispatcher: Arc<Dispatcher<Journal>>,
+    web: Arc<Web<Journal>>,
+    serving: watch::Sender<Arc<Serving<Journal>>>,
+    reloads: mpsc::Receiver<ReloadAsked>,
     stop: CancellationToken,
-    grace: Duration,
-    body_bytes: u64,
 }
 
 /// What of the configuration has been checked beyond its shape.
@@ -77,88 +108,114 @@ pub fn check(config: &ResponderConfig) -> Result<Checked, ServeError> {
 impl App {
     /// Binds, opens and recovers. What fails here fails before anything was promised.
     pub async fn bind(options: ServeOptions, config: ResponderConfig) -> Result<Self, ServeError> {
-        let ServeOptions { config_file: _, storage_path, listen_address } = options;
         let Checked { targets, directory, policies } = check(&config)?;
-        let ResponderConfig { web, timing, limits, ssh, .. } = config;
-        let address = listen_address.unwrap_or(web.listen_address);
-        check_token(address, web.bearer_token_file.as_ref()).await?;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, source })?;
-        let journal = SqliteJournal::open(&storage_path).await?;
+        let address = options.listen_address.unwrap_or(config.web.listen_address);
+        let file = options.web_config_file.as_deref().map(WebFile::open).transpose()?.map(Arc::new);
+        check_access(&options.config_file, address, &config, file.as_deref()).await?;
+        limits::raise_open_files(&config.limits);
+        let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
+        let address = listener.local_addr().map_err(ServeError::Runtime)?;
+        let journal = SqliteJournal::open(&options.storage_path).await?;
         tell_unreadable(&targets).await;
-        let folder = std::path::absolute(storage_path.join("ssh")).map_err(ServeError::Runtime)?;
-        let ssh_client = Ssh::prepare(folder, ssh.connect_timeout.0, ssh.output_bytes).await?;
+        let folder = std::path::absolute(options.storage_path.join("ssh")).map_err(ServeError::Runtime)?;
+        let ssh = Ssh::prepare(folder, config.ssh.connect_timeout.0, config.ssh.output_bytes).await?;
 
         let inventory: Vec<_> = targets.keys().cloned().collect();
         let metrics = Arc::new(Metrics::new(&inventory, &policies));
         metrics.start_time.set(Timestamp::now().as_duration().as_secs_f64());
+        metrics.reloaded(true);
         let wake = Arc::new(Notify::new());
-        let incident_timing = incident_timing(&timing);
-        let stop = CancellationToken::new();
+        let timing = incident_timing(&config.timing);
+        let clock = Arc::new(Clock::start());
         let dispatcher = Arc::new(Dispatcher {
             journal: journal.clone(),
-            ssh: ssh_client,
+            ssh,
             targets,
-            limiter: Limiter::new(timing.period.0, timing.critical_period.0),
-            began: Instant::now(),
-            timing: incident_timing,
-            attempt_deadline: ssh.attempt_deadline.0,
-            attempts_at_once: limits.attempts_at_once.max(1),
-            history: timing.history.0,
+            clock: Arc::clone(&clock),
+            limiter: Limiter::new(config.timing.period.0, config.timing.critical_period.0),
+            starts: Arc::new(Starts::new(config.limits.starts_a_minute)),
+            lanes: Lanes::new(bounds(&config)),
+            silences: Silences::new(config.alertmanager.clone(), &policies, Arc::clone(&metrics)),
+            timing,
+            period: config.timing.period.0,
+            attempt_deadline: config.ssh.attempt_deadline.0,
+            history: config.timing.history.0,
             metrics: Arc::clone(&metrics),
             wake: Arc::clone(&wake),
         });
-        dispatcher.recover(Timestamp::now()).await?;
-        let intake =
-            Intake { journal: journal.clone(), policies, directory, timing: incident_timing, metrics, wake };
-        let web =
-            Arc::new(Web { intake, inventory, bearer_token_file: web.bearer_token_file, stop: stop.clone() });
-        let (grace, body_bytes) = (timing.stop_grace.0, limits.body_bytes);
-        Ok(Self { listener, journal, dispatcher, web, stop, grace, body_bytes })
-    }
-
-    /// Where it listens; tells the port where 0 was asked for.
-    pub fn local_address(&self) -> Result<SocketAddr, ServeError> {
-        self.listener.local_addr().map_err(ServeError::Runtime)
-    }
-
-    /// Works until `stopped` is there, then stops within the grace period.
-    pub async fn run(self, stopped: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let address = self.local_address()?;
-        let Self { listener, journal, dispatcher, web, stop, grace, body_bytes } = self;
-        info!(%address, hosts = dispatcher.targets.len(), version = env!("CARGO_PKG_VERSION"), "raysweep serves");
-        notify(&[NotifyState::Ready]);
-        let dispatcher = tokio::spawn(dispatcher.run(stop.clone(), grace));
-        let server = axum::serve(listener, http::router(web, body_bytes))
-            .with_graceful_shutdown(stop.clone().cancelled_owned())
-            .into_future();
-        let server = tokio::spawn(server);
-        stopped.await;
-        notify(&[NotifyState::Stopping]);
-        stop.cancel();
-        // Attempts have the grace period and a moment to be written down; requests end beside them.
-        let _ = dispatcher.await;
-        match timeout(Duration::from_secs(1), server).await {
-            Ok(Ok(Err(error))) => return Err(ServeError::Runtime(error)),
-            Ok(_) => {}
-            Err(_) => warn!("connections that would not end were cut"),
-        }
-        let _ = timeout(Duration::from_secs(5), journal.close()).await;
-        info!("raysweep stopped");
-        Ok(())
+        dispatcher.recover().await?;
+        let intake = Intake {
+            journal: journal.clone(),
+            clock,
+            policies,
+            directory,
+            timing,
+            metrics: Arc::clone(&metrics),
+            wake,
+        };
+        let (serving, served) = watch::channel(Arc::new(serving(&config, intake, inventory)));
+        let (reload, reloads) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let web = Arc::new(Web {
+            serving: served,
+            journal: journal.clone(),
+            metrics,
+            file,
+            passwords: Passwords::new().map_err(ServeError::Runtime)?,
+            address,
+            bodies: Arc::new(Bodies::default()),
+            told: Seldom::default(),
+            reloads: reload,
+            stop: stop.clone(),
+        });
+        let parts = Parts { options, config, journal, dispatcher, web, serving, reloads, stop };
+        Ok(Self { listener, parts })
     }
 }
 
-/// Anything but loopback takes a token, and a token that is asked for has to be there.
-async fn check_token(address: SocketAddr, file: Option<&PathBuf>) -> Result<(), ServeError> {
-    match file {
-        None if address.ip().is_loopback() => Ok(()),
-        None => Err(ServeError::OpenToAll(address)),
-        Some(path) => match auth::token(path).await {
-            Ok(_) => Ok(()),
-            Err(source) => Err(ServeError::Token { path: path.clone(), source }),
+/// Listens with room for all who come at once: who finds none tries again a second later.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart finds the connections of before in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What a configuration makes of the HTTP side.
+fn serving(config: &ResponderConfig, intake: Intake<Journal>, inventory: Vec<HostName>) -> Serving<Journal> {
+    let (bearer_token_file, limits) = (config.web.bearer_token_file.clone(), config.limits.clone());
+    Serving { intake, inventory, bearer_token_file, limits }
+}
+
+/// The server over a responder's HTTP side; its bounds are the configuration's of the moment.
+fn server(web: &Arc<Web<Journal>>) -> Server<impl Fn() -> server::Bounds + Send + Sync + 'static> {
+    let bounded = Arc::clone(web);
+    Server {
+        router: super::http::router(web),
+        bounds: move || {
+            let Limits { connections, header_timeout, request_timeout, .. } = bounded.serving().limits;
+            server::Bounds { header: header_timeout.0, request: request_timeout.0, connections }
         },
+        file: web.file.clone(),
+        metrics: Arc::clone(&web.metrics),
+        connections: Arc::new(Connections::default()),
+        told: Seldom::default(),
     }
+}
+
+/// Anything but loopback asks callers for something, and a token that is asked for has to be there.
+async fn check_access(
+    config_file: &Path,
+    address: SocketAddr,
+    config: &ResponderConfig,
+    file: Option<&WebFile>,
+) -> Result<(), ServeError> {
+    let current = file.map(WebFile::last);
+    config::check::access(config_file, address, config, current.as_ref().map(|current| &current.config))?;
+    let Some(path) = &config.web.bearer_token_file else { return Ok(()) };
+    let unreadable = |source: TokenError| ServeError::Token { path: path.clone(), source };
+    access::token(path).await.map(|_| ()).map_err(unreadable)
 }
 
 /// Says at the start what every attempt would fail for: ssh only says that the host does not let us
@@ -184,51 +241,12 @@ fn incident_timing(timing: &TimingSettings) -> Timing {
     }
 }
 
-/// Tells systemd, where there is one.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "systemd cannot be told");
-    }
-}
-
-/// The signals that the process listens to. Made before anything is promised: a signal that comes
-/// before somebody waits for it is not lost.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// Listens from now on.
-    pub(super) fn listen() -> Result<Self, ServeError> {
-        let listen = |kind| signal(kind).map_err(ServeError::Runtime);
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Ends with the first SIGTERM or SIGINT; the second one ends the process at once.
-    pub(super) async fn stop(mut self) {
-        self.next().await;
-        tokio::spawn(async move {
-            self.next().await;
-            warn!("asked twice to stop: stopping at once");
-            std::process::exit(1);
-        });
-    }
-
-    async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    warn!("the configuration is read at start only: restart to apply changes");
-                }
-            }
-        }
+/// How much may be under way at once, and from when on an attempt is slow.
+fn bounds(config: &ResponderConfig) -> lanes::Bounds {
+    let ResponderConfig { limits, ssh, .. } = config;
+    lanes::Bounds {
+        most: limits.attempts_at_once,
+        connect_timeout: ssh.connect_timeout.0,
+        attempt_deadline: ssh.attempt_deadline.0,
     }
 }

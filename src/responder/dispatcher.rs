@@ -11,34 +11,47 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use super::{
-    intake,
-    journal::{Asked, Ended, Journal, JournalError, Stored, Work},
-    limiter::{Limiter, Spend},
+    clock::Clock,
+    journal::{Asked, Ended, Fence, Journal, JournalError, Stored, Tried, Work},
+    lanes::{Lanes, Permit},
+    limiter::{Limiter, Spend, Starts},
     metrics::Metrics,
+    silences::Silences,
     ssh::{Ssh, Target},
 };
 use crate::domain::{
-    attempt::{AttemptId, Outcome, Trigger},
+    attempt::Outcome,
     host::HostName,
-    incident::{Closed, State, Timing, after},
-    policy::Urgency,
+    incident::{PAST, Timing},
+    standing::Lane,
 };
 
 mod attempt;
+mod claim;
+mod recover;
+mod successor;
+#[cfg(test)]
+mod tests;
+
+pub use successor::Changed;
 
 /// Why an attempt has no known end though SSH did not fail, for metrics that start at zero.
-pub const INTERRUPTIONS: [&str; 3] = [INTERRUPTED, STOPPED, NOT_IN_INVENTORY];
+pub const INTERRUPTIONS: [&str; 4] = [INTERRUPTED, STOPPED, LEASE_OVER, NOT_IN_INVENTORY];
 const INTERRUPTED: &str = "interrupted";
 const STOPPED: &str = "stopped";
+const LEASE_OVER: &str = "lease_over";
 const NOT_IN_INVENTORY: &str = "not_in_inventory";
+
+/// Why an attempt that was due did not begin, for metrics that start at zero.
+pub const DEFERRALS: [&str; 3] = [PERIOD, FLEET, SILENCED];
+const PERIOD: &str = "period";
+const FLEET: &str = "fleet";
+const SILENCED: &str = "silenced";
 
 /// The journal is asked at least this often, whoever forgot to wake us.
 const POLL: Duration = Duration::from_secs(5);
@@ -48,26 +61,35 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often ended incidents are looked through for those that are too old.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// By how much a lease outlasts the attempt's own deadline: time to write its end down.
+const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
 /// Starts attempts.
 #[derive(Debug)]
 pub struct Dispatcher<J> {
     /// Where incidents and attempts are kept.
     pub journal: J,
+    /// The responder's time.
+    pub clock: Arc<Clock>,
     /// How hosts are reached.
     pub ssh: Ssh,
     /// The inventory.
     pub targets: BTreeMap<HostName, Target>,
-    /// Who may be swept when.
+    /// Which host may be swept when.
     pub limiter: Limiter,
-    /// When the limiter's time began.
-    pub began: Instant,
+    /// How many attempts may begin in a minute.
+    pub starts: Arc<Starts>,
+    /// How many attempts may be under way, and beside whom, whichever dispatcher of this process started
+    /// them.
+    pub lanes: Lanes,
+    /// What Alertmanager has silenced, where it is asked.
+    pub silences: Option<Silences>,
     /// When incidents need something.
     pub timing: Timing,
+    /// The longest time for which the past of a host limits it.
+    pub period: Duration,
     /// How long an attempt may take.
     pub attempt_deadline: Duration,
-    /// How many attempts may be under way.
-    pub attempts_at_once: u32,
     /// How long ended incidents are kept.
     pub history: Duration,
     /// What is counted.
@@ -80,65 +102,26 @@ pub struct Dispatcher<J> {
 #[derive(Debug)]
 struct Claim {
     asked: Asked,
+    fence: Fence,
+    lane: Lane,
     target: Target,
     spend: Spend,
     firing_since: Option<Timestamp>,
-}
-
-/// What one look at the journal led to.
-#[derive(Debug, Default)]
-struct Claimed {
-    attempts: Vec<Claim>,
-    closed: Vec<Stored>,
-    escalated: Vec<Stored>,
-    deferred: Vec<(HostName, Duration)>,
-    looked_at: usize,
+    /// How long it could have begun already, but for the limits.
+    waited: Duration,
 }
 
 impl<J: Journal> Dispatcher<J> {
-    /// Brings the journal in line with this process: what a killed responder left running has an
-    /// unknown end, hosts that left the inventory have no incident, and the limiter remembers.
-    pub async fn recover(&self, now: Timestamp) -> Result<(), JournalError> {
-        let mut work = self.journal.begin().await?;
-        let running = work.running_attempts().await?;
-        for asked in &running {
-            let ended = without_report(Outcome::Unknown, INTERRUPTED, now);
-            self.end(&mut work, asked, &ended).await?;
-        }
-        let mut removed = Vec::new();
-        for mut stored in work.open_incidents().await? {
-            if !self.targets.contains_key(&stored.incident.host) {
-                stored.incident.close(Closed::Removed, now);
-                removed.push(stored.clone());
-            }
-            work.save_incident(&stored, &self.timing).await?;
-        }
-        work.commit().await?;
-        for asked in running {
-            self.count(&asked.host, &without_report(Outcome::Unknown, INTERRUPTED, now));
-            warn!(attempt = %asked.id, host = %asked.host, "attempt was cut short by the responder's end; its outcome is unknown");
-        }
-        for stored in &removed {
-            intake::closed(&self.metrics, stored);
-        }
-        for (host, at) in self.journal.last_spends().await? {
-            // An attempt that seems to lie ahead was made under a clock that was set back since.
-            self.limiter.seed(host, Duration::try_from(now.duration_since(at)).unwrap_or_default());
-        }
-        Ok(())
-    }
-
-    /// Starts attempts until it is told to stop, then gives those under way their time.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
+    /// Starts attempts until it is told to stop. Returns those that are under way; each of them ends early
+    /// once it is given up.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, give_up: CancellationToken) -> TaskTracker {
         let attempts = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(self.attempts_at_once as usize));
-        let give_up = CancellationToken::new();
         let mut forgot = None;
         while !stop.is_cancelled() {
             // Registered before the journal is asked: what comes in between is not missed.
             let mut woken = pin!(self.wake.notified());
             woken.as_mut().enable();
-            let pause = self.round(&slots, &attempts, &give_up).await.unwrap_or_else(|error| {
+            let pause = self.round(&attempts, &give_up).await.unwrap_or_else(|error| {
                 self.metrics.journal_failed("claim");
                 error!(reason = error.reason(), %error, "nothing can be claimed");
                 AFTER_FAILURE
@@ -151,176 +134,133 @@ impl<J: Journal> Dispatcher<J> {
             }
         }
         attempts.close();
-        info!(
-            attempts = attempts.len(),
-            grace_secs = grace.as_secs(),
-            "stopping; attempts under way have their time"
-        );
-        if timeout(grace, attempts.wait()).await.is_err() {
-            warn!(attempts = attempts.len(), "the grace period is over; attempts under way are given up");
-            give_up.cancel();
-            let _ = timeout(RECORD_TIMEOUT, attempts.wait()).await;
-        }
+        attempts
     }
 
-    /// Claims as much as there are slots for. Returns how long there is nothing to do.
+    /// Claims as much as there is room for. Returns how long there is nothing to do.
     async fn round(
         self: &Arc<Self>,
-        slots: &Arc<Semaphore>,
         attempts: &TaskTracker,
         give_up: &CancellationToken,
     ) -> Result<Duration, JournalError> {
+        self.follow_clock().await?;
+        let mut pause = POLL;
         loop {
-            let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
-            if free == 0 {
-                return Ok(POLL);
-            }
-            let claimed = self.claim(free, Timestamp::now()).await?;
-            let looked_at = claimed.looked_at;
+            let claimed = self.claim().await?;
+            let (looked_at, ask, starts_in) = (claimed.looked_at, claimed.ask, claimed.starts_in);
             for claim in self.tell(claimed) {
-                let Ok(permit) = Arc::clone(slots).try_acquire_owned() else { break };
+                // There is room: whoever else takes a place is us.
+                let permit = self.lanes.enter(claim.asked.id, claim.lane, Instant::now());
                 self.start(claim, permit, attempts, give_up);
             }
-            if looked_at == 0 {
-                break;
+            match (ask, &self.silences) {
+                (true, Some(silences)) => silences.ask().await,
+                _ if looked_at > 0 => {}
+                _ => {
+                    pause = starts_in.map_or(pause, |wait| pause.min(wait));
+                    break;
+                }
             }
         }
-        let next = self.journal.next_event_at().await?;
-        let until =
-            |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
-        Ok(next.map_or(POLL, |at| until(at).min(POLL)))
+        if self.lanes.room(Instant::now()).lanes().len() < Lane::ALL.len() {
+            pause = self.lanes.next_slow_in(Instant::now()).map_or(pause, |wait| pause.min(wait));
+        }
+        let now = self.clock.now();
+        let next = self.journal.next_event_at(now).await?;
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        // Timers count in whole milliseconds: never one too early.
+        Ok(next.map_or(pause, |at| (until(at) + Duration::from_millis(1)).min(pause)))
     }
 
     fn start(
         self: &Arc<Self>,
         claim: Claim,
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
         attempts: &TaskTracker,
         give_up: &CancellationToken,
     ) {
         let (dispatcher, give_up) = (Arc::clone(self), give_up.clone());
+        let (metrics, wake) = (Arc::clone(&self.metrics), Arc::clone(&self.wake));
+        metrics.attempt_wait.observe(claim.waited.as_secs_f64());
+        metrics.attempts_running.inc();
         attempts.spawn(async move {
-            dispatcher.metrics.attempts_running.inc();
+            // Also where the attempt panics: neither its place nor the count may stay taken.
+            let _over = Over(Some(permit), metrics, wake);
             dispatcher.attempt(claim, give_up).await;
-            dispatcher.metrics.attempts_running.dec();
-            drop(permit);
-            dispatcher.wake.notify_one();
         });
     }
 
-    /// Starts in the journal what is due and allowed, in one unit of work.
-    async fn claim(&self, free: u32, now: Timestamp) -> Result<Claimed, JournalError> {
-        let mut claimed = Claimed::default();
-        let done = self.claim_into(&mut claimed, free, now).await;
-        if done.is_err() {
-            for claim in &claimed.attempts {
-                self.limiter.give_back(&claim.spend);
-            }
-        }
-        done.map(|()| claimed)
-    }
-
-    async fn claim_into(&self, claimed: &mut Claimed, free: u32, now: Timestamp) -> Result<(), JournalError> {
+    /// Where the machine's clock was set, moves all that waits with it.
+    async fn follow_clock(&self) -> Result<(), JournalError> {
+        let Some(by) = self.clock.was_set() else { return Ok(()) };
         let mut work = self.journal.begin().await?;
-        for asked in work.queued_attempts(free).await? {
-            claimed.looked_at += 1;
-            let Some(target) = self.targets.get(&asked.host).cloned() else {
-                let ended = without_report(Outcome::Refused, NOT_IN_INVENTORY, now);
-                work.end_attempt(asked.id, &ended).await?;
-                continue;
-            };
-            work.start_attempt(&asked, now).await?;
-            let spend = self.limiter.note(&asked.host, self.began.elapsed());
-            claimed.attempts.push(Claim { asked, target, spend, firing_since: None });
-        }
-        let left = free.saturating_sub(u32::try_from(claimed.attempts.len()).unwrap_or(u32::MAX));
-        for stored in work.due_incidents(now, left).await? {
-            claimed.looked_at += 1;
-            self.look_at(&mut work, claimed, stored, now).await?;
-        }
-        work.commit().await
-    }
-
-    /// Does what time asks of one incident: end it, tell a person, put it off, or start an attempt.
-    async fn look_at(
-        &self,
-        work: &mut J::Work,
-        claimed: &mut Claimed,
-        mut stored: Stored,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let incident = &mut stored.incident;
-        let told_before = incident.escalated.is_some();
-        incident.pass_time(&self.timing, now);
-        let target = self.targets.get(&incident.host).cloned();
-        if target.is_none() {
-            incident.close(Closed::Removed, now);
-        }
-        let due = matches!(incident.state, State::Waiting { due_at } if due_at <= now);
-        if let (true, Some(target)) = (due, target) {
-            let urgency = incident.urgency().unwrap_or(Urgency::Warning);
-            match self.limiter.check(&incident.host, urgency, self.began.elapsed()) {
-                Ok(spend) => {
-                    incident.begin();
-                    let asked = Asked {
-                        id: AttemptId::now(),
-                        host: incident.host.clone(),
-                        incident: Some(stored.id),
-                        replay: None,
-                        trigger: Trigger::Alert,
-                    };
-                    let firing_since = incident.firing_since();
-                    claimed.attempts.push(Claim { asked: asked.clone(), target, spend, firing_since });
-                    work.start_attempt(&asked, now).await?;
-                }
-                Err(wait) => {
-                    // Timers count in whole milliseconds: never one too early.
-                    incident.defer(after(now, wait + Duration::from_millis(1)));
-                    claimed.deferred.push((incident.host.clone(), wait));
-                }
-            }
-        }
-        work.save_incident(&stored, &self.timing).await?;
-        if stored.incident.is_closed() {
-            claimed.closed.push(stored);
-        } else if stored.incident.escalated.is_some() && !told_before {
-            claimed.escalated.push(stored);
-        }
+        let horizon = PAST.max(self.period);
+        work.shift(by, self.clock.now().checked_sub(horizon).unwrap_or(Timestamp::MIN)).await?;
+        self.clock.shift(by);
+        let done = async {
+            work.save_anchor(&self.clock.anchor()).await?;
+            work.commit().await
+        };
+        done.await.inspect_err(|_| self.clock.shift(-by))?;
+        warn!(
+            secs = by.as_secs_f64(),
+            "the machine's clock was set; whatever waits still waits as long as it did"
+        );
         Ok(())
-    }
-
-    /// Counts and logs what has been stored.
-    fn tell(&self, claimed: Claimed) -> Vec<Claim> {
-        for stored in &claimed.closed {
-            intake::closed(&self.metrics, stored);
-        }
-        for stored in &claimed.escalated {
-            self.escalated(stored);
-        }
-        for (host, wait) in claimed.deferred {
-            self.metrics.attempts_deferred.inc();
-            info!(%host, wait_secs = wait.as_secs_f64().ceil(), "attempt deferred: the host's period is not over");
-        }
-        claimed.attempts
     }
 
     async fn forget(&self, forgot: &mut Option<Instant>) {
         if forgot.is_some_and(|at: Instant| at.elapsed() < FORGET_EVERY) {
             return;
         }
-        *forgot = Some(Instant::now());
-        let before = Timestamp::now().checked_sub(self.history).unwrap_or(Timestamp::MIN);
+        let before = self.clock.now().checked_sub(self.history).unwrap_or(Timestamp::MIN);
         match self.journal.forget(before).await {
-            Ok(0) => {}
-            Ok(rows) => info!(rows, "forgot what ended too long ago"),
+            Ok(0) => *forgot = Some(Instant::now()),
+            // More of them the next time round, so that nobody waits for it.
+            Ok(rows) => {
+                info!(rows, "forgot what ended too long ago");
+                self.wake.notify_one();
+            }
             Err(error) => {
-                self.metrics.journal_failed("finish");
+                *forgot = Some(Instant::now());
+                self.metrics.journal_failed("forget");
                 error!(reason = error.reason(), %error, "what is too old cannot be forgotten");
             }
         }
     }
 }
 
-fn without_report(outcome: Outcome, reason: &str, at: Timestamp) -> Ended {
-    Ended { outcome, reason: Some(reason.to_owned()), freed_bytes: 0, report: None, at }
+/// Lets attempts end; those that are given up have a moment to write that down.
+pub async fn ended(attempts: TaskTracker, give_up: CancellationToken) {
+    tokio::select! {
+        () = attempts.wait() => return,
+        () = give_up.cancelled() => {}
+    }
+    if !attempts.is_empty() {
+        warn!(attempts = attempts.len(), "attempts under way have no more time and are given up");
+        let _ = timeout(RECORD_TIMEOUT, attempts.wait()).await;
+    }
+}
+
+/// An incident of which a person is to be told, once that is stored.
+#[derive(Debug)]
+struct Escalated {
+    stored: Stored,
+    tried: Tried,
+}
+
+/// An attempt's end, whatever it is.
+struct Over(Option<Permit>, Arc<Metrics>, Arc<Notify>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let Self(permit, metrics, wake) = self;
+        drop(permit.take());
+        metrics.attempts_running.dec();
+        wake.notify_one();
+    }
+}
+
+fn without_report(outcome: Outcome, reason: &str) -> Ended {
+    Ended { outcome, reason: Some(reason.to_owned()), freed_bytes: 0, report: None, holds: None }
 }

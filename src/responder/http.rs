@@ -8,80 +8,168 @@
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
 //! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). |
-//! | `GET /-/healthy`, `/-/ready`, `/metrics` | Open to all who reach the address. |
+//! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
+//! | `GET /metrics` | Open, unless the web configuration file has users. |
+//! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Query, State, rejection::BytesRejection},
+    extract::{Query, Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
-use tower_http::timeout::TimeoutLayer;
 use tracing::{error, warn};
 
+use self::{
+    body::{Bodies, BodyError, Whole},
+    connections::Slot,
+    seldom::Seldom,
+    users::Passwords,
+    web_file::WebFile,
+};
 use super::{
     alertmanager::{self, PayloadError},
     intake::Intake,
     journal::{Journal, JournalError},
-    metrics::ByResult,
+    metrics::{ByResult, Metrics},
 };
-use crate::domain::{alert::Notification, host::HostName};
+use crate::{
+    config::responder::Limits,
+    domain::{alert::Notification, host::HostName},
+};
 
-pub mod auth;
+pub mod access;
+pub mod body;
+pub mod connections;
+pub mod seldom;
+pub mod server;
+pub mod tls;
+pub mod users;
+pub mod web_file;
 
-/// A request that takes longer than this is answered 503: whoever sent it may send it again.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many rows are shown, unless asked for otherwise, and at most.
 const ROWS: u32 = 50;
 const ROWS_MOST: u32 = 1000;
 
-/// What handlers share.
+/// Who asked for a reload, and waits for what came of it.
+pub type ReloadAsked = oneshot::Sender<Result<String, String>>;
+
+/// What handlers share for as long as the process lives.
 #[derive(Debug)]
 pub struct Web<J> {
+    /// What the configuration makes of them; a reload puts another in its place.
+    pub serving: watch::Receiver<Arc<Serving<J>>>,
+    /// Where incidents and attempts are kept.
+    pub journal: J,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The web configuration file, where there is one.
+    pub file: Option<Arc<WebFile>>,
+    /// The passwords that were shown so far.
+    pub passwords: Passwords,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What all bodies hold together.
+    pub bodies: Arc<Bodies>,
+    /// How often the log is told of requests that were refused.
+    pub told: Seldom,
+    /// Takes the wish for a reload to whoever does it.
+    pub reloads: mpsc::Sender<ReloadAsked>,
+    /// Cancelled once the responder stops.
+    pub stop: CancellationToken,
+}
+
+/// What a configuration makes of the HTTP side.
+#[derive(Debug)]
+pub struct Serving<J> {
     /// Takes notifications in.
     pub intake: Intake<J>,
     /// The inventory.
     pub inventory: Vec<HostName>,
     /// Where the bearer token is, where one is asked for.
     pub bearer_token_file: Option<PathBuf>,
-    /// Cancelled once the responder stops.
-    pub stop: CancellationToken,
+    /// How much at once, and for how long.
+    pub limits: Limits,
 }
 
-/// Every route. `/-/…` and `/metrics` are open; all else asks for the token where there is one.
-pub fn router<J: Journal>(web: Arc<Web<J>>, body_bytes: u64) -> Router {
-    let body_bytes = usize::try_from(body_bytes).unwrap_or(usize::MAX);
-    Router::new()
+impl<J> Web<J> {
+    /// What the configuration says now. A request that is under way stays with what it began with.
+    pub fn serving(&self) -> Arc<Serving<J>> {
+        Arc::clone(&self.serving.borrow())
+    }
+}
+
+/// Every route.
+pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
+    let state = || Arc::clone(web);
+    let guarded = Router::new()
         .route("/webhook", post(webhook::<J>))
         .route("/api/v1/replay", post(replay::<J>))
         .route("/api/v1/incidents", get(incidents::<J>))
         .route("/api/v1/attempts", get(attempts::<J>))
         .route("/api/v1/ignored", get(ignored::<J>))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&web), auth::require_token::<J>))
-        .route("/-/healthy", get(async || "raysweep is healthy\n"))
-        .route("/-/ready", get(ready::<J>))
+        .route("/-/reload", post(reload::<J>).put(reload::<J>))
+        .route_layer(middleware::from_fn_with_state(state(), access::require::<J>));
+    let metrics = Router::new()
         .route("/metrics", get(metrics::<J>))
-        .layer(DefaultBodyLimit::max(body_bytes))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
-        .with_state(web)
+        .route_layer(middleware::from_fn_with_state(state(), access::require_of_users::<J>));
+    guarded
+        .merge(metrics)
+        .route("/-/ready", get(ready::<J>))
+        .route_layer(middleware::from_fn_with_state(state(), bounded::<J>))
+        // Whatever else there is too much of: this is how somebody sees that we live.
+        .route("/-/healthy", get(async || "raysweep is healthy\n"))
+        .layer(middleware::from_fn_with_state(state(), headers::<J>))
+        .with_state(state())
+}
+
+/// Answers 503 to what is too much or takes too long: whoever sent it may send it again.
+async fn bounded<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
+    let most = web.serving().limits.request_timeout.0;
+    let path = request.uri().path().to_owned();
+    // One with a body is asked for its room once the body is there.
+    let has_room = request.extensions().get::<Arc<Slot>>().is_none_or(|slot| slot.has_room());
+    let answer = if has_room {
+        timeout(most, next.run(request)).await.map_err(|_| "the request took too long: send it again\n")
+    } else {
+        Err("too many requests are under way: send it again\n")
+    };
+    answer.unwrap_or_else(|why| {
+        if path == "/webhook" {
+            web.metrics.notifications.get_or_create(&ByResult::new("unavailable")).inc();
+        }
+        if let Some(suppressed) = web.told.now() {
+            warn!(path, reason = why.trim_end(), suppressed, "request given up");
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+    })
+}
+
+/// The headers that the web configuration file sets.
+async fn headers<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
+    let mut answer = next.run(request).await;
+    if let Some(file) = &web.file {
+        answer.headers_mut().extend(file.last().headers.clone());
+    }
+    answer
 }
 
 /// Why a request is not answered as it was meant.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("the body is longer than is read here")]
-    TooLarge,
-    #[error("the body did not come whole")]
-    Body,
+    #[error(transparent)]
+    Body(#[from] BodyError),
     #[error(transparent)]
     Payload(#[from] PayloadError),
     #[error(transparent)]
@@ -91,18 +179,20 @@ enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body | Self::Payload(_) => StatusCode::BAD_REQUEST,
-            Self::Journal(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Body(BodyError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::Broken) | Self::Payload(_) => StatusCode::BAD_REQUEST,
+            Self::Body(BodyError::Late | BodyError::Crowded | BodyError::Busy) | Self::Journal(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
     /// The result as metrics write it.
     fn result(&self) -> &'static str {
-        match self {
-            Self::TooLarge => "too_large",
-            Self::Body | Self::Payload(_) => "malformed",
-            Self::Journal(_) => "unavailable",
+        match self.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            StatusCode::BAD_REQUEST => "malformed",
+            _ => "unavailable",
         }
     }
 }
@@ -113,32 +203,29 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Reads a notification; its body may be anything.
-fn read(body: Result<Bytes, BytesRejection>) -> Result<Notification, Refusal> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
-        _ => Refusal::Body,
-    })?;
-    Ok(alertmanager::parse(&body)?)
+/// Reads a notification; its body may be anything. What the body held is held until the answer.
+async fn read<J>(web: &Web<J>, limits: &Limits, request: Request) -> Result<(Notification, Whole), Refusal> {
+    let bounds = body::Bounds {
+        body_bytes: limits.body_bytes,
+        bodies_bytes: limits.bodies_bytes,
+        pause: limits.header_timeout.0,
+    };
+    let body = body::read(&web.bodies, request, bounds).await?;
+    Ok((alertmanager::parse(body.bytes())?, body))
 }
 
-async fn webhook<J: Journal>(
-    State(web): State<Arc<Web<J>>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let received_at = Timestamp::now();
-    let metrics = &web.intake.metrics;
-    let accepted = match read(body) {
-        Ok(notification) => web.intake.accept(&notification, received_at).await.map_err(Refusal::from),
+async fn webhook<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
+    let began = Instant::now();
+    let serving = web.serving();
+    let accepted = match read(&web, &serving.limits, request).await {
+        Ok((notification, _body)) => serving.intake.accept(&notification).await.map_err(Refusal::from),
         Err(refusal) => Err(refusal),
     };
     let result = accepted.as_ref().map_or_else(Refusal::result, |_| "accepted");
-    metrics.notifications.get_or_create(&ByResult::new(result)).inc();
+    web.metrics.notifications.get_or_create(&ByResult::new(result)).inc();
     match accepted {
         Ok(accepted) => {
-            metrics
-                .accept_duration
-                .observe(Timestamp::now().duration_since(received_at).as_secs_f64().max(0.0));
+            web.metrics.accept_duration.observe(began.elapsed().as_secs_f64());
             Json(accepted).into_response()
         }
         Err(refusal) => {
@@ -150,16 +237,17 @@ async fn webhook<J: Journal>(
 
 fn refused<J>(web: &Web<J>, refusal: &Refusal) {
     if let Refusal::Journal(error) = refusal {
-        web.intake.metrics.journal_failed("accept");
+        web.metrics.journal_failed("accept");
         error!(reason = error.reason(), %error, "notification refused: the journal failed");
     } else {
         warn!(reason = refusal.result(), error = %refusal, "notification refused");
     }
 }
 
-async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, body: Result<Bytes, BytesRejection>) -> Response {
-    let replayed = match read(body) {
-        Ok(notification) => web.intake.replay(&notification, Timestamp::now()).await.map_err(Refusal::from),
+async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
+    let serving = web.serving();
+    let replayed = match read(&web, &serving.limits, request).await {
+        Ok((notification, _body)) => serving.intake.replay(&notification).await.map_err(Refusal::from),
         Err(refusal) => Err(refusal),
     };
     match replayed {
@@ -168,6 +256,19 @@ async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, body: Result<Bytes, 
             refused(&web, &refusal);
             refusal.into_response()
         }
+    }
+}
+
+/// Waits for the reload and says what came of it, in the words of the log.
+async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
+    let (answer, reloaded) = oneshot::channel();
+    if web.reloads.send(answer).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "raysweep is stopping\n").into_response();
+    }
+    match reloaded.await {
+        Ok(Ok(said)) => format!("{said}\n").into_response(),
+        Ok(Err(wrong)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{wrong}\n")).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "raysweep is stopping\n").into_response(),
     }
 }
 
@@ -185,36 +286,40 @@ impl Rows {
 }
 
 async fn incidents<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.intake.journal.incidents(rows.host.as_deref(), rows.limit()).await, "incidents")
+    shown(&web, web.journal.incidents(rows.host.as_deref(), rows.limit()).await, "incidents")
 }
 
 async fn attempts<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.intake.journal.attempts(rows.host.as_deref(), rows.limit()).await, "attempts")
+    shown(&web, web.journal.attempts(rows.host.as_deref(), rows.limit()).await, "attempts")
 }
 
 async fn ignored<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.intake.journal.ignored(rows.limit()).await, "ignored")
+    shown(&web, web.journal.ignored(rows.limit()).await, "ignored")
 }
 
 fn shown<J, T: serde::Serialize>(web: &Web<J>, found: Result<T, JournalError>, name: &str) -> Response {
     match found {
         Ok(found) => Json(json!({ name: found })).into_response(),
         Err(error) => {
-            web.intake.metrics.journal_failed("read");
+            web.metrics.journal_failed("read");
             error!(reason = error.reason(), %error, "the journal cannot be read");
             Refusal::from(error).into_response()
         }
     }
 }
 
-/// Ready is who can take a notification in: the journal takes a write, and nobody asked us to stop.
+/// Ready is who can take a notification in: the journal takes a write, a sender can be let in, and nobody
+/// asked us to stop.
 async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
     let mut reasons = Vec::new();
     if web.stop.is_cancelled() {
         reasons.push("stopping".to_owned());
     }
-    if let Err(error) = web.intake.journal.probe(Timestamp::now()).await {
+    if let Err(error) = web.journal.probe(web.serving().intake.clock.now()).await {
         reasons.push(format!("journal: {error}"));
+    }
+    if let Err(unusable) = web.asked().await {
+        reasons.push(unusable.told_at(web.address));
     }
     if reasons.is_empty() {
         "raysweep is ready\n".into_response()
@@ -225,9 +330,9 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 }
 
 async fn metrics<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
-    let metrics = &web.intake.metrics;
-    match web.intake.journal.open_hosts().await {
-        Ok(open) => metrics.set_open(&web.inventory, &open),
+    let metrics = &web.metrics;
+    match web.journal.open_hosts().await {
+        Ok(open) => metrics.set_open(&open),
         // The other metrics still tell; this failure is one of them.
         Err(error) => {
             metrics.journal_failed("read");

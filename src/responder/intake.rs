@@ -9,6 +9,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::{
+    clock::Clock,
     journal::{Asked, Journal, JournalError, Stored, Work, bounded},
     metrics::{ByAlert, ByReason, Metrics},
 };
@@ -26,6 +27,8 @@ use crate::domain::{
 pub struct Intake<J> {
     /// Where they are kept.
     pub journal: J,
+    /// The responder's time.
+    pub clock: Arc<Clock>,
     /// What each alert name asks for.
     pub policies: Policies,
     /// Which label values stand for which host.
@@ -80,12 +83,10 @@ enum Told {
 impl<J: Journal> Intake<J> {
     /// Records every alert and lets it join, leave or open its host's incident, in one unit of work.
     /// Returns once that is on disk.
-    pub async fn accept(
-        &self,
-        notification: &Notification,
-        received_at: Timestamp,
-    ) -> Result<Accepted, JournalError> {
+    pub async fn accept(&self, notification: &Notification) -> Result<Accepted, JournalError> {
         let mut work = self.journal.begin().await?;
+        // Within the unit of work: the clock may have been set before it began.
+        let received_at = self.clock.now();
         let mut incidents = BTreeMap::new();
         let mut told = Vec::with_capacity(notification.alerts.len());
         for alert in &notification.alerts {
@@ -133,8 +134,9 @@ impl<J: Journal> Intake<J> {
             for stored in of_host.iter() {
                 work.save_incident(stored, &self.timing).await?;
             }
-            let incident = Incident::open(host.clone(), received_at);
-            let id = work.insert_incident(&incident, &self.timing, Timestamp::now()).await?;
+            let past = work.past(&host, &self.timing, received_at).await?;
+            let incident = Incident::open(host.clone(), past, received_at);
+            let id = work.insert_incident(&incident, &self.timing, self.clock.now()).await?;
             of_host.push(Stored { id, incident });
         }
         let Some(stored) = of_host.last_mut() else {
@@ -191,20 +193,17 @@ impl<J: Journal> Intake<J> {
         if receipt == word(Receipt::Refreshed) {
             tracing::debug!(incident, %host, alert = name, status, receipt, "alert accepted");
         } else {
-            let secs_since_firing = rounded(secs_between(alert.starts_at, Timestamp::now()));
+            let secs_since_firing = rounded(secs_between(alert.starts_at, self.clock.now()));
             info!(incident, %host, alert = name, status, receipt, secs_since_firing, "alert accepted");
         }
     }
 
     /// Queues one attempt on each host that the payload's firing alerts name. It belongs to no
     /// incident and does not ask the limiter, as it is a person who asks, but it counts for it.
-    pub async fn replay(
-        &self,
-        notification: &Notification,
-        now: Timestamp,
-    ) -> Result<Replayed, JournalError> {
+    pub async fn replay(&self, notification: &Notification) -> Result<Replayed, JournalError> {
         let replay = Uuid::now_v7();
         let mut work = self.journal.begin().await?;
+        let now = self.clock.now();
         let mut attempts = BTreeMap::new();
         let mut alerts = Vec::with_capacity(notification.alerts.len());
         for alert in &notification.alerts {

@@ -2,24 +2,31 @@
 //!
 //! A journal stores and finds; what is to be done is decided by intake and dispatcher over the
 //! domain's state machine, inside one unit of work. Another store takes these two traits and nothing
-//! else.
+//! else; `conformance` says what has to hold for it.
 
 use std::{future::Future, path::PathBuf};
 
-use jiff::Timestamp;
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::clock::Anchor;
 use crate::domain::{
     alert::Alert,
     attempt::{AttemptId, Outcome, Trigger},
     decision::Ignored,
     host::HostName,
-    incident::{Incident, IncidentId, Member, Timing},
+    incident::{Incident, IncidentId, Member, Past, Timing},
+    report::Holds,
+    standing::{Lane, Standing},
 };
 
 pub mod bounded;
+#[cfg(test)]
+mod conformance;
 pub mod sqlite;
+mod views;
+
+pub use views::{AlertView, AttemptView, IgnoredView, IncidentView, OpenHost, Tried};
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +42,28 @@ pub enum JournalError {
     /// Another process has it.
     #[error("{path} is in use by another process", path = .0.display())]
     Locked(PathBuf),
-    /// The store is of a newer version, or a step towards ours failed.
+    /// The store is of a newer version: what it says may not be what we would read in it.
+    #[error(
+        "the journal is of version {found} and this raysweep knows versions up to {known}: run the newer raysweep, or start with another --storage.path"
+    )]
+    Newer {
+        /// The store's version.
+        found: i64,
+        /// The newest that this binary knows.
+        known: i64,
+    },
+    /// A step towards our version failed.
     #[error("the journal cannot be brought to this version: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The store failed.
+    /// The store failed; it may work again later.
     #[error("the journal failed: {0}")]
-    Storage(#[from] sqlx::Error),
+    Storage(#[source] sqlx::Error),
+    /// The system could not say that what was written is on disk. Nothing that this process has read or
+    /// written since can be trusted to be there, and asking again would answer "yes" without it.
+    #[error("the journal's disk could not be flushed: {0}")]
+    Flush(String),
     /// What is stored is not what this binary writes.
-    #[error("the journal holds what cannot be read: {0}")]
+    #[error("the journal is damaged: {0}")]
     Corrupt(String),
 }
 
@@ -52,10 +73,17 @@ impl JournalError {
         match self {
             Self::Path { .. } => "path",
             Self::Locked(_) => "locked",
+            Self::Newer { .. } => "newer",
             Self::Migrate(_) => "migrate",
             Self::Storage(_) => "storage",
+            Self::Flush(_) => "flush",
             Self::Corrupt(_) => "corrupt",
         }
+    }
+
+    /// Whether the process has to end: only a new one, which reads what is on disk, may go on.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Flush(_))
     }
 }
 
@@ -66,6 +94,16 @@ pub struct Stored {
     pub id: IncidentId,
     /// The incident.
     pub incident: Incident,
+}
+
+/// Who comes first among those that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Critical incidents, then proven hosts, then whoever waits longest; of new hosts the newest, since
+    /// the longer one of these has waited, the more of its like hang before it.
+    Standing,
+    /// Whoever waits longest, whatever it is.
+    Wait,
 }
 
 /// An attempt as it is asked for.
@@ -83,6 +121,22 @@ pub struct Asked {
     pub trigger: Trigger,
 }
 
+/// The number of a claim. Of the claims on one host the last has the greatest, and whoever shows
+/// another than the attempt's own has lost it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence(pub i64);
+
+/// An attempt that has begun and not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// What was asked for.
+    pub asked: Asked,
+    /// The claim.
+    pub fence: Fence,
+    /// Whoever claimed it has gone by this instant.
+    pub lease_until: Timestamp,
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -94,114 +148,8 @@ pub struct Ended {
     pub freed_bytes: u64,
     /// The report's line.
     pub report: Option<String>,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// An incident as status, page and demo see it.
-#[derive(Debug, Clone, Serialize)]
-pub struct IncidentView {
-    /// Its identity.
-    pub id: IncidentId,
-    /// Its host.
-    pub host: String,
-    /// `waiting`, `sweeping` or `closed`.
-    pub state: String,
-    /// The highest urgency among its firing alerts.
-    pub urgency: Option<String>,
-    /// The first alert's start, by Prometheus' clock.
-    pub firing_since: Option<Timestamp>,
-    /// When its first alert was received.
-    pub opened_at: Timestamp,
-    /// When it was on disk.
-    pub accepted_at: Timestamp,
-    /// When the next attempt is due.
-    pub due_at: Option<Timestamp>,
-    /// How many attempts have ended.
-    pub attempts: i64,
-    /// How the last one ended.
-    pub last_outcome: Option<String>,
-    /// Since when a person has to look.
-    pub escalated_at: Option<Timestamp>,
-    /// Why a person has to look.
-    pub escalation: Option<String>,
-    /// When it closed.
-    pub closed_at: Option<Timestamp>,
-    /// Why it closed.
-    pub close_reason: Option<String>,
-    /// Its alerts.
-    pub alerts: Vec<AlertView>,
-}
-
-/// An alert of an incident as status, page and demo see it.
-#[derive(Debug, Clone, Serialize)]
-pub struct AlertView {
-    /// What identifies it.
-    pub fingerprint: String,
-    /// Its name.
-    pub name: String,
-    /// Its policy's urgency.
-    pub urgency: String,
-    /// Its last received status.
-    pub status: String,
-    /// When it began to fire, by Prometheus' clock.
-    pub starts_at: Timestamp,
-    /// When it ended, by Prometheus' clock.
-    pub ends_at: Option<Timestamp>,
-    /// When it was first received for this incident.
-    pub received_at: Timestamp,
-    /// When it was last received.
-    pub last_seen: Timestamp,
-}
-
-/// An attempt as history, page and demo see it.
-#[derive(Debug, Clone, Serialize)]
-pub struct AttemptView {
-    /// Its identity.
-    pub id: String,
-    /// Its host.
-    pub host: String,
-    /// The incident that it was for.
-    pub incident: Option<IncidentId>,
-    /// The replay that asked for it.
-    pub replay: Option<String>,
-    /// Who asked.
-    pub trigger: String,
-    /// When it was asked for.
-    pub queued_at: Timestamp,
-    /// When it began.
-    pub started_at: Option<Timestamp>,
-    /// When the host let us in.
-    pub connected_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// How it ended.
-    pub outcome: Option<String>,
-    /// Why, where the outcome alone does not tell.
-    pub reason: Option<String>,
-    /// Bytes freed.
-    pub freed_bytes: Option<i64>,
-    /// The host's report.
-    pub report: Option<serde_json::Value>,
-}
-
-/// An alert about which nothing was done.
-#[derive(Debug, Clone, Serialize)]
-pub struct IgnoredView {
-    /// What identifies it.
-    pub fingerprint: String,
-    /// Why nothing was done.
-    pub reason: String,
-    /// Its name, bounded.
-    pub name: String,
-    /// Its labels, bounded.
-    pub labels: serde_json::Value,
-    /// When it was first received.
-    pub first_seen: Timestamp,
-    /// When it was last received.
-    pub last_seen: Timestamp,
-    /// How often it was received.
-    pub times: i64,
+    /// What holds the space now, as the report has it.
+    pub holds: Option<Holds>,
 }
 
 /// A store of incidents and attempts.
@@ -212,8 +160,14 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// Begins a unit of work. Nothing of it is there for others, or after a crash, before its commit.
     fn begin(&self) -> impl Future<Output = Result<Self::Work, JournalError>> + Send;
 
-    /// The earliest instant at which an incident needs something that could be done by then.
-    fn next_event_at(&self) -> impl Future<Output = Result<Option<Timestamp>, JournalError>> + Send;
+    /// Ends with the failure after which this process must not go on, and not before.
+    fn failed(&self) -> impl Future<Output = JournalError> + Send;
+
+    /// The earliest instant after `now` at which something may have to be done.
+    fn next_event_at(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Timestamp>, JournalError>> + Send;
 
     /// Each host's last attempt that spent its period, or may have.
     fn last_spends(&self) -> impl Future<Output = Result<Vec<(HostName, Timestamp)>, JournalError>> + Send;
@@ -238,10 +192,11 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// Ignored alerts, the last seen first.
     fn ignored(&self, limit: u32) -> impl Future<Output = Result<Vec<IgnoredView>, JournalError>> + Send;
 
-    /// Hosts with an open incident, and whether a person has to look.
-    fn open_hosts(&self) -> impl Future<Output = Result<Vec<(HostName, bool)>, JournalError>> + Send;
+    /// Hosts with an open incident.
+    fn open_hosts(&self) -> impl Future<Output = Result<Vec<OpenHost>, JournalError>> + Send;
 
-    /// Forgets what ended before this instant.
+    /// Forgets some of what ended before this instant, few enough to keep nobody waiting; says how
+    /// many rows, and none once there is nothing more.
     fn forget(&self, before: Timestamp) -> impl Future<Output = Result<u64, JournalError>> + Send;
 }
 
@@ -262,13 +217,42 @@ pub trait Work: Send {
         id: IncidentId,
     ) -> impl Future<Output = Result<Option<Stored>, JournalError>> + Send;
 
-    /// Incidents that need something by now, the most pressing first, leaving out hosts on which an
-    /// attempt runs.
-    fn due_incidents(
+    /// Incidents to which time alone has brought something by now; see `Incident::time_event_at`.
+    fn timed_incidents(
         &mut self,
         now: Timestamp,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Stored>, JournalError>> + Send;
+
+    /// Incidents that wait for an attempt which may begin by now, of hosts in these lanes.
+    fn due_incidents(
+        &mut self,
+        now: Timestamp,
+        lanes: &[Lane],
+        order: Order,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(Stored, Lane)>, JournalError>> + Send;
+
+    /// What is known of a host when an incident opens on it.
+    fn past(
+        &mut self,
+        host: &HostName,
+        timing: &Timing,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Past, JournalError>> + Send;
+
+    /// Where a host stands.
+    fn standing(&mut self, host: &HostName) -> impl Future<Output = Result<Standing, JournalError>> + Send;
+
+    /// Stores where a host stands.
+    fn save_standing(
+        &mut self,
+        host: &HostName,
+        standing: &Standing,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// What was done for an incident, and what is in the way.
+    fn tried(&mut self, id: IncidentId) -> impl Future<Output = Result<Tried, JournalError>> + Send;
 
     /// Stores a new incident.
     fn insert_incident(
@@ -308,35 +292,67 @@ pub trait Work: Send {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
-    /// Attempts that wait and whose host is free, one a host, the oldest first.
+    /// Attempts that wait and may begin by now on a host in these lanes, one a host, the oldest first.
     fn queued_attempts(
         &mut self,
+        now: Timestamp,
+        lanes: &[Lane],
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<Asked>, JournalError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(Asked, Lane)>, JournalError>> + Send;
 
-    /// Stores that an attempt begins. Fails where one already runs on its host.
+    /// Stores that an attempt begins, and until when whoever began it is believed to be at it. Fails
+    /// where one already runs on its host.
     fn start_attempt(
         &mut self,
         asked: &Asked,
         now: Timestamp,
-    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+        lease_until: Timestamp,
+    ) -> impl Future<Output = Result<Fence, JournalError>> + Send;
+
+    /// How many attempts began at this instant or later.
+    fn starts_since(&mut self, since: Timestamp) -> impl Future<Output = Result<u32, JournalError>> + Send;
 
     /// Stores that the host let us in.
     fn connected(
         &mut self,
         attempt: AttemptId,
+        fence: Fence,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
-    /// Stores how an attempt ended. Says whether it had not ended before.
+    /// Stores how an attempt ended. Says whether the claim was still ours and had not ended before.
     fn end_attempt(
         &mut self,
         attempt: AttemptId,
+        fence: Fence,
         ended: &Ended,
+        now: Timestamp,
     ) -> impl Future<Output = Result<bool, JournalError>> + Send;
 
+    /// Stores that a queued attempt will not be made.
+    fn refuse_attempt(
+        &mut self,
+        attempt: AttemptId,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
     /// Attempts that began and have not ended.
-    fn running_attempts(&mut self) -> impl Future<Output = Result<Vec<Asked>, JournalError>> + Send;
+    fn running_attempts(&mut self) -> impl Future<Output = Result<Vec<Running>, JournalError>> + Send;
+
+    /// What the responder's time stood at when it was last stored.
+    fn anchor(&mut self) -> impl Future<Output = Result<Option<Anchor>, JournalError>> + Send;
+
+    /// Stores what the responder's time stands at.
+    fn save_anchor(&mut self, anchor: &Anchor) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// The clock was set by so much: moves every instant since `since` with it, so that every wait
+    /// stays as long as it was.
+    fn shift(
+        &mut self,
+        by: SignedDuration,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Makes it last. Returns once it is on disk.
     fn commit(self) -> impl Future<Output = Result<(), JournalError>> + Send;

@@ -13,7 +13,12 @@ use std::{
     time::Duration,
 };
 
-use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos, state::StateStore};
+use governor::{
+    Quota, RateLimiter, clock,
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed, StateStore},
+};
 
 use crate::domain::{host::HostName, policy::Urgency};
 
@@ -42,8 +47,17 @@ pub struct Spend {
 impl Limiter {
     /// A limiter with one period for each urgency over the same attempts.
     pub fn new(period: Duration, critical_period: Duration) -> Self {
-        let time = HandedIn::default();
-        let ledger = Ledger::default();
+        Self::over(HandedIn::default(), Ledger::default(), period, critical_period)
+    }
+
+    /// Other periods over the same attempts: what was spent before counts after, and the other way round.
+    #[must_use]
+    pub fn with_periods(&self, period: Duration, critical_period: Duration) -> Self {
+        // Governor counts from the instant at which a limiter is made: the new one's clock begins anew.
+        Self::over(HandedIn::default(), self.ledger.clone(), period, critical_period)
+    }
+
+    fn over(time: HandedIn, ledger: Ledger, period: Duration, critical_period: Duration) -> Self {
         let keyed = |period: Duration| {
             let period = period.clamp(Duration::from_nanos(1), BEFORE);
             // Burst 1: "at most one in this time", which per_hour() and its kin do not mean.
@@ -91,6 +105,65 @@ impl Limiter {
                 Some(before) => ledger.insert(spend.host.clone(), before),
                 None => ledger.remove(&spend.host),
             };
+        }
+    }
+}
+
+/// How many attempts may begin in a minute over the fleet.
+#[derive(Debug)]
+pub struct Starts {
+    time: HandedIn,
+    a_minute: u32,
+    at_once: NonZeroU32,
+    limiter: RateLimiter<NotKeyed, InMemoryState, HandedIn, NoOpMiddleware<Nanos>>,
+    /// Starts that were given to incidents.
+    given: AtomicU64,
+}
+
+/// One start of so many goes to whoever waits longest: where there are fewer starts than are asked for, a
+/// host that failed would else wait for ever behind those that did not.
+const LONGEST_WAIT_EVERY: u64 = 4;
+
+impl Starts {
+    /// In no minute more than so many: a quarter of them at once, and the others spread over it.
+    pub fn new(a_minute: u32) -> Self {
+        let time = HandedIn::default();
+        let at_once = NonZeroU32::new(a_minute / 4).unwrap_or(NonZeroU32::MIN);
+        let spread = a_minute.saturating_sub(at_once.get()).max(1);
+        let quota = Quota::with_period(Duration::from_mins(1) / spread)
+            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
+            .allow_burst(at_once);
+        let limiter = RateLimiter::direct_with_clock(quota, time.clone());
+        Self { time, a_minute, at_once, limiter, given: AtomicU64::new(0) }
+    }
+
+    /// How many may begin in a minute.
+    pub fn a_minute(&self) -> u32 {
+        self.a_minute
+    }
+
+    /// Takes a start, or says how long to wait for the next one.
+    pub fn check(&self, since_start: Duration) -> Result<(), Duration> {
+        self.time.set(BEFORE + since_start);
+        let wait =
+            |not_until: governor::NotUntil<Nanos>| not_until.wait_time_from(clock::Clock::now(&self.time));
+        self.limiter.check().map_err(wait)?;
+        self.given.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the next start is for whoever waits longest, and not by a host's standing.
+    pub fn is_for_the_longest_wait(&self) -> bool {
+        self.given.load(Ordering::Relaxed) % LONGEST_WAIT_EVERY == LONGEST_WAIT_EVERY - 1
+    }
+
+    /// Notes starts that did not ask: a person's, or those of the last minute before a restart.
+    pub fn note(&self, starts: u32, since_start: Duration) {
+        self.time.set(BEFORE + since_start);
+        for _ in 0..starts.min(self.at_once.get()) {
+            if self.limiter.check().is_err() {
+                return;
+            }
         }
     }
 }
@@ -194,6 +267,57 @@ mod tests {
         limiter.note(&host(), 3 * SECOND);
         limiter.give_back(&spend);
         assert_eq!(limiter.check(&host(), Urgency::Warning, 3 * SECOND).unwrap_err(), 600 * SECOND);
+    }
+
+    #[test]
+    fn other_periods_hold_for_attempts_that_were_made_under_the_first() {
+        let limiter = limiter();
+        limiter.check(&host(), Urgency::Warning, SECOND).unwrap();
+        let other = limiter.with_periods(60 * SECOND, 30 * SECOND);
+        assert_eq!(other.check(&host(), Urgency::Warning, 11 * SECOND).unwrap_err(), 50 * SECOND);
+        other.check(&host(), Urgency::Warning, 61 * SECOND).unwrap();
+        assert_eq!(limiter.check(&host(), Urgency::Warning, 61 * SECOND).unwrap_err(), 600 * SECOND);
+    }
+
+    #[test]
+    fn no_minute_has_more_starts_than_are_allowed_and_none_is_lost() {
+        for a_minute in [1, 2, 3, 4, 60, 120] {
+            let starts = Starts::new(a_minute);
+            let (mut now, mut began) = (Duration::ZERO, vec![]);
+            while now < 300 * SECOND {
+                match starts.check(now) {
+                    Ok(()) => began.push(now),
+                    Err(wait) => now += wait,
+                }
+            }
+            let most = began
+                .iter()
+                .map(|from| began.iter().filter(|at| (*from..*from + 60 * SECOND).contains(*at)).count())
+                .max()
+                .unwrap();
+            assert!(most <= a_minute as usize, "{most} of {a_minute}");
+            assert!(began.len() >= 5 * (a_minute as usize / 2).max(1), "{} of {a_minute}", began.len());
+        }
+    }
+
+    #[test]
+    fn every_fourth_start_is_for_whoever_waits_longest() {
+        let starts = Starts::new(120);
+        let turns: Vec<_> = (0..8)
+            .map(|_| {
+                let turn = starts.is_for_the_longest_wait();
+                starts.check(Duration::ZERO).unwrap();
+                turn
+            })
+            .collect();
+        assert_eq!(turns, [false, false, false, true, false, false, false, true]);
+    }
+
+    #[test]
+    fn what_began_before_a_restart_counts_after_it() {
+        let starts = Starts::new(60);
+        starts.note(40, Duration::ZERO);
+        assert!(starts.check(Duration::ZERO).is_err());
     }
 
     proptest! {

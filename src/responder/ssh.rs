@@ -84,6 +84,12 @@ impl Ssh {
         Ok(Self { folder, connect_timeout, output_bytes })
     }
 
+    /// The same folder under other bounds. Connections that stand keep theirs.
+    #[must_use]
+    pub fn with_bounds(&self, connect_timeout: Duration, output_bytes: u64) -> Self {
+        Self { folder: self.folder.clone(), connect_timeout, output_bytes }
+    }
+
     /// Connects to a host. The connection ends with the value that is returned.
     pub async fn connect(&self, target: &Target) -> Result<Connection, SshError> {
         let folder =

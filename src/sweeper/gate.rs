@@ -118,9 +118,13 @@ fn hand_over(mut root: Command, request: &SweepRequest) -> io::Result<ExitStatus
         Some(mut stdin) => stdin.write_all(&text),
         None => Ok(()),
     };
-    let status = child.wait()?;
+    ended(written, child.wait()?)
+}
+
+/// Root's command that ended without reading says by its own code why; whatever else kept it from its
+/// request is ours to say.
+fn ended(written: io::Result<()>, status: ExitStatus) -> io::Result<ExitStatus> {
     match written {
-        // It ended without reading: its own exit code says why.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(status),
         Err(error) => Err(error),
         Ok(()) => Ok(status),

@@ -117,7 +117,7 @@ impl Neighbours {
         let host = root_mount(&Mount::all_of(1)?);
         let mut neighbours = BTreeMap::new();
         for (namespace, pids) in pids {
-            let Some((pid, mounts)) = mounts_of_any(&pids)? else { continue };
+            let Some((pid, mounts)) = mounts_of_any(&pids, Mount::all_of)? else { continue };
             // A service with mounts of its own is the host all the same.
             if root_mount(&mounts) != host {
                 neighbours.insert(namespace, (pid, mounts));
@@ -129,9 +129,12 @@ impl Neighbours {
 
 /// The mounts that these processes share, from the first that still lives; `None` where all have ended.
 /// A namespace ends with the last of its processes, and not with the first.
-fn mounts_of_any(pids: &[i32]) -> io::Result<Option<(i32, Vec<Mount>)>> {
+fn mounts_of_any(
+    pids: &[i32],
+    read: impl Fn(i32) -> io::Result<Vec<Mount>>,
+) -> io::Result<Option<(i32, Vec<Mount>)>> {
     for pid in pids {
-        match Mount::all_of(*pid) {
+        match read(*pid) {
             Ok(mounts) => return Ok(Some((*pid, mounts))),
             // A zombie has no mounts any more, and says that the question is invalid.
             Err(error)
@@ -234,6 +237,12 @@ mod tests {
         let file = fs::File::open(folder.path()).unwrap();
         let number = mount_of(&file).unwrap();
         assert!(mounts.iter().any(|mount| mount.id == number));
+
+        let own = worker_of(std::process::id());
+        assert!(Place::of(&own, folder.path()).unwrap().is_some());
+        assert!(Place::of(&own, &folder.path().join("missing")).unwrap().is_none());
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(Place::of(&own, &folder.path().join("file")).is_err(), "a file is no folder");
     }
 
     #[test]
@@ -245,9 +254,26 @@ mod tests {
         while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
             std::thread::yield_now();
         }
-        assert!(mounts_of_any(&[ended]).unwrap().is_none());
-        assert_eq!(mounts_of_any(&[ended, i32::MAX, own]).unwrap().unwrap().0, own);
+        assert!(mounts_of_any(&[ended], Mount::all_of).unwrap().is_none());
+        assert_eq!(mounts_of_any(&[ended, i32::MAX, own], Mount::all_of).unwrap().unwrap().0, own);
         zombie.wait().unwrap();
+    }
+
+    #[test]
+    fn mounts_that_cannot_be_read_could_be_any() {
+        let refused = |_| Err(io::ErrorKind::PermissionDenied.into());
+        assert!(mounts_of_any(&[1, 2], refused).is_err());
+    }
+
+    #[test]
+    fn who_has_a_root_of_its_own_is_a_neighbour_and_a_service_of_the_host_is_none() {
+        let pivot = r#"mount -t tmpfs tmpfs "$SCRATCH"; cd "$SCRATCH"; mkdir old; pivot_root . old"#;
+        let (Some(container), Some(service)) = (World::start(pivot), World::start("true")) else { return };
+        let neighbours = Neighbours::read(&Snapshot::read().unwrap()).unwrap();
+        let has = |pid| neighbours.0.contains_key(&worker_of(pid).mount_namespace);
+        assert!(has(container.pid));
+        assert!(!has(service.pid), "its mounts are its own and its root is the host's");
+        assert!(!has(std::process::id()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use raysweep::config::{
     load_responder, load_sweep,
     responder::{HostEntry, ResponderConfig},
     sweep::SweepSettings,
+    web::WebConfig,
 };
 
 fn example(name: &str) -> PathBuf {
@@ -28,6 +29,7 @@ fn all_on(name: &str) -> (tempfile::TempDir, PathBuf) {
     let on = on
         .join("\n")
         .replace("/etc/raysweep/ray-token", token.to_str().unwrap())
+        .replace("/etc/raysweep/alertmanager-token", token.to_str().unwrap())
         .replace("/etc/raysweep/token", token.to_str().unwrap());
     let path = folder.path().join(name);
     std::fs::write(&path, on).unwrap();
@@ -69,9 +71,24 @@ fn the_commented_out_settings_of_the_examples_are_settings() {
     let (_folder, path) = all_on("raysweep.yml");
     let config = load_responder(&path).unwrap();
     assert!(config.web.bearer_token_file.is_some());
+    assert!(config.alertmanager.url.is_some() && config.alertmanager.bearer_token_file.is_some());
     let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump } = &config.hosts[1];
     assert!(!aliases.is_empty());
     assert!(user.is_some() && port.is_some() && identity_file.is_some() && jump.is_some());
+}
+
+#[test]
+fn the_example_of_a_web_configuration_is_one_with_and_without_its_commented_out_settings() {
+    let plain = std::fs::read_to_string(example("web.yml")).unwrap();
+    let config = WebConfig::parse(&example("web.yml"), &plain).unwrap();
+    assert!(!config.authenticates());
+    let (_folder, path) = all_on("web.yml");
+    let config = WebConfig::parse(&path, &std::fs::read_to_string(&path).unwrap()).unwrap();
+    let tls = config.tls_server_config.as_ref().unwrap();
+    assert!(config.verifies_clients() && tls.client_allowed_sans.is_some());
+    assert!(!tls.cipher_suites.is_empty() && !tls.curve_preferences.is_empty());
+    assert!(config.basic_auth_users.contains_key("alertmanager"));
+    assert_eq!(config.http_server_config.headers.len(), 2);
 }
 
 /// A key that the example does not show is a key that nobody finds.

@@ -8,11 +8,12 @@ use std::{
 
 use super::cli::raysweep;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/configuration.md",
+    "docs/mutants.md",
     "docs/safety.md",
     "rules/README.md",
     "alertmanager/README.md",
@@ -115,17 +116,22 @@ fn every_file_that_a_folders_readme_lists_is_there() {
 }
 
 #[test]
-fn the_architecture_names_every_part_of_the_sweeper_and_none_that_is_not_there() {
-    let named = rows(&read("ARCHITECTURE.md"), "| file | its one purpose |");
-    let mut named: Vec<_> = named.iter().flat_map(|row| row[0].split(", ")).map(str::to_owned).collect();
-    let files = fs::read_dir(root().join("src/sweeper")).unwrap().map(|entry| entry.unwrap().path());
-    let mut there: Vec<_> = files
-        .filter(|file| file.is_file())
-        .map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    named.sort();
-    there.sort();
-    assert_eq!(named, there);
+fn the_architecture_names_every_part_of_two_wings_and_none_that_is_not_there() {
+    let text = read("ARCHITECTURE.md");
+    for (chapter, folder) in [("## The responder", "src/responder"), ("## The sweeper", "src/sweeper")] {
+        let (_, chapter) = text.split_once(chapter).unwrap();
+        let chapter = chapter.split("\n## ").next().unwrap();
+        let named = rows(chapter, "| file | its one purpose |");
+        let mut named: Vec<_> = named.iter().flat_map(|row| row[0].split(", ")).map(str::to_owned).collect();
+        let files = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let mut there: Vec<_> = files
+            .filter(|file| file.is_file())
+            .map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        named.sort();
+        there.sort();
+        assert_eq!(named, there, "{folder}");
+    }
 }
 
 /// Every function that is a test, in the sources and in the tests.

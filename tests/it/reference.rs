@@ -4,7 +4,7 @@
 use std::{fmt::Write, fs, path::Path};
 
 use raysweep::config::{responder::ResponderConfig, sweep::SweepSettings};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A struct of settings: its name, its doc, and its fields as (name, type, doc).
 struct Section {
@@ -98,17 +98,29 @@ fn render(file: &str, top: &str, defaults: &Value) -> String {
 fn the_reference_is_what_the_code_says() {
     let responder = serde_json::to_value(ResponderConfig::default()).unwrap();
     let sweep = serde_json::to_value(SweepSettings::default()).unwrap();
+    // Where these are missing, exporter-toolkit's defaults are no value at all.
+    let web = json!({
+        "tls_server_config": {
+            "client_auth_type": "NoClientCert", "min_version": "TLS12", "max_version": "TLS13",
+            "prefer_server_cipher_suites": true,
+        },
+        "http_server_config": { "http2": false },
+    });
     let text = format!(
         "# Configuration\n\n\
          Made from the code by `tests/it/reference.rs`. Durations and sizes are written with their unit \
          (`90s`, `10m`, `5000MB`); an unknown key, a wrong type or a missing unit is an error that names \
-         file and key. `raysweep check-config` checks both files.\n\n\
+         file and key. `raysweep check-config` checks all of them.\n\n\
          ## `/etc/raysweep/raysweep.yml`: the responder and the inventory\n\n\
          A variable overrides a key: `RAYSWEEP__SSH__PORT=2222`.\n{}\n\
          ## `/etc/raysweep/sweep.yml`: what root lets a sweep do on a host\n\n\
-         The file alone decides: no variable overrides it, and only root may be able to write it.\n{}",
+         The file alone decides: no variable overrides it, and only root may be able to write it.\n{}\n\
+         ## `--web.config.file`: TLS and users\n\n\
+         In the format of Prometheus' exporter-toolkit. Relative paths begin at the file's folder. It is read \
+         anew for each connection and request. What is not supported is refused by its name.\n{}",
         render("src/config/responder.rs", "ResponderConfig", &responder),
         render("src/config/sweep.rs", "SweepSettings", &sweep),
+        render("src/config/web.rs", "WebConfig", &web),
     );
     expect_test::expect_file!["../../docs/configuration.md"].assert_eq(&text);
 }

@@ -3,14 +3,17 @@
 use std::{collections::BTreeSet, fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
 
 use super::Problems;
-use crate::config::responder::{HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web};
+use crate::config::responder::{
+    Alertmanager, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web,
+};
 
 pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
-    let ResponderConfig { web, timing, limits, ssh, policies, hosts } = config;
+    let ResponderConfig { web, timing, limits, ssh, alertmanager, policies, hosts } = config;
     check_web(web, problems);
     check_timing(timing, problems);
     check_limits(limits, problems);
     check_ssh(ssh, problems);
+    check_alertmanager(alertmanager, problems);
     check_policies(policies, problems);
     for (at, host) in hosts.iter().enumerate() {
         check_host(&format!("hosts[{at}]"), host, problems);
@@ -28,16 +31,10 @@ pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
 }
 
 fn check_web(web: &Web, problems: &mut Problems) {
-    let Web { listen_address, bearer_token_file } = web;
-    match bearer_token_file {
-        Some(file) => check_token_file("web.bearer_token_file", file, problems),
-        None => problems.unless(
-            listen_address.ip().is_loopback(),
-            "web.listen_address",
-            &format!(
-                "{listen_address} is not loopback: set web.bearer_token_file, or listen on 127.0.0.1 only"
-            ),
-        ),
+    // Whether anybody is kept out depends on flags too: `access`.
+    let Web { listen_address: _, bearer_token_file } = web;
+    if let Some(file) = bearer_token_file {
+        check_token_file("web.bearer_token_file", file, problems);
     }
 }
 
@@ -101,13 +98,35 @@ fn check_timing(timing: &Timing, problems: &mut Problems) {
 }
 
 fn check_limits(limits: &Limits, problems: &mut Problems) {
-    let Limits { attempts_at_once, body_bytes } = limits;
+    let Limits {
+        attempts_at_once,
+        starts_a_minute,
+        body_bytes,
+        bodies_bytes,
+        connections,
+        header_timeout,
+        request_timeout,
+    } = limits;
     problems.unless(*attempts_at_once > 0, "limits.attempts_at_once", "must be 1 or more");
+    problems.unless(*starts_a_minute > 0, "limits.starts_a_minute", "must be 1 or more");
     problems.unless(
         *body_bytes >= 1024,
         "limits.body_bytes",
         "must be 1024 or more: no notification is shorter",
     );
+    problems.unless(
+        body_bytes <= bodies_bytes,
+        "limits.bodies_bytes",
+        &format!("must not be less than limits.body_bytes ({body_bytes}): one body must fit in"),
+    );
+    problems.unless(
+        u32::try_from(*bodies_bytes).is_ok(),
+        "limits.bodies_bytes",
+        &format!("must be {} or less", u32::MAX),
+    );
+    problems.unless(*connections > 0, "limits.connections", "must be 1 or more");
+    problems.positive("limits.header_timeout", *header_timeout);
+    problems.positive("limits.request_timeout", *request_timeout);
 }
 
 fn check_ssh(ssh: &Ssh, problems: &mut Problems) {
@@ -128,6 +147,44 @@ fn check_ssh(ssh: &Ssh, problems: &mut Problems) {
         *output_bytes >= 64 * 1024,
         "ssh.output_bytes",
         "must be 65536 or more: a report must fit in",
+    );
+}
+
+fn check_alertmanager(alertmanager: &Alertmanager, problems: &mut Problems) {
+    let Alertmanager { url, username, password_file, bearer_token_file, timeout } = alertmanager;
+    problems.positive("alertmanager.timeout", *timeout);
+    for (key, file) in
+        [("alertmanager.password_file", password_file), ("alertmanager.bearer_token_file", bearer_token_file)]
+    {
+        if let Some(file) = file {
+            problems.unless(url.is_some(), "alertmanager.url", &format!("must say where {key} is shown"));
+            check_token_file(key, file, problems);
+        }
+    }
+    problems.unless(
+        username.is_some() == password_file.is_some(),
+        "alertmanager.username",
+        "must stand together with alertmanager.password_file",
+    );
+    problems.unless(
+        username.is_none() || bearer_token_file.is_none(),
+        "alertmanager.bearer_token_file",
+        "cannot stand beside alertmanager.username: keep one of them",
+    );
+    problems.unless(
+        username.as_ref().is_none_or(|name| !name.is_empty() && !name.contains(':')),
+        "alertmanager.username",
+        "must be a name without a colon",
+    );
+    let Some(url) = url else { return };
+    let address = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let fits = |address: &str| {
+        !address.is_empty() && !address.contains(['?', '#', '@']) && !address.contains(char::is_whitespace)
+    };
+    problems.unless(
+        address.is_some_and(fits),
+        "alertmanager.url",
+        &format!("{url:?} is no address of an Alertmanager: write http://HOST:PORT or https://HOST:PORT, and its path prefix where it has one"),
     );
 }
 

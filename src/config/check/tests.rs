@@ -40,24 +40,32 @@ fn the_defaults_are_sound() {
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
     check_responder(
-        "web: { listen_address: '0.0.0.0:9095' }
-timing: { period: 0s, history: 1m }
-limits: { attempts_at_once: 0, body_bytes: 1 }
+        "timing: { period: 0s, history: 1m }
+limits: { attempts_at_once: 0, starts_a_minute: 0, body_bytes: 1, bodies_bytes: 0, connections: 0, header_timeout: 0s, request_timeout: 0s }
+alertmanager: { url: '127.0.0.1:9093', username: 'a:b', timeout: 0s }
 ssh: { user: '-l', port: 0, identity_file: id, attempt_deadline: 5s, output_bytes: 1 }
 policies: [{ alert: A, urgency: warning }, { alert: A, urgency: critical }, { alert: '', urgency: warning }]
 hosts: [{ name: a, address: a }, { name: a, address: a }]",
         expect![[r#"
-            raysweep.yml: web.listen_address: 0.0.0.0:9095 is not loopback: set web.bearer_token_file, or listen on 127.0.0.1 only
             raysweep.yml: timing.period: must be longer than 0s
             raysweep.yml: timing.critical_period: must not be longer than timing.period (0s)
             raysweep.yml: timing.history: must not be shorter than timing.expiry
             raysweep.yml: limits.attempts_at_once: must be 1 or more
+            raysweep.yml: limits.starts_a_minute: must be 1 or more
             raysweep.yml: limits.body_bytes: must be 1024 or more: no notification is shorter
+            raysweep.yml: limits.bodies_bytes: must not be less than limits.body_bytes (1): one body must fit in
+            raysweep.yml: limits.connections: must be 1 or more
+            raysweep.yml: limits.header_timeout: must be longer than 0s
+            raysweep.yml: limits.request_timeout: must be longer than 0s
             raysweep.yml: ssh.user: "-l" is no user name: use 1 to 32 letters, digits, '_', '-' or '.', not starting with '-' or '.'
             raysweep.yml: ssh.port: must be from 1 to 65535
             raysweep.yml: ssh.identity_file: "id" is no absolute path: write it from / on
             raysweep.yml: ssh.connect_timeout: must be shorter than ssh.attempt_deadline (5s)
             raysweep.yml: ssh.output_bytes: must be 65536 or more: a report must fit in
+            raysweep.yml: alertmanager.timeout: must be longer than 0s
+            raysweep.yml: alertmanager.username: must stand together with alertmanager.password_file
+            raysweep.yml: alertmanager.username: must be a name without a colon
+            raysweep.yml: alertmanager.url: "127.0.0.1:9093" is no address of an Alertmanager: write http://HOST:PORT or https://HOST:PORT, and its path prefix where it has one
             raysweep.yml: policies[1].alert: A is there twice: keep one entry
             raysweep.yml: policies[2].alert: must name an alert
             raysweep.yml: hosts[1].name: a is there twice: keep one entry"#]],
@@ -175,6 +183,33 @@ fn a_token_that_everybody_can_read_or_that_is_empty_or_missing_is_refused() {
         raysweep.yml: web.bearer_token_file: /folder/token is empty: put a token into it
         sound
         sound"#]].assert_eq(&all.join("\n"));
+}
+
+#[test]
+fn whoever_listens_to_the_network_asks_callers_for_something() {
+    let (file, open) = (Path::new(FILE), "0.0.0.0:9095".parse().unwrap());
+    let web = |text: &str| WebConfig::parse(Path::new("web.yml"), text).unwrap();
+    let hash = "$2b$04$......................".to_owned() + &".".repeat(31);
+    let tls = "cert_file: c, key_file: k, client_ca_file: a";
+    let mut config = ResponderConfig::default();
+    let fits = |config: &ResponderConfig, web: Option<&WebConfig>| access(file, open, config, web).is_ok();
+
+    assert!(!fits(&config, None) && !fits(&config, Some(&web(""))));
+    for keeps_nobody_out in ["RequestClientCert", "RequireAnyClientCert", "VerifyClientCertIfGiven"] {
+        let web = web(&format!("tls_server_config: {{ {tls}, client_auth_type: {keeps_nobody_out} }}"));
+        assert!(!fits(&config, Some(&web)), "{keeps_nobody_out}");
+    }
+    assert!(fits(&config, Some(&web(&format!("basic_auth_users: {{ amy: {hash} }}")))));
+    let verified = format!("tls_server_config: {{ {tls}, client_auth_type: RequireAndVerifyClientCert }}");
+    assert!(fits(&config, Some(&web(&verified))));
+    for loopback in ["127.0.0.1:1", "[::1]:1", "127.9.9.9:1"] {
+        access(file, loopback.parse().unwrap(), &config, None).unwrap();
+    }
+    config.web.bearer_token_file = Some("/token".into());
+    assert!(fits(&config, None));
+    config.web.bearer_token_file = None;
+    let error = access(file, open, &config, None).unwrap_err();
+    expect!["raysweep.yml: web.listen_address: 0.0.0.0:9095 is not loopback: set web.bearer_token_file, or basic_auth_users or client_auth_type RequireAndVerifyClientCert in the file of --web.config.file, or listen on 127.0.0.1 only"].assert_eq(&error.to_string());
 }
 
 #[test]

@@ -14,7 +14,9 @@ fn load_text<T: DeserializeOwned>(text: &str, variables: &[(&str, &str)]) -> Res
     let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     load(&path, Overrides::Given(variables.collect())).map_err(|error| match error {
         // The folder's name differs from run to run.
-        ConfigError::Read { source, .. } => ConfigError::Read { path: FILE.into(), source },
+        ConfigError::Read { source, .. } | ConfigError::Web { source, .. } => {
+            ConfigError::Read { path: FILE.into(), source }
+        }
         ConfigError::Syntax { message, .. } => ConfigError::Syntax { path: FILE.into(), message },
         ConfigError::Invalid { problems, .. } => ConfigError::Invalid { path: FILE.into(), problems },
     })
@@ -41,7 +43,7 @@ fn an_unknown_key_is_named_with_the_known_ones_and_the_likeliest() {
     check(
         "webb:\n",
         expect![
-            "raysweep.yml: unknown key `webb`; known keys: web, timing, limits, ssh, policies, hosts; did you mean `web`?"
+            "raysweep.yml: unknown key `webb`; known keys: web, timing, limits, ssh, alertmanager, policies, hosts; did you mean `web`?"
         ],
     );
     check(
@@ -215,4 +217,21 @@ fn a_wrong_variable_is_named_as_the_key_that_it_overrides() {
         raysweep.yml: timing.period: found the number 10, wanted a duration with its unit, such as 90s, 10m or 24h (a variable of the environment sets it)
         raysweep.yml: ssh.user: the variable's value "[" is not YAML: quote it as in a file
         raysweep.yml: ssh.user: the variable's value "a\nport: 7" is not YAML: quote it as in a file"#]].assert_eq(&said.join("\n"));
+}
+
+/// config-rs would make a list of four thousand million entries of the one, and two keys of the other.
+#[test]
+fn a_key_at_the_top_is_a_name_and_no_path() {
+    check(
+        "hosts[4000000000]: 1\n",
+        expect![
+            "raysweep.yml: hosts[4000000000]: is no key: write `section:`, and the keys of the section indented below it"
+        ],
+    );
+    check(
+        "ssh.port: 22\n",
+        expect![
+            "raysweep.yml: ssh.port: is no key: write `section:`, and the keys of the section indented below it"
+        ],
+    );
 }

@@ -27,7 +27,7 @@ fn alert(number: u8, status: AlertStatus) -> Alert {
 }
 
 fn opened(urgency: Urgency) -> Incident {
-    let mut incident = Incident::open("ray-80".parse().unwrap(), at(0));
+    let mut incident = Incident::open("ray-80".parse().unwrap(), Past::default(), at(0));
     assert_eq!(incident.receive(&alert(1, AlertStatus::Firing), urgency, at(0)), Receipt::Joined);
     incident
 }
@@ -139,6 +139,38 @@ fn only_a_critical_incident_is_escalated_at_once_and_any_is_when_it_lasts() {
 }
 
 #[test]
+fn trouble_that_comes_and_goes_counts_for_its_host_and_reaches_a_person() {
+    let minutes = |minutes| Duration::from_mins(minutes);
+    // As long as it was open, and never for less than a recheck.
+    assert_eq!(counted(at(0), at(1200), &TIMING), minutes(20));
+    assert_eq!(counted(at(0), at(1), &TIMING), minutes(5));
+    assert_eq!(counted(at(9), at(0), &TIMING), minutes(5));
+
+    let past = Past { trouble: minutes(50), failures_in_row: 3 };
+    let mut incident = Incident::open("ray-80".parse().unwrap(), past, at(0));
+    incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(0));
+    assert_eq!(incident.time_event_at(&TIMING), Some(at(600)));
+    incident.pass_time(&TIMING, at(599));
+    assert_eq!(incident.escalated, None);
+    incident.pass_time(&TIMING, at(600));
+    assert_eq!(incident.escalated, Some(Escalated { at: at(600), reason: Escalation::Flapping }));
+    // What could not be reached before the incident opened is not tried hotly after it.
+    incident.begin();
+    incident.finish(Outcome::Unreachable, &TIMING, 0.0, at(601));
+    assert_eq!(incident.state, State::Waiting { due_at: at(601 + 240) });
+}
+
+#[test]
+fn a_person_is_told_while_an_attempt_is_still_under_way() {
+    let mut incident = opened(Urgency::Warning);
+    incident.begin();
+    assert_eq!(incident.time_event_at(&TIMING), Some(at(3600)));
+    incident.pass_time(&TIMING, at(3600));
+    assert_eq!(incident.escalated, Some(Escalated { at: at(3600), reason: Escalation::Overdue }));
+    assert_eq!((incident.state, incident.time_event_at(&TIMING)), (State::Sweeping, None));
+}
+
+#[test]
 fn an_incident_expires_when_none_of_its_alerts_is_seen_again() {
     let mut incident = opened(Urgency::Warning);
     incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(100));
@@ -204,7 +236,13 @@ proptest! {
                 prop_assert_eq!(incident.state, before.state);
             }
             prop_assert_eq!(incident.is_closed() || incident.is_firing(), true);
-            prop_assert_eq!(incident.next_event_at(&TIMING).is_some(), matches!(incident.state, State::Waiting { .. }));
+            // An open incident always has an end or a person in sight.
+            let watched = incident.time_event_at(&TIMING).is_some();
+            prop_assert_eq!(watched, match incident.state {
+                State::Waiting { .. } => true,
+                State::Sweeping => incident.escalated.is_none(),
+                State::Closed { .. } => false,
+            });
             prop_assert!(before.escalated.is_none() || before.escalated == incident.escalated);
         }
     }

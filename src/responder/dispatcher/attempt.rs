@@ -1,16 +1,16 @@
 //! One attempt, from its begin to its recorded end.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{Claim, Dispatcher, INTERRUPTIONS, STOPPED, without_report};
+use super::{Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, STOPPED, without_report};
 use crate::{
     domain::{
         attempt::{Mode, Outcome, SweepRequest},
@@ -20,8 +20,8 @@ use crate::{
     },
     responder::{
         intake::{rounded, secs_between},
-        journal::{Asked, Ended, Journal, JournalError, Stored, Work},
-        metrics::{ByHost, ByHostOutcome, ByReason},
+        journal::{Asked, Ended, Fence, Journal, JournalError, Work},
+        metrics::ByReason,
         ssh::SshError,
     },
 };
@@ -48,14 +48,14 @@ impl<J: Journal> Dispatcher<J> {
             swept = timeout(self.attempt_deadline, self.sweep(&claim, began)) => {
                 ended(swept.unwrap_or(Err(SshError::Deadline)))
             }
-            () = give_up.cancelled() => without_report(Outcome::Unknown, STOPPED, Timestamp::now()),
+            () = give_up.cancelled() => without_report(Outcome::Unknown, STOPPED),
         };
         if !ended.outcome.spends() {
             self.limiter.give_back(&claim.spend);
         }
         self.metrics.attempt_duration.observe(began.elapsed().as_secs_f64());
         self.count(&claim.asked.host, &ended);
-        let firing_secs = claim.firing_since.map(|since| secs_between(since, ended.at));
+        let firing_secs = claim.firing_since.map(|since| secs_between(since, self.clock.now()));
         if let (1.., Some(secs)) = (ended.freed_bytes, firing_secs) {
             self.metrics.alert_to_freed.observe(secs);
         }
@@ -67,11 +67,12 @@ impl<J: Journal> Dispatcher<J> {
             secs_since_firing = firing_secs.map(rounded),
             "attempt ended"
         );
-        self.record(&claim.asked, &ended, &give_up).await;
+        self.record(&claim, &ended, &give_up).await;
     }
 
     async fn sweep(&self, claim: &Claim, began: Instant) -> Result<Report, SshError> {
         let connection = self.ssh.connect(&claim.target).await?;
+        self.lanes.connected(claim.asked.id, Instant::now());
         self.metrics.connect_duration.observe(began.elapsed().as_secs_f64());
         info!(secs = rounded(began.elapsed().as_secs_f64()), "connected");
         if let Err(error) = self.connected(claim).await {
@@ -80,7 +81,9 @@ impl<J: Journal> Dispatcher<J> {
             warn!(reason = error.reason(), %error, "the time of connecting cannot be recorded");
         }
         let request = SweepRequest::new(claim.asked.id, claim.asked.trigger, false);
+        let asked = Instant::now();
         let report = connection.sweep(&request).await?;
+        self.metrics.sweep_duration.observe(asked.elapsed().as_secs_f64());
         for worker in &report.workers {
             tell_worker(worker);
         }
@@ -89,18 +92,18 @@ impl<J: Journal> Dispatcher<J> {
 
     async fn connected(&self, claim: &Claim) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
-        work.connected(claim.asked.id, Timestamp::now()).await?;
+        work.connected(claim.asked.id, claim.fence, self.clock.now()).await?;
         work.commit().await
     }
 
     /// Writes the end down, as often as it takes: a host whose attempt never ends is never swept again.
-    async fn record(&self, asked: &Asked, ended: &Ended, give_up: &CancellationToken) {
+    async fn record(&self, claim: &Claim, ended: &Ended, give_up: &CancellationToken) {
         let mut pause = RECORD_AGAIN;
         loop {
-            let Err(error) = self.record_once(asked, ended).await else { return };
+            let Err(error) = self.record_once(claim, ended).await else { return };
             self.metrics.journal_failed("finish");
             error!(reason = error.reason(), %error, "the attempt's end cannot be recorded yet");
-            if give_up.is_cancelled() {
+            if give_up.is_cancelled() || error.is_fatal() {
                 // The next start finds the attempt running and records an unknown end.
                 return;
             }
@@ -111,38 +114,57 @@ impl<J: Journal> Dispatcher<J> {
         }
     }
 
-    async fn record_once(&self, asked: &Asked, ended: &Ended) -> Result<(), JournalError> {
+    async fn record_once(&self, claim: &Claim, ended: &Ended) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
-        let told = self.end(&mut work, asked, ended).await?;
+        let told = self.end(&mut work, &claim.asked, claim.fence, ended).await?;
         work.commit().await?;
-        if let Some(stored) = told {
-            self.escalated(&stored);
+        match told {
+            None => warn!("the attempt was given up by another claim; its end is not recorded"),
+            Some(Some(escalated)) => self.escalated(&escalated),
+            Some(None) => {}
         }
         Ok(())
     }
 
-    /// Ends an attempt and tells its incident. Returns the incident where a person is to be told now.
+    /// Ends an attempt, and tells its host and its incident. `None` where it had ended, or is another's;
+    /// else the incident where a person is to be told now.
     pub(super) async fn end(
         &self,
         work: &mut J::Work,
         asked: &Asked,
+        fence: Fence,
         ended: &Ended,
-    ) -> Result<Option<Stored>, JournalError> {
-        if !work.end_attempt(asked.id, ended).await? {
+    ) -> Result<Option<Option<Escalated>>, JournalError> {
+        // Within the unit of work: the clock may have been set before it began.
+        let now = self.clock.now();
+        if !work.end_attempt(asked.id, fence, ended, now).await? {
             return Ok(None);
         }
-        let Some(id) = asked.incident else { return Ok(None) };
-        let Some(mut stored) = work.incident(id).await? else { return Ok(None) };
+        let jitter = jitter();
+        let mut standing = work.standing(&asked.host).await?;
+        if ended.reason.as_deref().is_some_and(|reason| [INTERRUPTED, STOPPED, LEASE_OVER].contains(&reason))
+        {
+            standing.interrupt(&self.timing, now);
+        } else {
+            standing.finish(ended.outcome, &self.timing, jitter, now);
+        }
+        work.save_standing(&asked.host, &standing).await?;
+        work.save_anchor(&self.clock.anchor()).await?;
+        let Some(id) = asked.incident else { return Ok(Some(None)) };
+        let Some(mut stored) = work.incident(id).await? else { return Ok(Some(None)) };
         let told_before = stored.incident.escalated.is_some();
-        stored.incident.finish(ended.outcome, &self.timing, jitter(), ended.at);
+        stored.incident.finish(ended.outcome, &self.timing, jitter, now);
         work.save_incident(&stored, &self.timing).await?;
-        Ok((stored.incident.escalated.is_some() && !told_before).then_some(stored))
+        if told_before || stored.incident.escalated.is_none() {
+            return Ok(Some(None));
+        }
+        let tried = work.tried(id).await?;
+        Ok(Some(Some(Escalated { stored, tried })))
     }
 
     /// Counts how an attempt ended.
     pub(super) fn count(&self, host: &HostName, ended: &Ended) {
-        self.metrics.attempts.get_or_create(&ByHostOutcome::new(host, ended.outcome.as_str())).inc();
-        self.metrics.freed.get_or_create(&ByHost::new(host)).inc_by(ended.freed_bytes);
+        self.metrics.attempt_ended(host, ended.outcome, ended.freed_bytes);
         // A report's own reason is a sentence and no label.
         let known = |reason: &&str| SshError::REASONS.contains(reason) || INTERRUPTIONS.contains(reason);
         if let (None, Some(reason)) = (&ended.report, ended.reason.as_deref().filter(known)) {
@@ -151,27 +173,26 @@ impl<J: Journal> Dispatcher<J> {
     }
 
     /// Counts and logs that a person has to look.
-    pub(super) fn escalated(&self, stored: &Stored) {
+    pub(super) fn escalated(&self, Escalated { stored, tried }: &Escalated) {
         let Some(escalated) = stored.incident.escalated else { return };
         self.metrics.escalations.get_or_create(&ByReason::new(escalated.reason.as_str())).inc();
         warn!(
             incident = stored.id.0,
             host = %stored.incident.host,
             reason = escalated.reason.as_str(),
-            attempts = stored.incident.attempts,
-            last_outcome = stored.incident.last_outcome.map_or("none", |outcome| outcome.as_str()),
+            tried = counts(&tried.tried),
+            holds = tried.holds.as_ref().map(tracing::field::display),
             "incident escalated: a person has to look"
         );
     }
 }
 
 fn ended(swept: Result<Report, SshError>) -> Ended {
-    let at = Timestamp::now();
     let report = match swept {
         Ok(report) => report,
         Err(error) => {
             warn!(reason = error.reason(), %error, "no report");
-            return without_report(error.outcome(), error.reason(), at);
+            return without_report(error.outcome(), error.reason());
         }
     };
     let deletes = report.mode == Mode::Enforce && !report.dry_run;
@@ -182,8 +203,14 @@ fn ended(swept: Result<Report, SshError>) -> Ended {
         // Observed, or asked only to look, the host has freed nothing; its report says what it would have.
         freed_bytes: if deletes { report.freed_bytes } else { 0 },
         report: serde_json::to_string(&report).ok(),
-        at,
+        holds: Some(report.holds()),
     }
+}
+
+/// `2 active, 1 freed`.
+fn counts(tried: &BTreeMap<String, i64>) -> String {
+    let counts: Vec<_> = tried.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    counts.join(", ")
 }
 
 fn tell_worker(worker: &WorkerReport) {

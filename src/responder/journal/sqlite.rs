@@ -9,21 +9,34 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    ConnectOptions, Row, SqlitePool,
+    ConnectOptions, Connection, Row, SqliteConnection, SqlitePool,
+    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError};
+use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError, OpenHost};
 use crate::domain::{attempt::Outcome, host::HostName};
 
+mod latch;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod views;
 mod work;
 
+use latch::Latch;
 pub use work::SqliteWork;
+use work::running;
 
 const FILE: &str = "journal.db";
 const LOCK: &str = "lock";
+static MIGRATIONS: Migrator = sqlx::migrate!("src/responder/journal/migrations");
+
+/// How long the check at the start may take; a journal of 90 days takes seconds.
+const CHECK_TIMEOUT: Duration = Duration::from_mins(5);
+/// So many incidents, attempts or ignored alerts are forgotten at a time: intake waits for less than
+/// the time that Alertmanager gives it.
+const FORGOTTEN_AT_ONCE: u32 = 500;
 
 /// How long a statement waits for a lock or a connection before it is storage trouble (503).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,12 +46,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SqliteJournal {
     writer: SqlitePool,
     readers: SqlitePool,
+    latch: Latch,
     // Held for as long as any handle lives: two processes on one file would sweep a host twice.
     _lock: Arc<File>,
 }
 
 impl SqliteJournal {
-    /// Opens the journal in a folder, which is made where it is missing, and brings it to this version.
+    /// Opens the journal in a folder, which is made where it is missing; checks that it is whole and
+    /// none of a later version, and brings it to this version.
     pub async fn open(folder: &Path) -> Result<Self, JournalError> {
         let lock = lock(folder)?;
         let options = SqliteConnectOptions::new()
@@ -53,18 +68,72 @@ impl SqliteJournal {
             SqlitePoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(BUSY_TIMEOUT)
+                .before_acquire(|connection, _| Box::pin(is_usable(connection)))
                 .connect_with(options)
         };
         let writer = pool(1, options.clone()).await?;
-        sqlx::migrate!("src/responder/journal/migrations").run(&writer).await?;
+        tokio::time::timeout(CHECK_TIMEOUT, check(&writer)).await.map_err(|_| {
+            JournalError::Corrupt(format!("its check took longer than {} s", CHECK_TIMEOUT.as_secs()))
+        })??;
+        MIGRATIONS.run(&writer).await?;
         let readers = pool(4, options.read_only(true).create_if_missing(false)).await?;
-        Ok(Self { writer, readers, _lock: Arc::new(lock) })
+        Ok(Self { writer, readers, latch: Latch::open(), _lock: Arc::new(lock) })
     }
 
     /// Waits for what is being written, and closes the file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// Where the disk is full SQLite rolls back by itself, and sqlx goes on counting a transaction that is not
+/// there: such a connection never begins another. It is closed, and the next one is new.
+async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback that a dropped transaction has left is done once this is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+/// Whether everything that is stored can be read and every index tells the truth (two of them are what
+/// keeps a host from two attempts), and whether we know its shape.
+async fn check(writer: &SqlitePool) -> Result<(), JournalError> {
+    let said: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(writer).await?;
+    if said != "ok" {
+        return Err(JournalError::Corrupt(said));
+    }
+    if sqlx::query("PRAGMA foreign_key_check").fetch_optional(writer).await?.is_some() {
+        return Err(JournalError::Corrupt("a row belongs to one that is not there".to_owned()));
+    }
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let tables: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(writer)
+            .await?;
+    if tables == 0 {
+        return Ok(());
+    }
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(writer).await?;
+    match found.filter(|found| *found > known) {
+        Some(found) => Err(JournalError::Newer { found, known }),
+        None => Ok(()),
+    }
+}
+
+/// What SQLite calls the failures of the disk.
+impl From<sqlx::Error> for JournalError {
+    fn from(error: sqlx::Error) -> Self {
+        const CORRUPT: i32 = 11;
+        const NOT_A_DATABASE: i32 = 26;
+        const FSYNC: i32 = 0x040a;
+        const DIR_FSYNC: i32 = 0x050a;
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        match code.and_then(|code| code.parse::<i32>().ok()) {
+            Some(FSYNC | DIR_FSYNC) => Self::Flush(error.to_string()),
+            Some(code) if matches!(code & 0xff, CORRUPT | NOT_A_DATABASE) => Self::Corrupt(error.to_string()),
+            _ => Self::Storage(error),
+        }
     }
 }
 
@@ -82,15 +151,31 @@ impl Journal for SqliteJournal {
     type Work = SqliteWork;
 
     async fn begin(&self) -> Result<SqliteWork, JournalError> {
+        self.latch.check()?;
         // Immediate: two units of work queue up here and not at their first write.
-        Ok(SqliteWork::new(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        // Whoever had it before us may have met the failure that ends us all.
+        self.latch.check()?;
+        Ok(SqliteWork::new(transaction, self.latch.clone()))
     }
 
-    async fn next_event_at(&self) -> Result<Option<Timestamp>, JournalError> {
-        let row = sqlx::query(
-            "SELECT MIN(next_event_at) FROM incidents WHERE next_event_at IS NOT NULL AND host NOT IN
-             (SELECT host FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL)",
-        )
+    async fn failed(&self) -> JournalError {
+        self.latch.shut().await
+    }
+
+    async fn next_event_at(&self, now: Timestamp) -> Result<Option<Timestamp>, JournalError> {
+        let row = sqlx::query(concat!(
+            "SELECT MIN(at) FROM (
+             SELECT time_event_at AS at FROM incidents WHERE time_event_at IS NOT NULL
+             UNION ALL SELECT MAX(due_at, COALESCE(not_before, 0)) FROM incidents LEFT JOIN hosts USING (host)
+             WHERE state = 'waiting' AND host NOT IN ",
+            running!(),
+            " UNION ALL SELECT MAX(queued_at, COALESCE(not_before, 0)) FROM attempts LEFT JOIN hosts USING (host)
+             WHERE started_at IS NULL AND finished_at IS NULL AND host NOT IN ",
+            running!(),
+            ") WHERE at > ?",
+        ))
+        .bind(now.as_microsecond())
         .fetch_one(&self.readers)
         .await?;
         row.try_get::<Option<i64>, _>(0)?.map(rows::time).transpose()
@@ -114,12 +199,14 @@ impl Journal for SqliteJournal {
     }
 
     async fn probe(&self, now: Timestamp) -> Result<(), JournalError> {
+        self.latch.check()?;
         sqlx::query(
             "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
         )
         .bind(now.as_microsecond())
         .execute(&self.writer)
-        .await?;
+        .await
+        .map_err(|error| self.noted(error))?;
         Ok(())
     }
 
@@ -135,24 +222,34 @@ impl Journal for SqliteJournal {
         views::ignored(&self.readers, limit).await
     }
 
-    async fn open_hosts(&self) -> Result<Vec<(HostName, bool)>, JournalError> {
-        let found =
-            sqlx::query("SELECT host, escalated_at IS NOT NULL FROM incidents WHERE state <> 'closed'")
-                .fetch_all(&self.readers)
-                .await?;
-        found.iter().map(|row| Ok((rows::host(row.try_get(0)?)?, row.try_get(1)?))).collect()
+    async fn open_hosts(&self) -> Result<Vec<OpenHost>, JournalError> {
+        views::open_hosts(&self.readers).await
     }
 
     async fn forget(&self, before: Timestamp) -> Result<u64, JournalError> {
+        self.latch.check()?;
         let before = before.as_microsecond();
         let mut forgotten = 0;
+        // An incident takes its alerts and its attempts with it.
         for statement in [
-            "DELETE FROM incidents WHERE closed_at < ?",
-            "DELETE FROM attempts WHERE incident IS NULL AND finished_at < ?",
-            "DELETE FROM ignored_alerts WHERE last_seen < ?",
+            "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE closed_at < ? LIMIT ?)",
+            "DELETE FROM attempts WHERE id IN
+             (SELECT id FROM attempts WHERE incident IS NULL AND finished_at < ? LIMIT ?)",
+            "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
+             (SELECT fingerprint, reason FROM ignored_alerts WHERE last_seen < ? LIMIT ?)",
         ] {
-            forgotten += sqlx::query(statement).bind(before).execute(&self.writer).await?.rows_affected();
+            let done =
+                sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE).execute(&self.writer).await;
+            forgotten += done.map_err(|error| self.noted(error))?.rows_affected();
         }
         Ok(forgotten)
+    }
+}
+
+impl SqliteJournal {
+    fn noted(&self, error: sqlx::Error) -> JournalError {
+        let error = JournalError::from(error);
+        self.latch.note(&error);
+        error
     }
 }

@@ -103,6 +103,12 @@ impl Target {
         arguments
     }
 
+    /// The same words as text.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
     /// ssh's whole configuration. A file, and not options, because only a file is passed on to the
     /// ssh that goes through a jump host.
     pub(super) fn config(&self, connect_timeout: Duration) -> String {

@@ -246,3 +246,12 @@ fn a_worker_is_asked_for_the_folders_that_it_started_with() {
     child.wait().unwrap();
     assert_eq!(own.tmpdir, Some("/tmp/own".into()));
 }
+
+#[test]
+fn only_what_a_runtime_calls_a_containers_own_is_the_workers_alone() {
+    for (runtime, own) in
+        [(Runtime::Docker, true), (Runtime::Podman, true), (Runtime::Bare, false), (Runtime::Unknown, false)]
+    {
+        assert_eq!(runtime.leftovers_are_its_own(), own, "{}", runtime.as_str());
+    }
+}

@@ -296,7 +296,9 @@ fn what_root_ignores_is_no_work_by_its_program_and_not_by_its_title() {
 fn a_shell_waits_only_at_a_terminal_and_with_nothing_to_run() {
     let bash = |arguments: &[&str], stdin: &str| process(60, 5, "/usr/bin/bash", arguments).with_stdin(stdin);
     for arguments in [&["bash"][..], &["-bash"], &["bash", "-il"], &["bash", "--norc"]] {
-        assert_rest(bash(arguments, "/dev/pts/0"));
+        for terminal in ["/dev/pts/0", "/dev/console", "/dev/tty"] {
+            assert_rest(bash(arguments, terminal));
+        }
         // A script is piped into it.
         assert_active(bash(arguments, "pipe:[12345]"), EvidenceKind::ForeignProcess);
     }
@@ -332,6 +334,9 @@ fn cpu_of_the_acquitted_counts_together_and_with_children_that_came_and_went() {
     let busy = judged(rest(500, 0), rest(513, 12));
     assert_eq!(busy.state, WorkerState::Active);
     assert_eq!((busy.evidence[0].kind, busy.evidence[0].pid), (EvidenceKind::Cpu, Some(10)));
+    // It names who used most, and of two the first.
+    assert_eq!(judged(rest(500, 0), rest(512, 13)).evidence[0].pid, Some(60));
+    assert_eq!(judged(rest(500, 0), rest(513, 13)).evidence[0].pid, Some(10));
 }
 
 #[test]
@@ -359,9 +364,12 @@ fn what_comes_and_goes_counts_under_whoever_waits_for_it_and_not_under_rays_mach
 fn two_readings_at_once_say_nothing_of_cpu() {
     let jobs = Jobs::Known(vec![]);
     let after = snapshot(with(titled("ray::IDLE").with_cpu(1)));
-    let judgement =
-        judge(&worker(), &snapshot(at_rest()), &after, Duration::ZERO, &jobs, &Activity::default());
-    assert_eq!(judgement.state, WorkerState::InJob);
+    let over =
+        |window| judge(&worker(), &snapshot(at_rest()), &after, window, &jobs, &Activity::default()).state;
+    assert_eq!(over(Duration::ZERO), WorkerState::InJob);
+    // One tick of 10 ms.
+    assert_eq!(over(Duration::from_millis(99)), WorkerState::InJob);
+    assert_eq!(over(Duration::from_millis(100)), WorkerState::Active);
 }
 
 #[test]
@@ -470,6 +478,8 @@ fn secrets_on_a_command_line_do_not_travel() {
         python(60, 5, &["psql", "--password=hunter2", "--api-token", "abc", "sh", "PGPASSWORD=x psql", "-v"]);
     assert_eq!(command(&process), "psql --password= --api-token … sh PGPASSWORD= psql -v");
     assert_eq!(command(&titled("ray::train")), "ray::train");
+    let plain = python(60, 5, &["train.py", "--lr=0.1", "--token=", "s3://bucket"]);
+    assert_eq!(command(&plain), "train.py --lr=0.1 --token= …");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::{ffi::OsStrExt, process::ExitStatusExt};
 
 use expect_test::expect;
 
@@ -169,6 +169,13 @@ fn a_root_command_that_ends_unheard_or_by_a_signal_is_a_failure_and_no_hang() {
         assert_eq!(code(hand_over(root, &request()).unwrap()), expected, "{script}");
     }
     assert!(hand_over(Command::new("/nonexistent/sudo"), &request()).is_err());
+}
+
+#[test]
+fn a_root_command_speaks_for_itself_only_where_it_was_its_own_choice_not_to_read() {
+    let seven = || ExitStatus::from_raw(7 << 8);
+    assert_eq!(ended(Err(io::ErrorKind::BrokenPipe.into()), seven()).unwrap(), seven());
+    assert!(ended(Err(io::ErrorKind::StorageFull.into()), seven()).is_err());
 }
 
 #[test]

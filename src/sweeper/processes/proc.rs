@@ -220,6 +220,9 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_read_in_part() {
         assert!(matches!(bytes(Path::new("/dev/zero")), Err(Unread::Failed(_))));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MOST_BYTES).unwrap();
+        assert_eq!(bytes(file.path()).unwrap().len() as u64, MOST_BYTES);
     }
 
     #[test]

@@ -180,6 +180,8 @@ fn this_very_process_is_found_on_this_machine() {
     assert_eq!(process.exe, Some(std::env::current_exe().unwrap()));
     assert_eq!(process.arguments.len(), std::env::args().count());
     assert!(process.id.start_ticks > 0);
+    let same = Snapshot::read_without_files().unwrap();
+    assert!(same.find(pid).expect("it again").open.is_empty());
 }
 
 #[test]

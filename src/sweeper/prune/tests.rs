@@ -145,6 +145,7 @@ fn a_stopped_container_goes_by_when_it_finished_and_without_its_volumes() {
             ("fresh", "{}", fresh.as_str()),
             ("labelled", r#"{"raysweep.keep":""}"#, old.as_str()),
             ("never-ran", "{}", "0001-01-01T00:00:00Z"),
+            ("no-clock", "{}", "1970-01-01T00:00:00Z"),
             ("untold", "null", ""),
         ];
         well(DOCKER, request, &containers)

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::Root;
 use crate::{
-    config::sweep::SweepSettings,
+    config::sweep::{Activity, RayApi, SweepSettings},
     domain::{
         evidence::{Evidence, EvidenceKind, WorkerState},
         report::WorkerReport,
@@ -76,7 +76,7 @@ impl Judged {
         let asked = concerned.iter().map(|index| jobs::ask(&workers[*index], settings));
         let answers = runtime.block_on(join_all(asked));
         let length = if concerned.is_empty() { Duration::ZERO } else { settings.activity.sampling_window.0 };
-        let api = settings.activity.ray_api.as_ref().filter(|_| !concerned.is_empty());
+        let api = api_to_ask(&settings.activity, &concerned);
         let api = api.map(|api| ray_api::ask(api, settings.activity.ray_timeout.0));
         let window = window.wait(length);
         let after = Snapshot::read();
@@ -176,6 +176,11 @@ impl SharedSituation {
             shared_with,
         }
     }
+}
+
+/// Ray's own API, unless there is nobody whom it could speak of.
+fn api_to_ask<'a>(activity: &'a Activity, concerned: &BTreeSet<usize>) -> Option<&'a RayApi> {
+    activity.ray_api.as_ref().filter(|_| !concerned.is_empty())
 }
 
 fn unreadable(error: &std::io::Error) -> Judgement {
@@ -285,6 +290,27 @@ mod tests {
         let mut reports = [blank("small", WorkerRuntime::Docker), blank("judged", WorkerRuntime::Docker)];
         judged.tell(&mut reports);
         assert_eq!(reports.map(|report| report.state), [None, Some(WorkerState::InJob)]);
+    }
+
+    #[test]
+    fn a_window_that_has_been_open_for_too_long_is_opened_anew() {
+        let opened = |ago| Window {
+            before: Snapshot::default(),
+            began: Instant::now().checked_sub(Duration::from_secs(ago)).unwrap(),
+        };
+        let is_anew = |window: Window| !window.processes().processes.is_empty();
+        assert!(is_anew(opened(1).wait(Duration::from_millis(1)).unwrap()));
+        // Half as long again as it was to last, so nobody waits here.
+        assert!(!is_anew(opened(90).wait(Duration::from_mins(1)).unwrap()));
+    }
+
+    #[test]
+    fn rays_own_api_is_asked_where_somebody_is_judged() {
+        let api = RayApi { url: "http://10.0.0.84:8265".to_owned(), token_file: None };
+        let activity = Activity { ray_api: Some(api), ..Activity::default() };
+        assert_eq!(api_to_ask(&activity, &BTreeSet::from([0])), activity.ray_api.as_ref());
+        assert_eq!(api_to_ask(&activity, &BTreeSet::new()), None);
+        assert_eq!(api_to_ask(&Activity::default(), &BTreeSet::from([0])), None);
     }
 
     #[test]

@@ -40,6 +40,14 @@ impl From<Candidate> for Found {
     }
 }
 
+impl Found {
+    /// The list and the look may have met two of one name: then what was looked at says nothing.
+    pub(super) fn looked_at(candidate: Candidate, tree: Tree) -> Self {
+        let tree = (tree.id == candidate.id).then_some(tree);
+        Self { candidate, tree }
+    }
+}
+
 /// What a dead session holds.
 struct Dead {
     /// The newest change of anything in it.
@@ -188,9 +196,7 @@ impl Run<'_> {
                 let keep = Keep::new(KeptBecause::NewestDeadSession, why);
                 self.keep(&candidate, tree.bytes, keep);
             } else {
-                // The list and the look may have met two of one name.
-                let tree = (tree.id == candidate.id).then_some(tree);
-                candidates.push(Found { candidate, tree });
+                candidates.push(Found::looked_at(candidate, tree));
             }
         }
     }

@@ -258,6 +258,13 @@ fn what_a_killed_sweep_detached_is_seen_wherever_it_detaches() {
         stage.plant(&format!("{folder}.raysweep-{}-tmpa", AttemptId::now()));
         assert!(is_unfinished(&mut enter(stage.root.path()), Path::new("ray")), "{folder}");
     }
+    // Nothing is detached there, whatever it is called.
+    for folder in ["mine/", "session_1/", "ray/mine/", "ray/session_1/data/", "ray/session_1/data/logs/"] {
+        let stage = Stage::new();
+        stage.plant("ray/session_1/logs/old/x");
+        stage.plant(&format!("{folder}.raysweep-{}-tmpa", AttemptId::now()));
+        assert!(!is_unfinished(&mut enter(stage.root.path()), Path::new("ray")), "{folder}");
+    }
 }
 
 #[test]
@@ -273,6 +280,11 @@ fn what_a_killed_sweep_left_off_its_name_is_judged_anew() {
     stage.plant(&format!(".raysweep-{old}-tmpa/x"));
     stage.sweep();
     assert_eq!(stage.standing(), ["tmpa", "tmpa/x"]);
+    let stage = Stage::new();
+    stage.plant(&format!("ray/.raysweep-{old}-session_1/data/x"));
+    stage.plant(&format!("ray/session_2/.raysweep-{old}-data/x"));
+    assert_eq!(removed(&stage.sweep()).len(), 2, "a session and a part of one, at once");
+    assert_eq!(stage.standing(), ["ray", "ray/session_1", "ray/session_2"]);
 }
 
 /// Its folders are as young as the delete that was killed; the worker may be at work by now.

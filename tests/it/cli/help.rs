@@ -58,6 +58,7 @@ fn the_help_of_the_program() {
               6  refused: a command, a request or a payload that is not taken
               7  needs root
               8  unreachable: no answer from the responder or the host
+              9  storage: the journal is damaged, of a later version, or not kept by its disk
 
             Example:
               raysweep sweep --dry-run
@@ -167,27 +168,29 @@ fn the_help_of_check_config() {
     check(
         "check-config",
         expect![[r#"
-        exit 0
-        Check configuration files: the same messages and exit code as `serve` and `sweep`
+            exit 0
+            Check configuration files: the same messages and exit code as `serve` and `sweep`
 
-        Usage: raysweep check-config [OPTIONS] [FILE]...
+            Usage: raysweep check-config [OPTIONS] [FILE]...
 
-        Arguments:
-          [FILE]...  The responder's configuration [default: /etc/raysweep/raysweep.yml, unless --sweep is
-                     given]
+            Arguments:
+              [FILE]...  The responder's configuration [default: /etc/raysweep/raysweep.yml, unless --sweep is
+                         given]
 
-        Options:
-              --sweep <FILE>  A host's settings (sweep.yml); may be given several times
-          -h, --help          Print help
+            Options:
+                  --sweep <FILE>            A host's settings (sweep.yml); may be given several times
+                  --web.config.file <FILE>  The web configuration file that `serve` is given beside the
+                                            responder's configuration
+              -h, --help                    Print help
 
-        Logging:
-              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
-                                     error [default: info] [possible values: debug, info, warn, error]
-              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+            Logging:
+                  --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                         error [default: info] [possible values: debug, info, warn, error]
+                  --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
-        Example:
-          raysweep check-config raysweep.yml --sweep sweep.yml
-    "#]],
+            Example:
+              raysweep check-config raysweep.yml --sweep sweep.yml
+        "#]],
     );
 }
 
@@ -223,6 +226,9 @@ fn the_help_of_serve() {
                       The folder of the journal; what was accepted survives in it [default: /var/lib/raysweep]
                   --web.listen-address <ADDRESS:PORT>
                       Where to listen, instead of the address in the configuration
+                  --web.config.file <FILE>
+                      TLS, client certificates and users, in the format of Prometheus' exporter-toolkit; read
+                      anew for each connection and request
               -h, --help
                       Print help
 
@@ -231,7 +237,8 @@ fn the_help_of_serve() {
                                          error [default: info] [possible values: debug, info, warn, error]
                   --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
-            Ends with SIGTERM or SIGINT, within timing.stop_grace.
+            SIGTERM and SIGINT end it within timing.stop_grace. SIGHUP and POST /-/reload read the configuration
+            again; a bad one changes nothing. A new listen address and other flags take a restart.
 
             Example:
               raysweep serve --config.file /etc/raysweep/raysweep.yml --storage.path /var/lib/raysweep

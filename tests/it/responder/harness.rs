@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Everything that is waited for is there within this time, or the test fails.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Any free port of loopback; the log tells which.
 pub(crate) const LOOPBACK: &str = "127.0.0.1:0";
@@ -94,6 +94,8 @@ pub(crate) struct Fleet {
     folder: TempDir,
     known_hosts: String,
     entries: String,
+    /// How long an attempt may take; what has used a fifth of it gives its place away.
+    pub(crate) attempt_deadline: &'static str,
 }
 
 impl Fleet {
@@ -101,7 +103,8 @@ impl Fleet {
         let folder = tempfile::Builder::new().prefix("rs").tempdir().unwrap();
         keygen(&folder.path().join("id"));
         trace_ssh(folder.path());
-        Self { folder, hosts: vec![], known_hosts: String::new(), entries: String::new() }
+        let (known_hosts, entries) = (String::new(), String::new());
+        Self { folder, hosts: vec![], known_hosts, entries, attempt_deadline: "30s" }
     }
 
     /// A fleet of one host that frees.
@@ -227,44 +230,44 @@ impl Fleet {
 
     /// As `serve`, on this address; the log where it ends before it serves.
     pub(crate) fn try_serve(&self, settings: &str, address: &str) -> Result<Responder, String> {
+        self.try_serve_as(settings, address, &Launch::default())
+    }
+
+    /// As `serve`, with more flags and variables.
+    pub(crate) fn serve_as(&self, settings: &str, launch: &Launch) -> Responder {
+        self.try_serve_as(settings, LOOPBACK, launch)
+            .unwrap_or_else(|log| panic!("the responder does not serve:\n{log}"))
+    }
+
+    /// Writes the responder's configuration over all that was added.
+    pub(crate) fn configure(&self, settings: &str) {
         fs::write(self.path("known_hosts"), &self.known_hosts).unwrap();
         let hosts = if self.entries.is_empty() { "hosts: []" } else { "hosts:" };
         let ssh = format!(
-            "ssh: {{ user: {user}, identity_file: {id}, known_hosts_file: {known}, connect_timeout: 15s, attempt_deadline: 30s, output_bytes: 65536 }}",
+            "ssh: {{ user: {user}, identity_file: {id}, known_hosts_file: {known}, connect_timeout: 15s, attempt_deadline: {deadline}, output_bytes: 65536 }}",
             user = user(),
             id = self.path("id").display(),
             known = self.path("known_hosts").display(),
+            deadline = self.attempt_deadline,
         );
+        let text = format!("{ssh}\n{settings}\n{hosts}\n{}", self.entries);
+        fs::write(self.path("raysweep.yml"), text).unwrap();
+    }
+
+    /// As `try_serve`, with more flags and variables.
+    pub(crate) fn try_serve_as(
+        &self,
+        settings: &str,
+        address: &str,
+        launch: &Launch,
+    ) -> Result<Responder, String> {
+        self.configure(settings);
         let config = self.path("raysweep.yml");
-        fs::write(&config, format!("{ssh}\n{settings}\n{hosts}\n{}", self.entries)).unwrap();
-        let log = self.path("responder.log");
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        let mut process = Command::new(env!("CARGO_BIN_EXE_raysweep"))
-            .arg("serve")
-            .arg("--config.file")
-            .arg(&config)
-            .arg("--storage.path")
-            .arg(self.path("data"))
-            .args(["--web.listen-address", address])
-            .env("PATH", path)
-            // What a service's account has, which runs nothing.
-            .env("SHELL", "/usr/sbin/nologin")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let text = || fs::read_to_string(&log).unwrap();
-        let address = wait_for("the responder", || {
-            let served = text()
-                .split_once(" address=")
-                .map(|(_, rest)| rest.split([' ', '\n']).next().unwrap().to_owned());
-            (served.is_some() || process.try_wait().unwrap().is_some()).then_some(served)
-        });
-        match address {
-            Some(address) => Ok(Responder { address, log, process }),
-            None => Err(text()),
-        }
+        let mut command = serve_command(&config, &self.path("data"), address);
+        command.args(&launch.flags).envs(launch.variables.iter().cloned());
+        let search = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        command.env("PATH", search);
+        Responder::launch(command, self.path("responder.log"))
     }
 
     /// The same fleet with nothing in its inventory.
@@ -279,6 +282,29 @@ impl Fleet {
     }
 }
 
+/// How the responder is started beside its configuration.
+#[derive(Default)]
+pub(crate) struct Launch {
+    pub(crate) flags: Vec<String>,
+    pub(crate) variables: Vec<(&'static str, String)>,
+}
+
+impl Launch {
+    pub(crate) fn with_flags<const N: usize>(flags: [&str; N]) -> Self {
+        Self { flags: flags.map(str::to_owned).to_vec(), variables: vec![] }
+    }
+}
+
+/// The responder over a configuration and a journal.
+pub(crate) fn serve_command(config: &Path, data: &Path, address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raysweep"));
+    command.arg("serve").arg("--config.file").arg(config).arg("--storage.path").arg(data);
+    command.args(["--web.listen-address", address]);
+    // What a service's account has, which runs nothing.
+    command.env("SHELL", "/usr/sbin/nologin");
+    command
+}
+
 /// The responder's process.
 pub(crate) struct Responder {
     pub(crate) address: String,
@@ -287,6 +313,23 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
+    /// Starts it and waits until it serves; its log where it ends before that.
+    pub(crate) fn launch(mut command: Command, log: PathBuf) -> Result<Self, String> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+        let mut process = command.spawn().unwrap();
+        let text = || fs::read_to_string(&log).unwrap();
+        let address = wait_for("the responder", || {
+            let text = text();
+            let said = text.split_once(" address=").or_else(|| text.split_once(r#""address":""#));
+            let served = said.map(|(_, rest)| rest.split([' ', '\n', '"']).next().unwrap().to_owned());
+            (served.is_some() || process.try_wait().unwrap().is_some()).then_some(served)
+        });
+        match address {
+            Some(address) => Ok(Self { address, log, process }),
+            None => Err(text()),
+        }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -385,7 +428,7 @@ impl Drop for Responder {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
 }
 

@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::harness::{
-    Behaviour, CRITICAL, Fleet, LARGE, Responder, alert, firing, payload, resolved, wait_for,
+use super::{
+    harness::{Behaviour, CRITICAL, Fleet, LARGE, Responder, alert, firing, payload, resolved, wait_for},
+    stand_in::StandIns,
 };
 
 fn time(row: &Value, key: &str) -> Timestamp {
@@ -38,7 +39,7 @@ fn an_attempt_within_the_period_is_deferred_to_its_end_even_after_a_restart() {
     responder.send(firing("ray-80"));
     let due = time(&deferred(&responder, "ray-80"), "due_at");
     assert!(about(due, began + SignedDuration::from_hours(1)), "{began} {due}");
-    assert_eq!(responder.metric("raysweep_attempts_deferred_total"), 1);
+    assert_eq!(responder.metric(r#"raysweep_attempts_deferred_total{reason="period"}"#), 1);
     assert!(responder.log().contains("attempt deferred"));
     responder.send(resolved("ray-80"));
     responder.stop();
@@ -80,7 +81,7 @@ fn an_attempt_that_spent_nothing_does_not_defer_the_next() {
     let responder = fleet.serve("timing: { period: 1h, critical_period: 1h, recheck: 100ms }");
     responder.send(firing("ray-80"));
     wait_for("a third attempt", || (responder.attempts("ray-80").len() >= 3).then_some(()));
-    assert_eq!(responder.metric("raysweep_attempts_deferred_total"), 0);
+    assert_eq!(responder.metric(r#"raysweep_attempts_deferred_total{reason="period"}"#), 0);
 }
 
 #[test]
@@ -128,4 +129,38 @@ fn no_more_attempts_run_at_once_than_are_allowed_and_all_come_in_the_end() {
     for name in names {
         assert_eq!(responder.ended_attempt(name)["outcome"], "freed");
     }
+}
+
+#[test]
+fn an_alert_that_resolves_and_fires_again_with_the_same_start_is_attempted_again() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("timing: { period: 100ms, critical_period: 100ms, decay: 10m }");
+    for round in 1..=3 {
+        assert_eq!(responder.send(firing("ray-80")), 200);
+        wait_for("an attempt of its own", || (responder.attempts("ray-80").len() == round).then_some(()));
+        responder.ended_attempt("ray-80");
+        assert_eq!(responder.send(resolved("ray-80")), 200);
+    }
+    assert_eq!(responder.rows("incidents").len(), 3);
+    assert_eq!(fleet.host("ray-80").requests().len(), 3);
+}
+
+#[test]
+fn no_more_attempts_begin_in_a_minute_than_are_allowed_not_even_after_a_restart() {
+    let fleet = StandIns::new(["a", "b", "c"]);
+    let settings = "limits: { starts_a_minute: 1 }";
+    let responder = fleet.serve(settings);
+    for host in ["a", "b", "c"] {
+        responder.send(firing(host));
+    }
+    let fleets = r#"raysweep_attempts_deferred_total{reason="fleet"}"#;
+    wait_for("the first attempt's end", || {
+        fleet.noted().iter().any(|(_, what, _)| what == "end").then_some(())
+    });
+    wait_for("another that waits", || (responder.metric(fleets) >= 1).then_some(()));
+    responder.stop();
+    let responder = fleet.serve(settings);
+    wait_for("another that waits", || (responder.metric(fleets) >= 1).then_some(()));
+    assert_eq!(responder.rows("attempts").len(), 1);
+    assert_eq!(fleet.noted().iter().filter(|(_, what, _)| what == "begin").count(), 1);
 }

@@ -1,7 +1,7 @@
 //! Between what is stored and the domain. What is stored has its own names and never changes with
 //! the domain by accident.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -20,6 +20,10 @@ pub(super) fn corrupt(what: impl std::fmt::Display) -> JournalError {
 
 pub(super) fn time(microseconds: i64) -> Result<Timestamp, JournalError> {
     Timestamp::from_microsecond(microseconds).map_err(corrupt)
+}
+
+pub(super) fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, JournalError> {
@@ -52,6 +56,7 @@ pub(super) fn stored(
         state: state(row)?,
         attempts: row.try_get("attempts")?,
         failures_in_row: row.try_get("failures_in_row")?,
+        trouble_before: Duration::from_micros(row.try_get::<i64, _>("trouble_before")?.unsigned_abs()),
         last_outcome: row.try_get::<Option<String>, _>("last_outcome")?.map(|w| word(&w)).transpose()?,
         escalated: escalated(row)?,
     };

@@ -1,10 +1,10 @@
 //! What status, history, page and demo read.
 
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError},
-    rows::{corrupt, maybe_time, time_of},
+    super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError, OpenHost, Tried},
+    rows::{corrupt, host, maybe_time, time_of},
 };
 use crate::domain::incident::IncidentId;
 
@@ -13,19 +13,24 @@ pub(super) async fn incidents(
     host: Option<&str>,
     limit: u32,
 ) -> Result<Vec<IncidentView>, JournalError> {
-    let found =
-        sqlx::query("SELECT * FROM incidents WHERE ?1 IS NULL OR host = ?1 ORDER BY id DESC LIMIT ?2")
-            .bind(host)
-            .bind(limit)
-            .fetch_all(pool)
-            .await?;
+    let found = sqlx::query(
+        "SELECT incidents.*, MAX(due_at, COALESCE(not_before, 0)) AS next_due_at FROM incidents
+             LEFT JOIN hosts USING (host) WHERE ?1 IS NULL OR host = ?1 ORDER BY id DESC LIMIT ?2",
+    )
+    .bind(host)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
     let mut views = Vec::with_capacity(found.len());
     for row in &found {
+        let id = row.try_get::<i64, _>("id")?;
         let alerts = sqlx::query("SELECT * FROM alerts WHERE incident = ? ORDER BY received_at, fingerprint")
-            .bind(row.try_get::<i64, _>("id")?)
+            .bind(id)
             .fetch_all(pool)
             .await?;
-        views.push(incident(row, alerts.iter().map(alert).collect::<Result<_, _>>()?)?);
+        let mut view = incident(row, alerts.iter().map(alert).collect::<Result<_, _>>()?)?;
+        view.tried = tried(&mut *pool.acquire().await?, id).await?;
+        views.push(view);
     }
     Ok(views)
 }
@@ -39,15 +44,61 @@ fn incident(row: &SqliteRow, alerts: Vec<AlertView>) -> Result<IncidentView, Jou
         firing_since: maybe_time(row, "firing_since")?,
         opened_at: time_of(row, "opened_at")?,
         accepted_at: time_of(row, "accepted_at")?,
-        due_at: maybe_time(row, "due_at")?,
+        due_at: maybe_time(row, "next_due_at")?,
         attempts: row.try_get("attempts")?,
         last_outcome: row.try_get("last_outcome")?,
         escalated_at: maybe_time(row, "escalated_at")?,
         escalation: row.try_get("escalation")?,
         closed_at: maybe_time(row, "closed_at")?,
         close_reason: row.try_get("close_reason")?,
+        tried: Tried::default(),
         alerts,
     })
+}
+
+/// How often each outcome came, and what holds the space as the incident's last report has it.
+pub(super) async fn tried(connection: &mut SqliteConnection, incident: i64) -> Result<Tried, JournalError> {
+    let outcomes = sqlx::query(
+        "SELECT outcome, COUNT(*) FROM attempts WHERE incident = ? AND outcome IS NOT NULL GROUP BY outcome",
+    )
+    .bind(incident)
+    .fetch_all(&mut *connection)
+    .await?;
+    let last: Option<String> = sqlx::query_scalar(
+        "SELECT holds FROM attempts WHERE incident = ? AND holds IS NOT NULL ORDER BY finished_at DESC LIMIT 1",
+    )
+    .bind(incident)
+    .fetch_optional(connection)
+    .await?;
+    Ok(Tried {
+        tried: outcomes
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, JournalError>>()?,
+        holds: last.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt)?,
+    })
+}
+
+pub(super) async fn open_hosts(pool: &SqlitePool) -> Result<Vec<OpenHost>, JournalError> {
+    let found = sqlx::query("SELECT id, host, state, escalation FROM incidents WHERE state <> 'closed'")
+        .fetch_all(pool)
+        .await?;
+    let mut hosts = Vec::with_capacity(found.len());
+    for row in &found {
+        let id = row.try_get("id")?;
+        let mut open = OpenHost {
+            host: host(row.try_get("host")?)?,
+            state: row.try_get("state")?,
+            escalation: row.try_get("escalation")?,
+            tried: Tried::default(),
+        };
+        // Only who has to look wants to know.
+        if open.escalation.is_some() {
+            open.tried = tried(&mut *pool.acquire().await?, id).await?;
+        }
+        hosts.push(open);
+    }
+    Ok(hosts)
 }
 
 fn alert(row: &SqliteRow) -> Result<AlertView, JournalError> {

@@ -1,8 +1,8 @@
 //! One transaction on the journal.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::{
     Row, Sqlite, Transaction,
     sqlite::{SqliteArguments, SqliteRow},
@@ -10,36 +10,69 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    super::{Asked, Ended, JournalError, Stored, Work, bounded},
-    rows,
+    super::{Asked, Ended, Fence, JournalError, Order, Running, Stored, Tried, Work, bounded},
+    latch::Latch,
+    rows, views,
 };
-use crate::domain::{
-    alert::Alert,
-    attempt::{AttemptId, Outcome},
-    decision::Ignored,
-    host::HostName,
-    incident::{Closed, Incident, IncidentId, Member, State, Timing},
-    policy::Urgency,
+use crate::{
+    domain::{
+        alert::Alert,
+        attempt::{AttemptId, Outcome},
+        decision::Ignored,
+        host::HostName,
+        incident::{Closed, Incident, IncidentId, Member, PAST, Past, State, Timing, counted},
+        policy::Urgency,
+        standing::{Lane, Standing},
+    },
+    responder::clock::Anchor,
 };
+
+/// Hosts on which an attempt runs.
+macro_rules! running {
+    () => {
+        "(SELECT host FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL)"
+    };
+}
+pub(super) use running;
+
+/// Incidents that are due (?1: now, ?2: lanes, ?3: how many), in an order.
+macro_rules! due {
+    ($order:literal) => {
+        concat!(
+            "SELECT incidents.*, COALESCE(hosts.lane, 'new') AS lane FROM incidents LEFT JOIN hosts USING (host)
+             WHERE incidents.state = 'waiting' AND due_at <= ?1 AND COALESCE(not_before, 0) <= ?1
+             AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
+            running!(),
+            " ORDER BY ",
+            $order,
+            ", incidents.id LIMIT ?3"
+        )
+    };
+}
 
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
 pub struct SqliteWork {
     transaction: Transaction<'static, Sqlite>,
+    latch: Latch,
 }
 
 impl SqliteWork {
-    pub(super) fn new(transaction: Transaction<'static, Sqlite>) -> Self {
-        Self { transaction }
+    pub(super) fn new(transaction: Transaction<'static, Sqlite>, latch: Latch) -> Self {
+        Self { transaction, latch }
     }
 
     async fn with_members(&mut self, found: Vec<SqliteRow>) -> Result<Vec<Stored>, JournalError> {
         let mut incidents = Vec::with_capacity(found.len());
         for row in found {
-            let members = sqlx::query("SELECT * FROM alerts WHERE incident = ?")
-                .bind(row.try_get::<i64, _>("id")?)
-                .fetch_all(&mut *self.transaction)
-                .await?;
+            // All but the labels: a host may have ten thousand alerts.
+            let members = sqlx::query(
+                "SELECT fingerprint, name, urgency, status, starts_at, ends_at, received_at, last_seen
+                 FROM alerts WHERE incident = ?",
+            )
+            .bind(row.try_get::<i64, _>("id")?)
+            .fetch_all(&mut *self.transaction)
+            .await?;
             let members: BTreeMap<_, _> = members.iter().map(rows::member).collect::<Result<_, _>>()?;
             incidents.push(rows::stored(&row, members)?);
         }
@@ -69,13 +102,86 @@ impl Work for SqliteWork {
         Ok(self.fetch(sqlx::query("SELECT * FROM incidents WHERE id = ?").bind(id.0)).await?.pop())
     }
 
-    async fn due_incidents(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+    async fn timed_incidents(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
         let query = sqlx::query(
-            "SELECT * FROM incidents WHERE next_event_at <= ? AND host NOT IN
-             (SELECT host FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL)
-             ORDER BY urgency = 'critical' DESC, next_event_at, id LIMIT ?",
+            "SELECT * FROM incidents WHERE time_event_at <= ? ORDER BY time_event_at, id LIMIT ?",
         );
         self.fetch(query.bind(now.as_microsecond()).bind(limit)).await
+    }
+
+    async fn due_incidents(
+        &mut self,
+        now: Timestamp,
+        lanes: &[Lane],
+        order: Order,
+        limit: u32,
+    ) -> Result<Vec<(Stored, Lane)>, JournalError> {
+        let query = match order {
+            Order::Standing => {
+                due!(
+                    "urgency = 'critical' DESC, COALESCE(hosts.lane, 'new') = 'proven' DESC,
+                     IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at)"
+                )
+            }
+            Order::Wait => due!("MAX(due_at, COALESCE(not_before, 0))"),
+        };
+        let found = sqlx::query(query)
+            .bind(now.as_microsecond())
+            .bind(words(lanes))
+            .bind(limit)
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        let lanes: Vec<_> = found.iter().map(lane).collect::<Result<_, _>>()?;
+        Ok(self.with_members(found).await?.into_iter().zip(lanes).collect())
+    }
+
+    async fn past(&mut self, host: &HostName, timing: &Timing, now: Timestamp) -> Result<Past, JournalError> {
+        let since = now.checked_sub(PAST).unwrap_or(Timestamp::MIN);
+        let found =
+            sqlx::query("SELECT opened_at, closed_at FROM incidents WHERE host = ? AND closed_at >= ?")
+                .bind(host.as_str())
+                .bind(since.as_microsecond())
+                .fetch_all(&mut *self.transaction)
+                .await?;
+        let mut past =
+            Past { failures_in_row: self.standing(host).await?.failures_in_row, ..Past::default() };
+        for row in &found {
+            let counts = counted(rows::time_of(row, "opened_at")?, rows::time_of(row, "closed_at")?, timing);
+            past.trouble = past.trouble.saturating_add(counts);
+        }
+        Ok(past)
+    }
+
+    async fn standing(&mut self, host: &HostName) -> Result<Standing, JournalError> {
+        let found = sqlx::query("SELECT * FROM hosts WHERE host = ?")
+            .bind(host.as_str())
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        let Some(row) = found else { return Ok(Standing::default()) };
+        Ok(Standing {
+            last_outcome: row
+                .try_get::<Option<String>, _>("last_outcome")?
+                .map(|w| rows::word(&w))
+                .transpose()?,
+            failures_in_row: row.try_get("failures_in_row")?,
+            not_before: rows::maybe_time(&row, "not_before")?,
+        })
+    }
+
+    async fn save_standing(&mut self, host: &HostName, standing: &Standing) -> Result<(), JournalError> {
+        sqlx::query("INSERT OR REPLACE INTO hosts (host, lane, last_outcome, failures_in_row, not_before) VALUES (?, ?, ?, ?, ?)")
+            .bind(host.as_str())
+            .bind(standing.lane().as_str())
+            .bind(standing.last_outcome.map(Outcome::as_str))
+            .bind(standing.failures_in_row)
+            .bind(standing.not_before.map(Timestamp::as_microsecond))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    async fn tried(&mut self, id: IncidentId) -> Result<Tried, JournalError> {
+        views::tried(&mut self.transaction, id.0).await
     }
 
     async fn insert_incident(
@@ -85,13 +191,14 @@ impl Work for SqliteWork {
         accepted_at: Timestamp,
     ) -> Result<IncidentId, JournalError> {
         let done = sqlx::query(
-            "INSERT INTO incidents (host, state, opened_at, accepted_at, due_at, attempts, failures_in_row)
-             VALUES (?, 'waiting', ?, ?, ?, 0, 0)",
+            "INSERT INTO incidents (host, state, opened_at, accepted_at, due_at, attempts, failures_in_row,
+             trouble_before) VALUES (?, 'waiting', ?, ?, ?, 0, 0, ?)",
         )
         .bind(incident.host.as_str())
         .bind(incident.opened_at.as_microsecond())
         .bind(accepted_at.as_microsecond())
         .bind(incident.opened_at.as_microsecond())
+        .bind(rows::micros(incident.trouble_before))
         .execute(&mut *self.transaction)
         .await?;
         let id = IncidentId(done.last_insert_rowid());
@@ -107,7 +214,7 @@ impl Work for SqliteWork {
             State::Closed { at, reason } => ("closed", None, Some((at, reason))),
         };
         sqlx::query(
-            "UPDATE incidents SET state = ?, urgency = ?, firing_since = ?, due_at = ?, next_event_at = ?,
+            "UPDATE incidents SET state = ?, urgency = ?, firing_since = ?, due_at = ?, time_event_at = ?,
              attempts = ?, failures_in_row = ?, last_outcome = ?, escalated_at = ?, escalation = ?,
              closed_at = ?, close_reason = ? WHERE id = ?",
         )
@@ -115,7 +222,7 @@ impl Work for SqliteWork {
         .bind(incident.urgency().map(Urgency::as_str))
         .bind(incident.firing_since().map(Timestamp::as_microsecond))
         .bind(due_at.map(Timestamp::as_microsecond))
-        .bind(incident.next_event_at(timing).map(Timestamp::as_microsecond))
+        .bind(incident.time_event_at(timing).map(Timestamp::as_microsecond))
         .bind(incident.attempts)
         .bind(incident.failures_in_row)
         .bind(incident.last_outcome.map(Outcome::as_str))
@@ -197,23 +304,40 @@ impl Work for SqliteWork {
         Ok(())
     }
 
-    async fn queued_attempts(&mut self, limit: u32) -> Result<Vec<Asked>, JournalError> {
-        let found = sqlx::query(
-            "SELECT id, host, incident, replay, trigger, MIN(queued_at) FROM attempts
-             WHERE started_at IS NULL AND finished_at IS NULL AND host NOT IN
-             (SELECT host FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL)
-             GROUP BY host ORDER BY MIN(queued_at) LIMIT ?",
-        )
+    async fn queued_attempts(
+        &mut self,
+        now: Timestamp,
+        lanes: &[Lane],
+        limit: u32,
+    ) -> Result<Vec<(Asked, Lane)>, JournalError> {
+        let found = sqlx::query(concat!(
+            "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane, MIN(queued_at)
+             FROM attempts LEFT JOIN hosts USING (host)
+             WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
+             AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
+            running!(),
+            " GROUP BY host ORDER BY MIN(queued_at) LIMIT ?3",
+        ))
+        .bind(now.as_microsecond())
+        .bind(words(lanes))
         .bind(limit)
         .fetch_all(&mut *self.transaction)
         .await?;
-        found.iter().map(asked).collect()
+        found.iter().map(|row| Ok((asked(row)?, lane(row)?))).collect()
     }
 
-    async fn start_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
-        sqlx::query(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at",
+    async fn start_attempt(
+        &mut self,
+        asked: &Asked,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Fence, JournalError> {
+        let row = sqlx::query(
+            "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, fence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7,
+             (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
+             ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
+             lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence",
         )
         .bind(asked.id.to_string())
         .bind(asked.host.as_str())
@@ -221,48 +345,159 @@ impl Work for SqliteWork {
         .bind(asked.replay.map(|id| id.to_string()))
         .bind(asked.trigger.as_str())
         .bind(now.as_microsecond())
+        .bind(lease_until.as_microsecond())
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        Ok(Fence(row.try_get(0)?))
+    }
+
+    async fn starts_since(&mut self, since: Timestamp) -> Result<u32, JournalError> {
+        let row = sqlx::query("SELECT COUNT(*) FROM attempts WHERE started_at >= ?")
+            .bind(since.as_microsecond())
+            .fetch_one(&mut *self.transaction)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    async fn connected(
+        &mut self,
+        attempt: AttemptId,
+        fence: Fence,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        sqlx::query(
+            "UPDATE attempts SET connected_at = ? WHERE id = ? AND fence = ? AND finished_at IS NULL",
+        )
         .bind(now.as_microsecond())
+        .bind(attempt.to_string())
+        .bind(fence.0)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
     }
 
-    async fn connected(&mut self, attempt: AttemptId, now: Timestamp) -> Result<(), JournalError> {
-        sqlx::query("UPDATE attempts SET connected_at = ? WHERE id = ? AND finished_at IS NULL")
-            .bind(now.as_microsecond())
-            .bind(attempt.to_string())
+    async fn end_attempt(
+        &mut self,
+        attempt: AttemptId,
+        fence: Fence,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Result<bool, JournalError> {
+        self.end(attempt, Some(fence), ended, now).await
+    }
+
+    async fn refuse_attempt(
+        &mut self,
+        attempt: AttemptId,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.end(attempt, None, ended, now).await?;
+        Ok(())
+    }
+
+    async fn running_attempts(&mut self) -> Result<Vec<Running>, JournalError> {
+        let found =
+            sqlx::query("SELECT * FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL")
+                .fetch_all(&mut *self.transaction)
+                .await?;
+        let running = |row| {
+            Ok(Running {
+                asked: asked(row)?,
+                fence: Fence(row.try_get("fence")?),
+                // What was claimed before there were leases has been left by whoever claimed it.
+                lease_until: rows::maybe_time(row, "lease_until")?.unwrap_or(Timestamp::MIN),
+            })
+        };
+        found.iter().map(running).collect()
+    }
+
+    async fn anchor(&mut self) -> Result<Option<Anchor>, JournalError> {
+        let found =
+            sqlx::query("SELECT boot, uptime, at FROM clock").fetch_optional(&mut *self.transaction).await?;
+        let Some(row) = found else { return Ok(None) };
+        Ok(Some(Anchor {
+            boot: row.try_get("boot")?,
+            uptime: Duration::from_micros(row.try_get::<i64, _>("uptime")?.unsigned_abs()),
+            at: rows::time_of(&row, "at")?,
+        }))
+    }
+
+    async fn save_anchor(&mut self, anchor: &Anchor) -> Result<(), JournalError> {
+        sqlx::query("INSERT OR REPLACE INTO clock (id, boot, uptime, at) VALUES (1, ?, ?, ?)")
+            .bind(&anchor.boot)
+            .bind(rows::micros(anchor.uptime))
+            .bind(anchor.at.as_microsecond())
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
     }
 
-    async fn end_attempt(&mut self, attempt: AttemptId, ended: &Ended) -> Result<bool, JournalError> {
+    async fn shift(&mut self, by: SignedDuration, since: Timestamp) -> Result<(), JournalError> {
+        let by = i64::try_from(by.as_micros()).unwrap_or_default();
+        for statement in [
+            // Alerts first: which of them belong to what is recent is told by their incidents.
+            "UPDATE alerts SET received_at = received_at + ?1, last_seen = last_seen + ?1 WHERE incident IN
+             (SELECT id FROM incidents WHERE state <> 'closed' OR closed_at >= ?2)",
+            "UPDATE incidents SET opened_at = opened_at + ?1, accepted_at = accepted_at + ?1, due_at = due_at + ?1,
+             time_event_at = time_event_at + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1
+             WHERE state <> 'closed' OR closed_at >= ?2",
+            "UPDATE attempts SET queued_at = queued_at + ?1, started_at = started_at + ?1,
+             connected_at = connected_at + ?1, finished_at = finished_at + ?1, lease_until = lease_until + ?1
+             WHERE finished_at IS NULL OR finished_at >= ?2",
+            "UPDATE hosts SET not_before = not_before + ?1 WHERE not_before >= ?2",
+        ] {
+            sqlx::query(statement).bind(by).bind(since.as_microsecond()).execute(&mut *self.transaction).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(self) -> Result<(), JournalError> {
+        let done = self.transaction.commit().await.map_err(JournalError::from);
+        done.inspect_err(|error| self.latch.note(error))
+    }
+}
+
+impl SqliteWork {
+    /// Ends an attempt: one that was claimed, by its claim, or one that never began.
+    async fn end(
+        &mut self,
+        attempt: AttemptId,
+        fence: Option<Fence>,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let holds = ended.holds.as_ref().map(serde_json::to_string).transpose().map_err(rows::corrupt)?;
         let done = sqlx::query(
-            "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, freed_bytes = ?, report = ?
-             WHERE id = ? AND finished_at IS NULL",
+            "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, freed_bytes = ?, report = ?, holds = ?
+             WHERE id = ? AND finished_at IS NULL AND IIF(started_at IS NULL, NULL, fence) IS ?",
         )
-        .bind(ended.at.as_microsecond())
+        .bind(now.as_microsecond())
         .bind(ended.outcome.as_str())
         .bind(ended.reason.as_deref())
         .bind(i64::try_from(ended.freed_bytes).unwrap_or(i64::MAX))
         .bind(ended.report.as_deref())
+        .bind(holds)
         .bind(attempt.to_string())
+        .bind(fence.map(|fence| fence.0))
         .execute(&mut *self.transaction)
         .await?;
         Ok(done.rows_affected() == 1)
     }
+}
 
-    async fn running_attempts(&mut self) -> Result<Vec<Asked>, JournalError> {
-        let found =
-            sqlx::query("SELECT * FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL")
-                .fetch_all(&mut *self.transaction)
-                .await?;
-        found.iter().map(asked).collect()
-    }
+/// The lanes as a JSON list of words.
+fn words(lanes: &[Lane]) -> String {
+    let words: Vec<_> = lanes.iter().map(|lane| format!("\"{}\"", lane.as_str())).collect();
+    format!("[{}]", words.join(","))
+}
 
-    async fn commit(self) -> Result<(), JournalError> {
-        Ok(self.transaction.commit().await?)
-    }
+fn lane(row: &SqliteRow) -> Result<Lane, JournalError> {
+    let word: &str = row.try_get("lane")?;
+    Lane::ALL
+        .into_iter()
+        .find(|lane| lane.as_str() == word)
+        .ok_or_else(|| rows::corrupt("a lane that is not known"))
 }
 
 fn asked(row: &SqliteRow) -> Result<Asked, JournalError> {

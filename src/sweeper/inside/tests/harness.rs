@@ -165,7 +165,7 @@ impl World {
     }
 
     /// A path as this world sees it. For looking only.
-    pub(super) fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.pid))
     }
 }

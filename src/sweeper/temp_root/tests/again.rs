@@ -28,7 +28,7 @@ fn tree(ino: u64, files: u64) -> Tree {
     }
 }
 
-fn detached(ino: u64) -> Detached {
+pub(super) fn detached(ino: u64) -> Detached {
     let path = PathBuf::from(format!("tmp{ino}"));
     let candidate = Candidate { class: Class::Tmp, id: FileId { dev: 1, ino }, path: path.clone() };
     Detached { candidate, path, tree: tree(ino, 1) }

@@ -1,7 +1,8 @@
 //! More than one list, one look or one batch holds.
 
+use super::super::findings::Cut;
 use super::*;
-use crate::domain::report::LISTED;
+use crate::domain::report::{Class, LISTED};
 
 #[test]
 fn more_leftovers_than_one_list_holds_all_go_in_rounds() {
@@ -41,7 +42,9 @@ fn of_more_checkpoints_than_one_list_holds_none_is_looked_at() {
     let findings = stage.sweep();
     assert_eq!(removed(&findings), ["tmpa"]);
     assert_eq!(stage.standing().len(), 24);
-    assert!(findings.errors[0].contains("checkpoint_tmp_"), "{findings:?}");
+    // It ends by itself: the child's deadline would be a second error.
+    let [error] = findings.errors.as_slice() else { panic!("{findings:?}") };
+    assert!(error.contains("checkpoint_tmp_") && findings.unseen.is_some(), "{findings:?}");
 }
 
 #[test]
@@ -91,5 +94,59 @@ fn a_session_with_more_in_it_than_one_list_holds_is_live_by_any_part_of_it() {
         assert_eq!(stage.standing(), before, "part{part} is in use");
     }
     stage.sweep();
-    assert!(!stage.path("ray/session_2026-01-05_1/part0").exists());
+    assert_eq!(stage.standing(), ["ray", "ray/session_2026-01-05_1"], "in several rounds");
+}
+
+fn removed_of(bytes: u64) -> Removed {
+    Removed { class: Class::Tmp, path: "tmpa".to_owned(), bytes, files: 1 }
+}
+
+#[test]
+fn lists_hold_the_largest_and_say_how_many_they_have_lost() {
+    let mut findings = Findings::default();
+    let kept = |bytes| Kept {
+        class: Class::Tmp,
+        path: "tmpa".to_owned(),
+        bytes,
+        why: KeptBecause::TooYoung,
+        detail: String::new(),
+        pid: None,
+    };
+    let (listed, most) = (LISTED as u64, 2 * LISTED as u64);
+    for bytes in 1..most {
+        findings.remove(removed_of(bytes));
+        findings.keep(kept(bytes));
+    }
+    assert_eq!((findings.removed.len(), findings.kept.len()), (2 * LISTED - 1, 2 * LISTED - 1));
+    assert_eq!(findings.cut, Cut::default());
+    for bytes in most..=2 * most {
+        findings.remove(removed_of(bytes));
+        findings.keep(kept(bytes));
+    }
+    let all = 2 * most;
+    assert_eq!((findings.cut.removed, findings.cut.kept), (3 * listed, 3 * listed));
+    assert_eq!((findings.gone(), findings.freed_bytes), (all, all * (all + 1) / 2));
+    assert!(findings.kept.iter().any(|kept| kept.bytes == all));
+    assert!(findings.kept.iter().all(|kept| kept.bytes > 3 * listed));
+}
+
+#[test]
+fn errors_are_told_once_and_no_more_of_them_than_are_listed() {
+    let mut findings = Findings::default();
+    for number in 0..LISTED + 3 {
+        findings.error(format!("error {number}"));
+        findings.error("error 0".to_owned());
+    }
+    assert_eq!((findings.errors.len(), findings.cut.errors), (LISTED, 3));
+}
+
+#[test]
+fn a_batch_holds_few_files_or_one_tree() {
+    let trees = [15_000, 5_000, 1, 25_000, 1, 1].map(|files| {
+        let each = again::detached(1);
+        (each.candidate, Tree { files, ..each.tree })
+    });
+    let files = |batch: Vec<(Candidate, Tree)>| batch.iter().map(|(_, tree)| tree.files).collect::<Vec<_>>();
+    let found: Vec<_> = batches(trees.to_vec()).map(files).collect();
+    assert_eq!(found, [vec![15_000, 5_000], vec![1], vec![25_000], vec![1, 1]]);
 }

@@ -1,6 +1,12 @@
 //! Single rules of the order, each by itself.
 
-use super::{super::again::changed, *};
+use super::{
+    super::{
+        again::{Detached, changed},
+        collect::Found,
+    },
+    *,
+};
 use crate::sweeper::inside::Kind;
 
 #[test]
@@ -44,4 +50,35 @@ fn only_a_folder_named_like_a_session_is_one() {
     let findings = stage.sweep();
     assert_eq!(removed(&findings), ["ray/session_1/data"]);
     assert!(stage.path("ray/mine/x").exists() && stage.path("ray/session_2").exists());
+}
+
+#[test]
+fn what_was_looked_at_by_the_name_of_a_candidate_and_is_another_file_says_nothing() {
+    let Detached { candidate, tree, .. } = again::detached(1);
+    assert!(Found::looked_at(candidate.clone(), tree.clone()).tree.is_some());
+    let other = Tree { id: again::detached(2).tree.id, ..tree };
+    assert!(Found::looked_at(candidate, other).tree.is_none());
+}
+
+#[test]
+fn what_could_not_be_handled_stays_and_is_told() {
+    let stage = Stage::new();
+    let name = format!("tmp{}", "a".repeat(252));
+    stage.plant(&name);
+    stage.plant("tmpb");
+    let findings = stage.sweep();
+    assert_eq!(kept(&findings), [(name.as_str(), KeptBecause::NameTooLong)]);
+    assert_eq!(removed(&findings), ["tmpb"]);
+}
+
+#[test]
+fn a_session_that_is_a_mount_is_live() {
+    let script = r#"mkdir -p "$SCRATCH/ray/session_1"; mount -t tmpfs tmpfs "$SCRATCH/ray/session_1"
+        mkdir "$SCRATCH/ray/session_1/data"; echo x >"$SCRATCH/ray/session_1/data/x""#;
+    let Some(world) = World::start(script) else { return };
+    let mut inside = world.enter(world.scratch.to_str().unwrap());
+    let stage = Stage { hours_later: 48, ..Stage::new() };
+    let findings = stage.sweep_inside(&mut inside, &|| Ok(Signs::default()), &|| None, &|| None);
+    assert!(findings.removed.is_empty() && findings.kept.is_empty(), "{findings:?}");
+    assert!(world.path(&world.scratch.join("ray/session_1/data/x").display().to_string()).exists());
 }

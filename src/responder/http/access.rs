@@ -1,0 +1,262 @@
+//! Who may call: whoever shows the bearer token or a user's password, or has shown a certificate of the
+//! client CA when the connection began. Files are looked at for each request, so that a new token, user
+//! or certificate needs no restart, and one that was taken away is gone.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use subtle::ConstantTimeEq;
+use tokio::io::AsyncReadExt;
+use tracing::{error, warn};
+
+use super::{
+    Web,
+    web_file::{Current, Handshake},
+};
+use crate::{
+    config::web::FILE_BYTES_MOST,
+    responder::{journal::Journal, metrics::ByResult},
+};
+
+/// Why a token cannot be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] std::io::Error),
+    /// The file holds nothing: everybody would be let in, or nobody.
+    #[error("the file holds no token")]
+    Empty,
+}
+
+/// The token in a file, without the line break at its end.
+pub async fn token(path: &Path) -> Result<Vec<u8>, TokenError> {
+    let mut text = vec![];
+    tokio::fs::File::open(path).await?.take(FILE_BYTES_MOST).read_to_end(&mut text).await?;
+    let token = text.trim_ascii();
+    if token.is_empty() { Err(TokenError::Empty) } else { Ok(token.to_owned()) }
+}
+
+/// What has to be shown, as the files stand now.
+#[derive(Debug)]
+pub struct Asked {
+    token: Option<Vec<u8>>,
+    file: Option<Arc<Current>>,
+}
+
+/// Why nobody can be let in. Not a caller's fault: 503 is sent again, 401 would be final.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The token's file.
+    #[error("web.bearer_token_file: {path}: {source}")]
+    Token {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: TokenError,
+    },
+    /// The web configuration file.
+    #[error("{0}")]
+    File(Arc<str>),
+    /// What kept others out has gone from the web configuration file.
+    #[error("{0} is not loopback, and nothing is asked of callers any more")]
+    OpenToAll(SocketAddr),
+    /// The file could not be looked at.
+    #[error("the files cannot be looked at")]
+    Stopping,
+}
+
+impl Unusable {
+    /// What everybody may know who reaches the address: paths and names of users are for those alone who
+    /// are on this machine.
+    pub(super) fn told_at(&self, address: SocketAddr) -> String {
+        match self {
+            Self::Token { .. } | Self::File(_) if !address.ip().is_loopback() => {
+                "nobody can be let in; the log says why".to_owned()
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Why a caller is not let in.
+#[derive(Debug)]
+enum Denied {
+    /// What it showed is not right, or it showed nothing.
+    Unauthorized(Asked),
+    /// It has shown a certificate, but what certificates are held to has changed since.
+    OldHandshake,
+    Unusable(Unusable),
+}
+
+impl<J: Journal> Web<J> {
+    /// What callers have to show, as the files stand now.
+    pub(super) async fn asked(&self) -> Result<Asked, Unusable> {
+        let token_file = self.serving().bearer_token_file.clone();
+        let token = match &token_file {
+            None => None,
+            Some(path) => Some(token(path).await.map_err(|source| {
+                let path = path.display().to_string();
+                Unusable::Token { path, source }
+            })?),
+        };
+        let file = match self.file.clone() {
+            None => None,
+            Some(file) => {
+                let looked = tokio::task::spawn_blocking(move || file.look()).await;
+                Some(looked.map_err(|_| Unusable::Stopping)?.map_err(Unusable::File)?)
+            }
+        };
+        let asks = token.is_some() || file.as_ref().is_some_and(|file| file.config.authenticates());
+        if asks || self.address.ip().is_loopback() {
+            Ok(Asked { token, file })
+        } else {
+            Err(Unusable::OpenToAll(self.address))
+        }
+    }
+
+    async fn admit(&self, shown: Option<HeaderValue>, handshake: Option<Handshake>) -> Result<(), Denied> {
+        let asked = self.asked().await.map_err(Denied::Unusable)?;
+        if let Some(file) = asked.file.as_ref().filter(|file| file.config.verifies_clients())
+            && handshake.is_none_or(|handshake| handshake.generation != file.generation)
+        {
+            return Err(Denied::OldHandshake);
+        }
+        if !asked.by_header() || self.fits(&asked, shown.as_ref()).await {
+            Ok(())
+        } else {
+            Err(Denied::Unauthorized(asked))
+        }
+    }
+
+    async fn fits(&self, asked: &Asked, shown: Option<&HeaderValue>) -> bool {
+        let Some((scheme, shown)) = shown.and_then(|shown| credential(shown.as_bytes())) else {
+            return false;
+        };
+        if scheme.eq_ignore_ascii_case(b"Bearer") {
+            return asked.token.as_ref().is_some_and(|token| shown.ct_eq(token).into());
+        }
+        let users = asked.file.as_ref().map(|file| &file.config.basic_auth_users);
+        let Some(users) = users.filter(|users| !users.is_empty()) else { return false };
+        let basic = scheme.eq_ignore_ascii_case(b"Basic").then(|| user_and_password(shown)).flatten();
+        let Some((user, password)) = basic else { return false };
+        self.passwords.fit(users, &user, &password).await
+    }
+
+    fn denied(&self, denied: &Denied, path: &str) -> Response {
+        let count = |result| self.metrics.notifications.get_or_create(&ByResult::new(result)).inc();
+        match denied {
+            Denied::Unauthorized(asked) => {
+                count("unauthorized");
+                if let Some(suppressed) = self.told.now() {
+                    warn!(path, suppressed, "request without the right token or password");
+                }
+                (StatusCode::UNAUTHORIZED, asked.schemes()).into_response()
+            }
+            Denied::OldHandshake => {
+                count("unavailable");
+                let close = [(header::CONNECTION, "close")];
+                (StatusCode::SERVICE_UNAVAILABLE, close, "the certificates changed: connect again\n")
+                    .into_response()
+            }
+            Denied::Unusable(reason) => {
+                count("unavailable");
+                if let Some(suppressed) = self.told.now() {
+                    error!(error = %reason, suppressed, "nobody can be let in");
+                }
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// Whether a request has to show something.
+    fn by_header(&self) -> bool {
+        self.token.is_some() || self.has_users()
+    }
+
+    fn has_users(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| !file.config.basic_auth_users.is_empty())
+    }
+
+    /// What could have been shown.
+    fn schemes(&self) -> HeaderMap {
+        let schemes = [
+            ("Bearer", self.token.is_some()),
+            ("Basic realm=\"raysweep\", charset=\"UTF-8\"", self.has_users()),
+        ];
+        let asked = schemes.into_iter().filter(|(_, asked)| *asked);
+        asked.map(|(scheme, _)| (header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme))).collect()
+    }
+}
+
+/// The scheme of an Authorization header, and what is shown under it.
+fn credential(header: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = header.iter().position(|byte| *byte == b' ')?;
+    let (scheme, shown) = header.split_at(space);
+    Some((scheme, shown.trim_ascii()))
+}
+
+/// User and password of a Basic credential.
+fn user_and_password(shown: &[u8]) -> Option<(String, Vec<u8>)> {
+    let mut decoded = STANDARD.decode(shown).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let password = decoded.split_off(colon + 1);
+    decoded.pop();
+    Some((String::from_utf8(decoded).ok()?, password))
+}
+
+/// Lets a request through that shows what is asked for.
+pub async fn require<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).cloned();
+    let handshake = request.extensions().get::<Handshake>().copied();
+    match web.admit(shown, handshake).await {
+        Ok(()) => next.run(request).await,
+        Err(denied) => web.denied(&denied, request.uri().path()),
+    }
+}
+
+/// As `require`, where users are kept: their file guards metrics too, as in every exporter.
+pub async fn require_of_users<J: Journal>(
+    state: State<Arc<Web<J>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // Where the file cannot be used now, the last one that could be says whether there are users.
+    let file = match state.file.clone() {
+        None => None,
+        Some(file) => {
+            tokio::task::spawn_blocking(move || file.look().unwrap_or_else(|_| file.last())).await.ok()
+        }
+    };
+    let has_users = file.is_some_and(|file| !file.config.basic_auth_users.is_empty());
+    if has_users { require(state, request, next).await } else { next.run(request).await }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_a_scheme_and_what_follows_the_space() {
+        assert_eq!(credential(b"Bearer  s3cret "), Some((&b"Bearer"[..], &b"s3cret"[..])));
+        assert_eq!(credential(b"Bearers3cret"), None);
+        assert_eq!(credential(b""), None);
+    }
+
+    #[test]
+    fn a_user_is_what_stands_before_the_first_colon() {
+        let read = |text: &str| user_and_password(STANDARD.encode(text).as_bytes());
+        assert_eq!(read("amy:pass:word"), Some(("amy".to_owned(), b"pass:word".to_vec())));
+        assert_eq!(read(":"), Some((String::new(), vec![])));
+        assert_eq!(read("amy"), None);
+        assert_eq!(user_and_password(b"!!"), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! Which connections may be closed to make room, and which one is.
+//!
+//! A limit that refused new connections would be the attacker's best weapon: whoever holds so many open
+//! that say nothing keeps everybody out. So none is refused. What is limited is how many are without a
+//! whole request, and beyond it the one that has been so for the longest goes. A sender that means it is
+//! through with its request long before so many others have come.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// The connections of a listener.
+#[derive(Debug, Default)]
+pub struct Connections {
+    /// Those without a whole request, the one that has been so for the longest first.
+    waiting: Mutex<BTreeMap<u64, CancellationToken>>,
+    next: AtomicU64,
+    /// Those whose request is there as a whole and is not answered yet.
+    worked_on: AtomicUsize,
+}
+
+/// One connection's place. Its end gives the place back.
+#[derive(Debug)]
+pub struct Slot {
+    connections: Arc<Connections>,
+    most: usize,
+    place: Mutex<Place>,
+    crowded_out: CancellationToken,
+    last_begin: Mutex<Instant>,
+    has_asked: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Waits(u64),
+    /// Its request is worked on, where there was room for one more.
+    IsWhole {
+        has_room: bool,
+    },
+}
+
+impl Connections {
+    /// Takes a connection in; where that is one too many, another makes room.
+    pub fn enter(self: &Arc<Self>, most: u32) -> Arc<Slot> {
+        let crowded_out = CancellationToken::new();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let place = Place::Waits(self.wait(most, &crowded_out));
+        Arc::new(Slot {
+            connections: Arc::clone(self),
+            most,
+            place: Mutex::new(place),
+            crowded_out,
+            last_begin: Mutex::new(Instant::now()),
+            has_asked: AtomicBool::new(false),
+        })
+    }
+
+    /// Lets the one that has waited the longest make room.
+    pub fn make_room(&self) {
+        let longest = locked(&self.waiting).pop_first();
+        if let Some((_, connection)) = longest {
+            connection.cancel();
+        }
+    }
+
+    fn wait(&self, most: usize, crowded_out: &CancellationToken) -> u64 {
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = locked(&self.waiting);
+        waiting.insert(place, crowded_out.clone());
+        let too_many = waiting.len() > most;
+        drop(waiting);
+        if too_many {
+            self.make_room();
+        }
+        place
+    }
+
+    fn leave(&self, place: Place) {
+        match place {
+            Place::Waits(place) => drop(locked(&self.waiting).remove(&place)),
+            Place::IsWhole { .. } => drop(self.worked_on.fetch_sub(1, Ordering::AcqRel)),
+        }
+    }
+}
+
+impl Slot {
+    /// It has no whole request, from now on: it may have to make room.
+    pub fn waits(&self) {
+        let mut place = locked(&self.place);
+        self.connections.leave(*place);
+        *place = Place::Waits(self.connections.wait(self.most, &self.crowded_out));
+    }
+
+    /// A request begins: its time counts from now.
+    pub fn begins(&self) {
+        *locked(&self.last_begin) = Instant::now();
+        self.has_asked.store(true, Ordering::Release);
+    }
+
+    /// Whether there was a request on it: one that falls silent after that is only kept for the next.
+    pub fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Acquire)
+    }
+
+    /// Its request is there as a whole: it is nobody's to close.
+    pub fn is_whole(&self) {
+        let mut place = locked(&self.place);
+        if matches!(*place, Place::Waits(_)) {
+            self.connections.leave(*place);
+            let others = self.connections.worked_on.fetch_add(1, Ordering::AcqRel);
+            *place = Place::IsWhole { has_room: others < self.most };
+        }
+    }
+
+    /// Whether its request may be worked on, or too many are already.
+    pub fn has_room(&self) -> bool {
+        !matches!(*locked(&self.place), Place::IsWhole { has_room: false })
+    }
+
+    /// Ends once it has to make room.
+    pub async fn crowded_out(&self) {
+        self.crowded_out.cancelled().await;
+    }
+
+    /// Ends once its last request began so long ago. A receiver that takes its answer by the byte would
+    /// stay for ever.
+    pub async fn overdue(&self, most: Duration) {
+        loop {
+            let deadline = *locked(&self.last_begin) + most;
+            if deadline <= Instant::now() {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connections.leave(*locked(&self.place));
+    }
+}
+
+/// What is held is whole after every statement, whoever panicked beside it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out(slots: &[Arc<Slot>]) -> Vec<bool> {
+        slots.iter().map(|slot| slot.crowded_out.is_cancelled()).collect()
+    }
+
+    #[test]
+    fn the_one_that_waited_longest_makes_room_and_none_that_is_worked_on() {
+        let connections = Arc::new(Connections::default());
+        let mut slots: Vec<_> = (0..3).map(|_| connections.enter(3)).collect();
+        assert_eq!(out(&slots), [false; 3]);
+        slots[0].is_whole();
+        slots.push(connections.enter(3));
+        assert_eq!(out(&slots), [false; 4]);
+        slots.push(connections.enter(3));
+        assert_eq!(out(&slots), [false, true, false, false, false]);
+        // Once it is answered, it waits again, and is the last to go.
+        slots[0].waits();
+        assert_eq!(out(&slots), [false, true, true, false, false]);
+    }
+
+    #[test]
+    fn a_connection_that_ended_gives_its_place_back() {
+        let connections = Arc::new(Connections::default());
+        let first = connections.enter(1);
+        drop(first);
+        let second = connections.enter(1);
+        assert!(!second.crowded_out.is_cancelled());
+        assert_eq!(locked(&connections.waiting).len(), 1);
+        second.is_whole();
+        assert_eq!(connections.worked_on.load(Ordering::Acquire), 1);
+        drop(second);
+        assert_eq!(connections.worked_on.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn no_more_requests_are_worked_on_than_may_be_and_those_that_wait_do_not_count() {
+        let connections = Arc::new(Connections::default());
+        let slots: Vec<_> = (0..4).map(|_| connections.enter(2)).collect();
+        let room = |slot: &Slot| {
+            slot.is_whole();
+            slot.is_whole();
+            slot.has_room()
+        };
+        assert_eq!([room(&slots[0]), room(&slots[1]), room(&slots[2])], [true, true, false]);
+        assert!(slots[3].has_room());
+        slots[2].waits();
+        slots[0].waits();
+        assert!(room(&slots[3]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_overdue_so_long_after_its_last_request_began() {
+        let connections = Arc::new(Connections::default());
+        let slot = connections.enter(1);
+        let second = Duration::from_secs(1);
+        tokio::time::advance(second).await;
+        slot.begins();
+        let began = Instant::now();
+        slot.overdue(5 * second).await;
+        assert!(began.elapsed() >= 5 * second);
+    }
+}

@@ -1,0 +1,423 @@
+//! What has to hold for every store behind the [`Journal`] trait. A store's own tests make an empty one
+//! and run [`suite`]; what only that store can show stands beside it.
+
+use std::{collections::BTreeMap, future::Future, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::{
+    alert::{Alert, AlertStatus},
+    incident::{Closed, Escalated, Escalation, State},
+    policy::Urgency,
+};
+
+const TIMING: Timing = Timing {
+    recheck: Duration::from_mins(5),
+    decay: Duration::from_mins(5),
+    backoff_first: Duration::from_secs(30),
+    backoff_most: Duration::from_mins(10),
+    escalate_after: Duration::from_hours(1),
+    expiry: Duration::from_hours(2),
+};
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + secs).unwrap()
+}
+
+fn host(name: &str) -> HostName {
+    name.parse().unwrap()
+}
+
+fn alert(number: u32) -> Alert {
+    Alert {
+        fingerprint: format!("{number:016x}").parse().unwrap(),
+        status: AlertStatus::Firing,
+        labels: [("alertname".to_owned(), "A".to_owned())].into(),
+        annotations: BTreeMap::new(),
+        starts_at: at(-60),
+        ends_at: None,
+    }
+}
+
+fn ended(outcome: Outcome) -> Ended {
+    let holds = Holds { kept_bytes: [("too_young".to_owned(), 7)].into(), signs: BTreeMap::new() };
+    Ended {
+        outcome,
+        reason: Some("because".to_owned()),
+        freed_bytes: 3,
+        report: Some("{}".to_owned()),
+        holds: Some(holds),
+    }
+}
+
+fn asked(name: &str, incident: Option<IncidentId>) -> Asked {
+    let replay = incident.is_none().then(Uuid::nil);
+    Asked { id: AttemptId::now(), host: host(name), incident, replay, trigger: Trigger::Alert }
+}
+
+/// Opens an incident with one firing alert and stores it.
+async fn opened<J: Journal>(journal: &J, name: &str, urgency: Urgency, now: Timestamp) -> Stored {
+    let mut work = journal.begin().await.unwrap();
+    let past = work.past(&host(name), &TIMING, now).await.unwrap();
+    let mut incident = Incident::open(host(name), past, now);
+    let id = work.insert_incident(&incident, &TIMING, now).await.unwrap();
+    incident.receive(&alert(1), urgency, now);
+    work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint]).await.unwrap();
+    let stored = Stored { id, incident };
+    work.save_incident(&stored, &TIMING).await.unwrap();
+    work.commit().await.unwrap();
+    stored
+}
+
+async fn saved<J: Journal>(journal: &J, stored: &Stored) {
+    let mut work = journal.begin().await.unwrap();
+    work.save_incident(stored, &TIMING).await.unwrap();
+    work.commit().await.unwrap();
+}
+
+/// Starts an attempt; its fence.
+async fn started<J: Journal>(journal: &J, asked: &Asked, now: i64) -> Fence {
+    let mut work = journal.begin().await.unwrap();
+    let fence = work.start_attempt(asked, at(now), at(now + 60)).await.unwrap();
+    work.commit().await.unwrap();
+    fence
+}
+
+async fn finished<J: Journal>(journal: &J, asked: &Asked, fence: Fence, outcome: Outcome, now: i64) -> bool {
+    let mut work = journal.begin().await.unwrap();
+    let ours = work.end_attempt(asked.id, fence, &ended(outcome), at(now)).await.unwrap();
+    let mut standing = work.standing(&asked.host).await.unwrap();
+    standing.finish(outcome, &TIMING, 0.0, at(now));
+    work.save_standing(&asked.host, &standing).await.unwrap();
+    work.commit().await.unwrap();
+    ours
+}
+
+async fn due<J: Journal>(journal: &J, now: i64, lanes: &[Lane]) -> Vec<String> {
+    due_by(journal, now, lanes, Order::Standing).await
+}
+
+async fn due_by<J: Journal>(journal: &J, now: i64, lanes: &[Lane], order: Order) -> Vec<String> {
+    let mut work = journal.begin().await.unwrap();
+    let due = work.due_incidents(at(now), lanes, order, 100).await.unwrap();
+    due.into_iter().map(|(stored, _)| stored.incident.host.to_string()).collect()
+}
+
+/// Runs everything, each part over a store of its own.
+pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() -> F) {
+    an_incident_comes_back_as_it_was_stored(empty().await).await;
+    what_was_not_committed_is_not_there(empty().await).await;
+    at_most_one_incident_is_open_and_one_attempt_runs_on_a_host(empty().await).await;
+    only_the_claim_itself_ends_an_attempt_and_only_once(empty().await).await;
+    what_is_due_comes_in_its_order_and_of_its_lanes(empty().await).await;
+    a_host_that_is_left_alone_has_nothing_due(empty().await).await;
+    a_persons_attempts_come_one_a_host_and_the_oldest_first(empty().await).await;
+    time_has_its_own_events_and_the_next_is_known(empty().await).await;
+    the_past_of_a_host_counts_for_a_day(empty().await).await;
+    only_what_spent_a_period_is_remembered_for_it(empty().await).await;
+    a_clock_that_was_set_moves_what_is_recent(empty().await).await;
+    what_is_too_old_is_forgotten_and_nothing_else(empty().await).await;
+    what_people_see_is_what_was_stored(empty().await).await;
+}
+
+async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
+    let mut stored = opened(&journal, "a", Urgency::Critical, at(0)).await;
+    stored.incident.begin();
+    stored.incident.finish(Outcome::Unreachable, &TIMING, 0.5, at(9));
+    stored.incident.escalated = Some(Escalated { at: at(9), reason: Escalation::Flapping });
+    saved(&journal, &stored).await;
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
+    assert_eq!(work.open_incident(&host("a")).await.unwrap().as_ref(), Some(&stored));
+    assert_eq!(work.open_incident(&host("b")).await.unwrap(), None);
+    stored.incident.close(Closed::Operator, at(10));
+    work.save_incident(&stored, &TIMING).await.unwrap();
+    assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
+    assert_eq!(work.open_incidents().await.unwrap(), []);
+}
+
+async fn what_was_not_committed_is_not_there(journal: impl Journal) {
+    let mut work = journal.begin().await.unwrap();
+    let incident = Incident::open(host("a"), Past::default(), at(0));
+    work.insert_incident(&incident, &TIMING, at(0)).await.unwrap();
+    drop(work);
+    assert_eq!(journal.incidents(None, 10).await.unwrap().len(), 0);
+    assert!(journal.begin().await.unwrap().open_incidents().await.unwrap().is_empty());
+}
+
+async fn at_most_one_incident_is_open_and_one_attempt_runs_on_a_host(journal: impl Journal) {
+    let mut stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    let mut work = journal.begin().await.unwrap();
+    let second = Incident::open(host("a"), Past::default(), at(1));
+    assert!(work.insert_incident(&second, &TIMING, at(1)).await.is_err());
+    drop(work);
+    let first = asked("a", Some(stored.id));
+    let fence = started(&journal, &first, 1).await;
+    let mut work = journal.begin().await.unwrap();
+    assert!(work.start_attempt(&asked("a", None), at(2), at(60)).await.is_err());
+    drop(work);
+    assert!(finished(&journal, &first, fence, Outcome::Freed, 3).await);
+    started(&journal, &asked("a", None), 4).await;
+    stored.incident.close(Closed::Resolved, at(5));
+    saved(&journal, &stored).await;
+    opened(&journal, "a", Urgency::Warning, at(6)).await;
+}
+
+async fn only_the_claim_itself_ends_an_attempt_and_only_once(journal: impl Journal) {
+    let (first, second) = (asked("a", None), asked("a", None));
+    let fence = started(&journal, &first, 0).await;
+    assert!(!finished(&journal, &first, Fence(fence.0 + 1), Outcome::Freed, 1).await, "another's claim");
+    let mut work = journal.begin().await.unwrap();
+    let running = work.running_attempts().await.unwrap();
+    assert_eq!(running, [Running { asked: first.clone(), fence, lease_until: at(60) }]);
+    work.connected(first.id, Fence(fence.0 + 1), at(1)).await.unwrap();
+    work.commit().await.unwrap();
+    assert_eq!(journal.attempts(None, 1).await.unwrap()[0].connected_at, None);
+    assert!(finished(&journal, &first, fence, Outcome::Freed, 2).await);
+    assert!(!finished(&journal, &first, fence, Outcome::Failed, 3).await, "a second end");
+    assert_eq!(journal.attempts(None, 1).await.unwrap()[0].outcome.as_deref(), Some("freed"));
+    assert!(started(&journal, &second, 4).await > fence);
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.starts_since(at(0)).await.unwrap(), 2);
+    assert_eq!(work.starts_since(at(4)).await.unwrap(), 1);
+}
+
+async fn what_is_due_comes_in_its_order_and_of_its_lanes(journal: impl Journal) {
+    for (name, outcome) in [
+        ("proven", Some(Outcome::Busy)),
+        ("failing", Some(Outcome::Unknown)),
+        ("new-1", None),
+        ("new-2", None),
+    ] {
+        let attempt = asked(name, None);
+        if let Some(outcome) = outcome {
+            let fence = started(&journal, &attempt, 0).await;
+            finished(&journal, &attempt, fence, outcome, 1).await;
+        }
+    }
+    let soon = 1000;
+    opened(&journal, "new-1", Urgency::Warning, at(10)).await;
+    opened(&journal, "new-2", Urgency::Warning, at(20)).await;
+    opened(&journal, "failing", Urgency::Warning, at(30)).await;
+    opened(&journal, "proven", Urgency::Warning, at(40)).await;
+    opened(&journal, "critical", Urgency::Critical, at(50)).await;
+    assert_eq!(
+        due(&journal, 45, &Lane::ALL).await,
+        ["proven", "new-2", "new-1"],
+        "the failing one has to wait"
+    );
+    assert_eq!(due(&journal, soon, &[Lane::Proven]).await, ["proven"]);
+    assert_eq!(due(&journal, soon, &[Lane::Failing]).await, ["failing"]);
+    assert_eq!(due(&journal, soon, &[]).await, [""; 0]);
+    let all = due(&journal, soon, &Lane::ALL).await;
+    assert_eq!(all[..2], ["critical", "proven"], "{all:?}");
+    let place = |name| all.iter().position(|other| other == name);
+    assert!(place("new-2") < place("new-1"), "{all:?}");
+    let by_wait = due_by(&journal, soon, &Lane::ALL, Order::Wait).await;
+    assert_eq!(by_wait, ["new-1", "new-2", "proven", "critical", "failing"]);
+    started(&journal, &asked("proven", None), soon).await;
+    assert_eq!(due(&journal, soon, &[Lane::Proven]).await, [""; 0], "an attempt runs there");
+}
+
+async fn a_host_that_is_left_alone_has_nothing_due(journal: impl Journal) {
+    let attempt = asked("a", None);
+    let fence = started(&journal, &attempt, 0).await;
+    finished(&journal, &attempt, fence, Outcome::Unknown, 0).await;
+    opened(&journal, "a", Urgency::Critical, at(1)).await;
+    let mut work = journal.begin().await.unwrap();
+    work.queue_attempt(&asked("a", None), at(2)).await.unwrap();
+    work.commit().await.unwrap();
+    assert_eq!(due(&journal, 299, &Lane::ALL).await, [""; 0]);
+    assert_eq!(due(&journal, 300, &Lane::ALL).await, ["a"]);
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.queued_attempts(at(299), &Lane::ALL, 10).await.unwrap(), []);
+    assert_eq!(work.queued_attempts(at(300), &Lane::ALL, 10).await.unwrap().len(), 1);
+    drop(work);
+    assert_eq!(journal.next_event_at(at(100)).await.unwrap(), Some(at(300)));
+    assert_eq!(journal.incidents(None, 1).await.unwrap()[0].due_at, Some(at(300)));
+}
+
+async fn a_persons_attempts_come_one_a_host_and_the_oldest_first(journal: impl Journal) {
+    let all = [asked("b", None), asked("a", None), asked("b", None)];
+    let mut work = journal.begin().await.unwrap();
+    for (n, asked) in (0..).zip(&all) {
+        work.queue_attempt(asked, at(n)).await.unwrap();
+    }
+    let queued = work.queued_attempts(at(9), &Lane::ALL, 10).await.unwrap();
+    assert_eq!(queued, [(all[0].clone(), Lane::New), (all[1].clone(), Lane::New)]);
+    assert_eq!(work.queued_attempts(at(9), &[Lane::Proven], 10).await.unwrap(), []);
+    assert_eq!(work.queued_attempts(at(9), &Lane::ALL, 1).await.unwrap().len(), 1);
+    work.start_attempt(&all[0], at(9), at(60)).await.unwrap();
+    let queued = work.queued_attempts(at(9), &Lane::ALL, 10).await.unwrap();
+    assert_eq!(queued, [(all[1].clone(), Lane::New)], "the host of the first is not free");
+    work.refuse_attempt(all[1].id, &ended(Outcome::Refused), at(9)).await.unwrap();
+    // What has begun is not refused.
+    work.refuse_attempt(all[0].id, &ended(Outcome::Refused), at(9)).await.unwrap();
+    assert_eq!(work.queued_attempts(at(9), &Lane::ALL, 10).await.unwrap(), []);
+    assert_eq!(work.running_attempts().await.unwrap().len(), 1);
+    work.commit().await.unwrap();
+}
+
+async fn time_has_its_own_events_and_the_next_is_known(journal: impl Journal) {
+    assert_eq!(journal.next_event_at(at(0)).await.unwrap(), None);
+    let mut stored = opened(&journal, "a", Urgency::Warning, at(10)).await;
+    assert_eq!(journal.next_event_at(at(0)).await.unwrap(), Some(at(10)));
+    // A person is told while an attempt runs, too; and what is due there waits for its end.
+    stored.incident.begin();
+    saved(&journal, &stored).await;
+    let attempt = asked("a", Some(stored.id));
+    let fence = started(&journal, &attempt, 10).await;
+    assert_eq!(journal.next_event_at(at(0)).await.unwrap(), Some(at(3610)));
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.timed_incidents(at(3609), 10).await.unwrap(), []);
+    assert_eq!(work.timed_incidents(at(3610), 10).await.unwrap(), [stored.clone()]);
+    drop(work);
+    assert!(finished(&journal, &attempt, fence, Outcome::Active, 20).await);
+    stored.incident.finish(Outcome::Active, &TIMING, 0.0, at(20));
+    saved(&journal, &stored).await;
+    assert_eq!(journal.next_event_at(at(20)).await.unwrap(), Some(at(320)));
+    // What could be done by now is done already, or waits for something else than time.
+    assert_eq!(journal.next_event_at(at(320)).await.unwrap(), Some(at(3610)));
+    stored.incident.close(Closed::Resolved, at(330));
+    saved(&journal, &stored).await;
+    assert_eq!(journal.next_event_at(at(0)).await.unwrap(), None);
+}
+
+async fn the_past_of_a_host_counts_for_a_day(journal: impl Journal) {
+    for (opened_at, closed_at) in [(0, 600), (1000, 1001)] {
+        let mut stored = opened(&journal, "a", Urgency::Warning, at(opened_at)).await;
+        stored.incident.close(Closed::Expired, at(closed_at));
+        saved(&journal, &stored).await;
+    }
+    let mut work = journal.begin().await.unwrap();
+    let day = 24 * 3600;
+    for (name, now, minutes) in
+        [("a", 2000, 15), ("a", day + 600, 15), ("a", day + 601, 5), ("a", day + 1002, 0), ("b", 2000, 0)]
+    {
+        let past = work.past(&host(name), &TIMING, at(now)).await.unwrap();
+        assert_eq!(past.trouble, Duration::from_mins(minutes), "{name} {now}");
+    }
+    let standing = Standing { failures_in_row: 4, ..Standing::default() };
+    work.save_standing(&host("a"), &standing).await.unwrap();
+    assert_eq!(work.standing(&host("a")).await.unwrap(), standing);
+    assert_eq!(work.past(&host("a"), &TIMING, at(0)).await.unwrap().failures_in_row, 4);
+}
+
+async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
+    for (now, outcome) in
+        [(0, Outcome::Freed), (10, Outcome::Active), (20, Outcome::Held), (30, Outcome::Unreachable)]
+    {
+        let attempt = asked("a", None);
+        let fence = started(&journal, &attempt, now).await;
+        finished(&journal, &attempt, fence, outcome, now).await;
+    }
+    // One that runs may have done anything.
+    started(&journal, &asked("b", None), 40).await;
+    let mut latest = BTreeMap::new();
+    for (host, at) in journal.last_spends().await.unwrap() {
+        let latest = latest.entry(host).or_insert(at);
+        *latest = at.max(*latest);
+    }
+    assert_eq!(latest, [(host("a"), at(10)), (host("b"), at(40))].into());
+}
+
+async fn a_clock_that_was_set_moves_what_is_recent(journal: impl Journal) {
+    let mut old = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    old.incident.close(Closed::Resolved, at(10));
+    saved(&journal, &old).await;
+    let open = opened(&journal, "b", Urgency::Warning, at(50)).await;
+    let attempt = asked("b", Some(open.id));
+    started(&journal, &attempt, 60).await;
+    let failed = asked("c", None);
+    let fence = started(&journal, &failed, 70).await;
+    finished(&journal, &failed, fence, Outcome::Unreachable, 70).await;
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.anchor().await.unwrap(), None);
+    let anchor = Anchor { boot: "b".to_owned(), uptime: Duration::from_secs(5), at: at(80) };
+    work.save_anchor(&anchor).await.unwrap();
+    let hour = SignedDuration::from_hours(-1);
+    work.shift(hour, at(20)).await.unwrap();
+    assert_eq!(work.anchor().await.unwrap(), Some(anchor));
+    let moved = work.incident(open.id).await.unwrap().unwrap().incident;
+    assert_eq!(moved.opened_at, at(50) + hour);
+    assert_eq!(moved.state, State::Waiting { due_at: at(50) + hour });
+    let member = moved.members.values().next().unwrap();
+    assert_eq!(
+        (member.last_seen, member.starts_at),
+        (at(50) + hour, at(-60)),
+        "Prometheus' clock is another"
+    );
+    assert_eq!(work.incident(old.id).await.unwrap().unwrap(), old);
+    assert_eq!(work.running_attempts().await.unwrap()[0].lease_until, at(120) + hour);
+    assert_eq!(work.standing(&host("c")).await.unwrap().not_before, Some(at(100) + hour));
+    work.commit().await.unwrap();
+    let spends = journal.last_spends().await.unwrap();
+    assert_eq!(spends, [(host("b"), at(60) + hour)]);
+    // Within half an hour of the moved time the person's hour is as far away as it was.
+    assert_eq!(journal.next_event_at(at(0)).await.unwrap(), Some(at(50 + 3600) + hour));
+}
+
+async fn what_is_too_old_is_forgotten_and_nothing_else(journal: impl Journal) {
+    for (name, now) in [("a", 0), ("b", 100)] {
+        let mut stored = opened(&journal, name, Urgency::Warning, at(now)).await;
+        let attempt = asked(name, Some(stored.id));
+        let fence = started(&journal, &attempt, now).await;
+        finished(&journal, &attempt, fence, Outcome::Freed, now).await;
+        let manual = asked(name, None);
+        let fence = started(&journal, &manual, now).await;
+        finished(&journal, &manual, fence, Outcome::Freed, now).await;
+        stored.incident.close(Closed::Resolved, at(now));
+        saved(&journal, &stored).await;
+    }
+    // Open, queued or running, however old.
+    let open = opened(&journal, "c", Urgency::Warning, at(-1000)).await;
+    started(&journal, &asked("c", Some(open.id)), -1000).await;
+    let mut work = journal.begin().await.unwrap();
+    work.queue_attempt(&asked("d", None), at(-1000)).await.unwrap();
+    for (number, now) in [(1, 0), (2, 100)] {
+        work.record_ignored(&alert(number), Ignored::UnknownHost, at(now)).await.unwrap();
+    }
+    work.commit().await.unwrap();
+    assert!(journal.forget(at(50)).await.unwrap() > 0);
+    assert_eq!(journal.forget(at(50)).await.unwrap(), 0);
+    let hosts = |attempts: Vec<AttemptView>| {
+        let mut hosts: Vec<_> = attempts.into_iter().map(|attempt| attempt.host).collect();
+        hosts.sort();
+        hosts
+    };
+    assert_eq!(hosts(journal.attempts(None, 100).await.unwrap()), ["b", "b", "c", "d"]);
+    let incidents = journal.incidents(None, 100).await.unwrap();
+    assert_eq!(incidents.iter().map(|view| view.host.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+    assert_eq!(incidents[1].alerts.len(), 1);
+    assert_eq!(journal.ignored(100).await.unwrap().len(), 1);
+}
+
+async fn what_people_see_is_what_was_stored(journal: impl Journal) {
+    let mut stored = opened(&journal, "a", Urgency::Critical, at(0)).await;
+    for (now, outcome) in [(1, Outcome::Active), (2, Outcome::Active), (3, Outcome::Unreachable)] {
+        let attempt = asked("a", Some(stored.id));
+        let fence = started(&journal, &attempt, now).await;
+        finished(&journal, &attempt, fence, outcome, now).await;
+    }
+    let quiet = journal.open_hosts().await.unwrap();
+    assert_eq!((quiet.len(), &quiet[0].escalation, quiet[0].tried.tried.len()), (1, &None, 0));
+    stored.incident.escalated = Some(Escalated { at: at(4), reason: Escalation::CriticalActive });
+    saved(&journal, &stored).await;
+    let tried: BTreeMap<_, _> = [("active".to_owned(), 2), ("unreachable".to_owned(), 1)].into();
+    let open = journal.open_hosts().await.unwrap().pop().unwrap();
+    let tried = Tried { tried, holds: ended(Outcome::Active).holds };
+    assert_eq!(
+        (open.host, open.escalation.as_deref(), &open.tried),
+        (host("a"), Some("critical_active"), &tried)
+    );
+    let view = journal.incidents(Some("a"), 10).await.unwrap().pop().unwrap();
+    assert_eq!(view.tried, tried);
+    assert_eq!(journal.begin().await.unwrap().tried(stored.id).await.unwrap(), tried);
+    assert_eq!(journal.incidents(Some("b"), 10).await.unwrap().len(), 0);
+    let newest = journal.attempts(Some("a"), 1).await.unwrap().pop().unwrap();
+    assert_eq!((newest.outcome.as_deref(), newest.reason.as_deref()), (Some("unreachable"), Some("because")));
+    assert_eq!((newest.freed_bytes, newest.finished_at), (Some(3), Some(at(3))));
+    journal.probe(at(5)).await.unwrap();
+}

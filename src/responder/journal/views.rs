@@ -1,0 +1,139 @@
+//! What people and metrics see of a journal.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::{host::HostName, incident::IncidentId, report::Holds};
+
+/// What was done for an incident, and what is in the way: for whom has to look.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// How often each outcome came.
+    pub tried: BTreeMap<String, i64>,
+    /// What holds the space, as the last report has it.
+    pub holds: Option<Holds>,
+}
+
+/// A host with an open incident, as metrics see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenHost {
+    /// The host.
+    pub host: HostName,
+    /// `waiting` or `sweeping`.
+    pub state: String,
+    /// Why a person has to look, where one has to.
+    pub escalation: Option<String>,
+    /// For whom has to look; nothing where nobody has to.
+    pub tried: Tried,
+}
+
+/// An incident as status, page and demo see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct IncidentView {
+    /// Its identity.
+    pub id: IncidentId,
+    /// Its host.
+    pub host: String,
+    /// `waiting`, `sweeping` or `closed`.
+    pub state: String,
+    /// The highest urgency among its firing alerts.
+    pub urgency: Option<String>,
+    /// The first alert's start, by Prometheus' clock.
+    pub firing_since: Option<Timestamp>,
+    /// When its first alert was received.
+    pub opened_at: Timestamp,
+    /// When it was on disk.
+    pub accepted_at: Timestamp,
+    /// When the next attempt is due.
+    pub due_at: Option<Timestamp>,
+    /// How many attempts have ended.
+    pub attempts: i64,
+    /// How the last one ended.
+    pub last_outcome: Option<String>,
+    /// Since when a person has to look.
+    pub escalated_at: Option<Timestamp>,
+    /// Why a person has to look.
+    pub escalation: Option<String>,
+    /// When it closed.
+    pub closed_at: Option<Timestamp>,
+    /// Why it closed.
+    pub close_reason: Option<String>,
+    /// What was tried, and what holds the space.
+    #[serde(flatten)]
+    pub tried: Tried,
+    /// Its alerts.
+    pub alerts: Vec<AlertView>,
+}
+
+/// An alert of an incident as status, page and demo see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlertView {
+    /// What identifies it.
+    pub fingerprint: String,
+    /// Its name.
+    pub name: String,
+    /// Its policy's urgency.
+    pub urgency: String,
+    /// Its last received status.
+    pub status: String,
+    /// When it began to fire, by Prometheus' clock.
+    pub starts_at: Timestamp,
+    /// When it ended, by Prometheus' clock.
+    pub ends_at: Option<Timestamp>,
+    /// When it was first received for this incident.
+    pub received_at: Timestamp,
+    /// When it was last received.
+    pub last_seen: Timestamp,
+}
+
+/// An attempt as history, page and demo see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptView {
+    /// Its identity.
+    pub id: String,
+    /// Its host.
+    pub host: String,
+    /// The incident that it was for.
+    pub incident: Option<IncidentId>,
+    /// The replay that asked for it.
+    pub replay: Option<String>,
+    /// Who asked.
+    pub trigger: String,
+    /// When it was asked for.
+    pub queued_at: Timestamp,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When the host let us in.
+    pub connected_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Why, where the outcome alone does not tell.
+    pub reason: Option<String>,
+    /// Bytes freed.
+    pub freed_bytes: Option<i64>,
+    /// The host's report.
+    pub report: Option<serde_json::Value>,
+}
+
+/// An alert about which nothing was done.
+#[derive(Debug, Clone, Serialize)]
+pub struct IgnoredView {
+    /// What identifies it.
+    pub fingerprint: String,
+    /// Why nothing was done.
+    pub reason: String,
+    /// Its name, bounded.
+    pub name: String,
+    /// Its labels, bounded.
+    pub labels: serde_json::Value,
+    /// When it was first received.
+    pub first_seen: Timestamp,
+    /// When it was last received.
+    pub last_seen: Timestamp,
+    /// How often it was received.
+    pub times: i64,
+}

@@ -1,0 +1,256 @@
+//! Peers that draw things out, and peers that come in numbers.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sqlx::{Connection, Executor, SqliteConnection};
+
+use super::{
+    harness::{Fleet, PATIENCE, Responder, firing, payload, wait_for},
+    pki::{Authority, WebFolder, client, https},
+};
+
+const SLOW: u64 = 2000;
+
+/// What a slow connection says and nothing more.
+const SAID: [&str; 3] = [
+    "",
+    "POST /webhook HTTP/1.1\r\nHost: raysweep\r\nContent-Le",
+    "POST /webhook HTTP/1.1\r\nHost: raysweep\r\nContent-Length: 1000\r\n\r\n{\"alerts\":",
+];
+
+fn connect(responder: &Responder, said: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&responder.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(said.as_bytes()).unwrap();
+    stream
+}
+
+/// Whether the peer has closed the connection, without waiting for it.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let closed = loop {
+        match stream.read(&mut [0; 512]) {
+            Ok(0) => break true,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
+            Err(_) => break true,
+        }
+    };
+    stream.set_nonblocking(false).unwrap();
+    closed
+}
+
+/// All that the peer says until it closes the connection.
+fn to_the_end(stream: &mut TcpStream) -> String {
+    let mut said = vec![];
+    // What ends in a reset is closed, too.
+    if let Err(error) = stream.read_to_end(&mut said) {
+        assert!(error.kind() != ErrorKind::WouldBlock, "the connection was not closed");
+    }
+    String::from_utf8(said).unwrap()
+}
+
+/// Asks for health over and over while something happens; how often it was asked, and the longest wait.
+fn healthy_while<T>(responder: &Responder, happens: impl FnOnce() -> T) -> (T, u64, Duration) {
+    let (over, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            while !over.load(Ordering::Acquire) || asked.load(Ordering::Acquire) == 0 {
+                let began = Instant::now();
+                assert_eq!(responder.get("/-/healthy"), (200, "raysweep is healthy\n".to_owned()));
+                longest = longest.max(began.elapsed());
+                asked.fetch_add(1, Ordering::AcqRel);
+            }
+            longest
+        });
+        let happened = happens();
+        over.store(true, Ordering::Release);
+        (happened, asked.load(Ordering::Acquire), asking.join().unwrap())
+    })
+}
+
+fn take_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}
+
+fn slow_connections(responder: &Responder) -> Vec<TcpStream> {
+    (0..SLOW).map(|n| connect(responder, SAID[usize::try_from(n).unwrap() % SAID.len()])).collect()
+}
+
+fn cut(responder: &Responder, reason: &str) -> u64 {
+    responder.metric(&format!("raysweep_http_connections_cut_total{{reason=\"{reason}\"}}"))
+}
+
+#[test]
+fn two_thousand_slow_connections_are_all_closed_at_the_limit_and_health_answers_all_the_while() {
+    take_files();
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("limits: { header_timeout: 5s, connections: 4000 }");
+    let ((), asked, longest) = healthy_while(&responder, || {
+        let mut open = slow_connections(&responder);
+        wait_for("the end of all slow connections", || {
+            open.retain_mut(|stream| !is_closed(stream));
+            open.is_empty().then_some(())
+        });
+    });
+    println!("{SLOW} slow connections: health asked {asked} times, answered in {longest:?} at the most");
+    assert!(asked > 10, "{asked}");
+    // Two of three are closed without a word; half a body is answered 503.
+    let (slow, crowded) = (cut(&responder, "slow"), cut(&responder, "crowded"));
+    assert!(slow >= SLOW * 2 / 3 && crowded == 0, "{slow} {crowded}");
+    let late = responder.metric(r#"raysweep_notifications_total{result="unavailable"}"#);
+    assert_eq!(late, SLOW / 3, "{}", responder.log());
+    assert_eq!(responder.send(firing("ray-80")), 200);
+    assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
+}
+
+#[test]
+fn more_connections_than_may_wait_crowd_out_the_oldest_and_neither_health_nor_a_sender() {
+    take_files();
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("limits: { header_timeout: 1h, request_timeout: 1h, connections: 100 }");
+    let (mut open, asked, longest) = healthy_while(&responder, || {
+        let open = slow_connections(&responder);
+        assert_eq!(responder.send(firing("ray-80")), 200);
+        open
+    });
+    println!("{SLOW} slow connections, 100 may wait: health asked {asked} times, in {longest:?} at the most");
+    wait_for("the oldest to be closed", || {
+        open.retain_mut(|stream| !is_closed(stream));
+        (open.len() <= 100).then_some(())
+    });
+    // Our own connections, which are kept, may have taken a few places more.
+    assert!(open.len() >= 90, "{} are left", open.len());
+    assert!(cut(&responder, "crowded") >= SLOW - 100 && cut(&responder, "slow") == 0);
+    assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
+    // And a stop does not wait for them.
+    responder.stop();
+}
+
+#[test]
+fn a_handshake_that_is_not_ended_is_given_up_too() {
+    let ours = Authority::new("ours");
+    let web = WebFolder::of(&ours);
+    web.tls("", "");
+    let fleet = Fleet::new();
+    let responder = fleet.serve_as("limits: { header_timeout: 500ms, request_timeout: 1h }", &web.launch());
+    let trusting = client(&ours.pem(), None);
+    // A record of 512 bytes is announced, and nothing of it comes.
+    let mut slow = ["", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}"].map(|said| connect(&responder, said));
+    for stream in &mut slow {
+        assert_eq!(https(&trusting, &responder, "/-/healthy"), Ok(200));
+        to_the_end(stream);
+    }
+}
+
+#[test]
+fn half_a_body_is_answered_503_whether_it_stands_still_or_trickles() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("limits: { header_timeout: 500ms, request_timeout: 1h }");
+    let said = to_the_end(&mut connect(&responder, SAID[2]));
+    assert!(said.starts_with("HTTP/1.1 503") && said.contains("did not come in time"), "{said}");
+    responder.stop();
+
+    let responder = fleet.serve("limits: { header_timeout: 1h, request_timeout: 500ms }");
+    let mut stream = connect(&responder, SAID[2]);
+    let mut trickle = stream.try_clone().unwrap();
+    let over = AtomicBool::new(false);
+    let said = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Acquire) && trickle.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let said = to_the_end(&mut stream);
+        over.store(true, Ordering::Release);
+        said
+    });
+    assert!(said.starts_with("HTTP/1.1 503") && said.contains("took too long"), "{said}");
+    assert_eq!(responder.metric(r#"raysweep_notifications_total{result="unavailable"}"#), 1);
+}
+
+#[test]
+fn an_idle_connection_is_closed_and_an_answer_that_nobody_takes_is_given_up() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("limits: { header_timeout: 500ms, request_timeout: 500ms }");
+    let said = to_the_end(&mut connect(&responder, "GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    // One that was answered is only kept for the next request: nobody was too slow.
+    assert_eq!(cut(&responder, "slow"), 0);
+
+    // Request upon request, and never an answer read: in the end neither side can write.
+    let mut deaf = connect(&responder, "");
+    deaf.set_write_timeout(Some(PATIENCE)).unwrap();
+    let requests = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    wait_for("the end of a connection that is not read", || deaf.write_all(requests.as_bytes()).err());
+    assert_eq!(cut(&responder, "slow"), 1);
+}
+
+#[test]
+fn a_header_that_is_too_long_and_a_request_that_is_none_are_refused() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("");
+    let long = format!("GET /-/healthy HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(20 * 1024));
+    let said = to_the_end(&mut connect(&responder, &long));
+    assert!(said.starts_with("HTTP/1.1 431"), "{said}");
+    let said = to_the_end(&mut connect(&responder, "what is this\r\n\r\n"));
+    assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+}
+
+#[test]
+fn bodies_share_what_there_is_for_them_and_what_is_too_much_gets_503_and_never_429() {
+    let fleet = Fleet::of_one();
+    let limits =
+        "limits: { body_bytes: 100000, bodies_bytes: 100000, header_timeout: 1h, request_timeout: 1h }";
+    let responder = fleet.serve(limits);
+    let body = payload(&[]) + &" ".repeat(90_000);
+    let head = format!("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    let begin = || connect(&responder, &(head.clone() + &body[..body.len() - 1]));
+    let mut first = begin();
+    wait_for("the first body to hold its share", || {
+        // Before it does, the second may hold its own, and then it is the first that is refused.
+        if is_closed(&mut first) {
+            first = begin();
+        }
+        (responder.send(&body) == 503 && !is_closed(&mut first)).then_some(())
+    });
+    assert!(responder.log().contains("too many bodies are being read"), "{}", responder.log());
+    first.write_all(&body.as_bytes()[body.len() - 1..]).unwrap();
+    wait_for("the first body's end", || (responder.send(&body) == 200).then_some(()));
+    assert_eq!(responder.send(body + &" ".repeat(20_000)), 413);
+}
+
+#[test]
+fn more_requests_than_may_be_under_way_get_503_at_once_and_health_answers_all_the_same() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("limits: { connections: 20 }");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut other = runtime.block_on(async {
+        let url = format!("sqlite://{}", fleet.path("data/journal.db").display());
+        let mut other = SqliteConnection::connect(&url).await.unwrap();
+        other.execute("BEGIN IMMEDIATE").await.unwrap();
+        other
+    });
+    let body = firing("ray-80");
+    let head = format!("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    // Each of them waits for the journal.
+    let mut open = vec![];
+    let too_many = "too many requests are under way";
+    wait_for("one request too many", || {
+        open.push(connect(&responder, &(head.clone() + &body)));
+        responder.log().contains(too_many).then_some(())
+    });
+    assert_eq!(responder.get("/-/healthy").0, 200);
+    runtime.block_on(async { other.execute("ROLLBACK").await.unwrap() });
+    wait_for("room", || (responder.send(&body) == 200).then_some(()));
+    assert!(open.len() > 20, "{}", open.len());
+    assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
+}
