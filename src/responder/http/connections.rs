@@ -2,11 +2,14 @@
 //!
 //! A limit that refused new connections would be the attacker's best weapon: whoever holds so many open
 //! that say nothing keeps everybody out. So none is refused. What is limited is how many are without a
-//! whole request, and beyond it the one that has been so for the longest goes. A sender that means it is
-//! through with its request long before so many others have come.
+//! whole request, and beyond it one goes: of the address that has the most of them, the one that has been so
+//! for the longest. So nobody closes another's connections by opening many, and who opens many closes his
+//! own. A sender that means it is through with its request long before.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -20,11 +23,53 @@ use tokio_util::sync::CancellationToken;
 /// The connections of a listener.
 #[derive(Debug, Default)]
 pub struct Connections {
-    /// Those without a whole request, the one that has been so for the longest first.
-    waiting: Mutex<BTreeMap<u64, CancellationToken>>,
+    waiting: Mutex<Waiting>,
     next: AtomicU64,
     /// Those whose request is there as a whole and is not answered yet.
     worked_on: AtomicUsize,
+}
+
+/// Those without a whole request: by whom they come from, the one that has been so for the longest first.
+#[derive(Debug, Default)]
+struct Waiting {
+    of: BTreeMap<IpAddr, BTreeMap<u64, CancellationToken>>,
+    in_all: usize,
+}
+
+impl Waiting {
+    fn insert(&mut self, peer: IpAddr, place: u64, connection: CancellationToken) {
+        self.of.entry(peer).or_default().insert(place, connection);
+        self.in_all += 1;
+    }
+
+    fn remove(&mut self, peer: IpAddr, place: u64) {
+        let Some(own) = self.of.get_mut(&peer) else { return };
+        self.in_all -= usize::from(own.remove(&place).is_some());
+        if own.is_empty() {
+            self.of.remove(&peer);
+        }
+    }
+
+    /// Who has the most; of those that have as many, whoever waits the longest.
+    fn next_to_go(&mut self) -> Option<CancellationToken> {
+        let oldest = |own: &BTreeMap<u64, CancellationToken>| own.keys().next().copied();
+        let (peer, place) = self
+            .of
+            .iter()
+            .filter_map(|(peer, own)| Some((own.len(), Reverse(oldest(own)?), *peer)))
+            .max()
+            .map(|(_, Reverse(place), peer)| (peer, place))?;
+        let connection = self.of.get(&peer)?.get(&place)?.clone();
+        self.remove(peer, place);
+        Some(connection)
+    }
+}
+
+/// Whom a connection is counted for. Whoever has one address of IPv6 has its network of 64 bits.
+fn whose(peer: IpAddr) -> IpAddr {
+    let IpAddr::V6(address) = peer.to_canonical() else { return peer.to_canonical() };
+    let [a, b, c, d, ..] = address.segments();
+    Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
 }
 
 /// One connection's place. Its end gives the place back.
@@ -32,6 +77,7 @@ pub struct Connections {
 pub struct Slot {
     connections: Arc<Connections>,
     most: usize,
+    peer: IpAddr,
     place: Mutex<Place>,
     crowded_out: CancellationToken,
     last_begin: Mutex<Instant>,
@@ -49,13 +95,14 @@ enum Place {
 
 impl Connections {
     /// Takes a connection in; where that is one too many, another makes room.
-    pub fn enter(self: &Arc<Self>, most: u32) -> Arc<Slot> {
-        let crowded_out = CancellationToken::new();
+    pub fn enter(self: &Arc<Self>, peer: IpAddr, most: u32) -> Arc<Slot> {
+        let (peer, crowded_out) = (whose(peer), CancellationToken::new());
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let place = Place::Waits(self.wait(most, &crowded_out));
+        let place = Place::Waits(self.wait(peer, most, &crowded_out));
         Arc::new(Slot {
             connections: Arc::clone(self),
             most,
+            peer,
             place: Mutex::new(place),
             crowded_out,
             last_begin: Mutex::new(Instant::now()),
@@ -63,19 +110,19 @@ impl Connections {
         })
     }
 
-    /// Lets the one that has waited the longest make room.
+    /// Lets the longest waiting one of those who have the most make room.
     pub fn make_room(&self) {
-        let longest = locked(&self.waiting).pop_first();
-        if let Some((_, connection)) = longest {
+        let next_to_go = locked(&self.waiting).next_to_go();
+        if let Some(connection) = next_to_go {
             connection.cancel();
         }
     }
 
-    fn wait(&self, most: usize, crowded_out: &CancellationToken) -> u64 {
+    fn wait(&self, peer: IpAddr, most: usize, crowded_out: &CancellationToken) -> u64 {
         let place = self.next.fetch_add(1, Ordering::Relaxed);
         let mut waiting = locked(&self.waiting);
-        waiting.insert(place, crowded_out.clone());
-        let too_many = waiting.len() > most;
+        waiting.insert(peer, place, crowded_out.clone());
+        let too_many = waiting.in_all > most;
         drop(waiting);
         if too_many {
             self.make_room();
@@ -83,9 +130,9 @@ impl Connections {
         place
     }
 
-    fn leave(&self, place: Place) {
+    fn leave(&self, peer: IpAddr, place: Place) {
         match place {
-            Place::Waits(place) => drop(locked(&self.waiting).remove(&place)),
+            Place::Waits(place) => locked(&self.waiting).remove(peer, place),
             Place::IsWhole { .. } => drop(self.worked_on.fetch_sub(1, Ordering::AcqRel)),
         }
     }
@@ -95,8 +142,8 @@ impl Slot {
     /// It has no whole request, from now on: it may have to make room.
     pub fn waits(&self) {
         let mut place = locked(&self.place);
-        self.connections.leave(*place);
-        *place = Place::Waits(self.connections.wait(self.most, &self.crowded_out));
+        self.connections.leave(self.peer, *place);
+        *place = Place::Waits(self.connections.wait(self.peer, self.most, &self.crowded_out));
     }
 
     /// A request begins: its time counts from now.
@@ -114,7 +161,7 @@ impl Slot {
     pub fn is_whole(&self) {
         let mut place = locked(&self.place);
         if matches!(*place, Place::Waits(_)) {
-            self.connections.leave(*place);
+            self.connections.leave(self.peer, *place);
             let others = self.connections.worked_on.fetch_add(1, Ordering::AcqRel);
             *place = Place::IsWhole { has_room: others < self.most };
         }
@@ -145,7 +192,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.connections.leave(*locked(&self.place));
+        self.connections.leave(self.peer, *locked(&self.place));
     }
 }
 
@@ -156,7 +203,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
     fn out(slots: &[Arc<Slot>]) -> Vec<bool> {
         slots.iter().map(|slot| slot.crowded_out.is_cancelled()).collect()
@@ -165,12 +217,12 @@ mod tests {
     #[test]
     fn the_one_that_waited_longest_makes_room_and_none_that_is_worked_on() {
         let connections = Arc::new(Connections::default());
-        let mut slots: Vec<_> = (0..3).map(|_| connections.enter(3)).collect();
+        let mut slots: Vec<_> = (0..3).map(|_| connections.enter(ONE, 3)).collect();
         assert_eq!(out(&slots), [false; 3]);
         slots[0].is_whole();
-        slots.push(connections.enter(3));
+        slots.push(connections.enter(ONE, 3));
         assert_eq!(out(&slots), [false; 4]);
-        slots.push(connections.enter(3));
+        slots.push(connections.enter(ONE, 3));
         assert_eq!(out(&slots), [false, true, false, false, false]);
         // Once it is answered, it waits again, and is the last to go.
         slots[0].waits();
@@ -178,13 +230,37 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_the_most_makes_room_and_nobody_elses_oldest_does() {
+        let connections = Arc::new(Connections::default());
+        let sender = connections.enter(ONE, 3);
+        let slots: Vec<_> = (0..100).map(|_| connections.enter(OTHER, 3)).collect();
+        assert!(!sender.crowded_out.is_cancelled());
+        assert_eq!(out(&slots).iter().filter(|out| !**out).count(), 2);
+        assert!(out(&slots)[..98].iter().all(|out| *out));
+        // Of those that have as many the longest waiting one goes.
+        let second = connections.enter(ONE, 3);
+        assert_eq!((sender.crowded_out.is_cancelled(), out(&slots[98..])), (true, vec![false, false]));
+        drop((sender, second, slots));
+        assert!(locked(&connections.waiting).of.is_empty());
+        assert_eq!(locked(&connections.waiting).in_all, 0);
+    }
+
+    #[test]
+    fn an_address_of_ipv6_counts_for_its_network_and_a_mapped_one_for_itself() {
+        let whose = |address: &str| whose(address.parse().unwrap()).to_string();
+        assert_eq!(whose("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(whose("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(whose("192.0.2.1"), "192.0.2.1");
+    }
+
+    #[test]
     fn a_connection_that_ended_gives_its_place_back() {
         let connections = Arc::new(Connections::default());
-        let first = connections.enter(1);
+        let first = connections.enter(ONE, 1);
         drop(first);
-        let second = connections.enter(1);
+        let second = connections.enter(ONE, 1);
         assert!(!second.crowded_out.is_cancelled());
-        assert_eq!(locked(&connections.waiting).len(), 1);
+        assert_eq!(locked(&connections.waiting).in_all, 1);
         second.is_whole();
         assert_eq!(connections.worked_on.load(Ordering::Acquire), 1);
         drop(second);
@@ -194,7 +270,7 @@ mod tests {
     #[test]
     fn no_more_requests_are_worked_on_than_may_be_and_those_that_wait_do_not_count() {
         let connections = Arc::new(Connections::default());
-        let slots: Vec<_> = (0..4).map(|_| connections.enter(2)).collect();
+        let slots: Vec<_> = (0..4).map(|_| connections.enter(ONE, 2)).collect();
         let room = |slot: &Slot| {
             slot.is_whole();
             slot.is_whole();
@@ -210,7 +286,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_overdue_so_long_after_its_last_request_began() {
         let connections = Arc::new(Connections::default());
-        let slot = connections.enter(1);
+        let slot = connections.enter(ONE, 1);
         let second = Duration::from_secs(1);
         tokio::time::advance(second).await;
         slot.begins();

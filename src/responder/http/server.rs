@@ -7,9 +7,9 @@
 //! | send half a body | `header_timeout` without a byte, `request_timeout` in all |
 //! | send a header that is too long | 431 at `HEADER_BYTES` |
 //! | take its answer by the byte | twice `request_timeout` and `header_timeout` after its request began |
-//! | open as many connections as it likes | the one that waits longest makes room (`connections`) |
+//! | open as many connections as it likes | one of whoever has the most makes room (`connections`) |
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::Service as _};
@@ -110,11 +110,11 @@ impl<B: Fn() -> Bounds + Send + Sync + 'static> Server<B> {
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (server, stop, cut) = (Arc::clone(&server), stop.clone(), cut.clone());
                     open.spawn(async move {
                         tokio::select! {
-                            () = server.connection(stream, stop) => {}
+                            () = server.connection(stream, peer.ip(), stop) => {}
                             () = cut.cancelled() => {}
                         }
                     });
@@ -138,9 +138,9 @@ impl<B: Fn() -> Bounds + Send + Sync + 'static> Server<B> {
         }
     }
 
-    async fn connection(&self, stream: TcpStream, stop: CancellationToken) {
+    async fn connection(&self, stream: TcpStream, peer: IpAddr, stop: CancellationToken) {
         let bounds = (self.bounds)();
-        let slot = self.connections.enter(bounds.connections);
+        let slot = self.connections.enter(peer, bounds.connections);
         // Answers are short and are waited for; a system without it is as right without it.
         let _ = stream.set_nodelay(true);
         let ended = tokio::select! {
