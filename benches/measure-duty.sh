@@ -76,7 +76,7 @@ bench() {
         printf 'run %2d: %6.3f s of CPU, %d of %d workers have a figure\n' \
             "$run" "$used" "$(exported ray_worker_tmp_used_bytes)" "$(exported ray_worker_tmp_limit_bytes)"
         # To the end of this run's minute: the share is one of the whole time.
-        sleep "$(awk "BEGIN { left = $began + 60 * $run - $EPOCHREALTIME; print left > 0 ? left : 0 }")"
+        sleep "$(awk "BEGIN { left = $began + 60 * $run - $EPOCHREALTIME; print (left > 0 ? left : 0) }")"
     done
     oldest=$(awk -v now="$EPOCHSECONDS" '/^ray_worker_tmp_measured_timestamp_seconds\{/ && (!least || $2 < least) { least = $2 }
         END { print now - least }' "$WORLD_DIR/raysweep.prom")
