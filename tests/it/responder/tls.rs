@@ -180,7 +180,8 @@ fn a_client_of_an_authority_that_is_no_longer_trusted_is_out_on_an_open_connecti
     let (old, new) = (asks(&ours.issue(&["a"])), asks(&newer.issue(&["a"])));
     assert_eq!(https(&old, &responder, "/api/v1/incidents"), Ok(200));
     assert!(https(&new, &responder, "/api/v1/incidents").is_err());
-    assert!(responder.log().contains("UnknownIssuer"), "{}", responder.log());
+    // The client hears of it first.
+    wait_for("the log", || responder.log().contains("UnknownIssuer").then_some(()));
     web.write("ca.pem", &newer.pem());
     // ureq keeps its connection; it is told to make another, and that one is refused.
     assert_eq!(https(&old, &responder, "/api/v1/incidents"), Ok(503));
