@@ -13,6 +13,7 @@ use super::{
     host::{Behaviour, Host, keygen},
     payloads::{LARGE, alert, firing, payload},
     process::{LOOPBACK, Launch, Responder, serve_command},
+    proxy::Stage,
     waiting::wait_for,
 };
 
@@ -25,6 +26,10 @@ pub(crate) struct Fleet {
     entries: String,
     /// How long an attempt may take; what has used a fifth of it gives its place away.
     pub(crate) attempt_deadline: &'static str,
+    /// How long connecting may take.
+    pub(crate) connect_timeout: &'static str,
+    /// How much a host may print.
+    pub(crate) output_bytes: u64,
 }
 
 impl Fleet {
@@ -33,7 +38,15 @@ impl Fleet {
         keygen(&folder.path().join("id"));
         trace_ssh(folder.path());
         let (known_hosts, entries) = (String::new(), String::new());
-        Self { folder, hosts: vec![], known_hosts, entries, attempt_deadline: "30s" }
+        Self {
+            folder,
+            hosts: vec![],
+            known_hosts,
+            entries,
+            attempt_deadline: "30s",
+            connect_timeout: "15s",
+            output_bytes: 65536,
+        }
     }
 
     /// A fleet of one host that frees.
@@ -62,16 +75,19 @@ impl Fleet {
 
     /// Adds a host whose key is pinned and which knows ours.
     pub(crate) fn add(&mut self, name: &str, behaviour: &Behaviour) {
-        let public = fs::read_to_string(self.path("id.pub")).unwrap();
-        let host = self.start(name, behaviour, &public);
-        self.pin(&host, &host.public_key());
-        self.keep(host);
+        let host = self.start(name, behaviour, &self.public_key());
+        self.keep_pinned(host);
+    }
+
+    /// As `add`, where connections get stuck on their way.
+    pub(crate) fn add_stuck(&mut self, name: &str, behaviour: &Behaviour, stage: Stage) {
+        let host = self.start(name, behaviour, &self.public_key()).behind_proxy(stage);
+        self.keep_pinned(host);
     }
 
     /// Adds a host that shows another key than the pinned one.
     pub(crate) fn add_with_changed_key(&mut self, name: &str) {
-        let public = fs::read_to_string(self.path("id.pub")).unwrap();
-        let host = self.start(name, &Behaviour::FREES, &public);
+        let host = self.start(name, &Behaviour::FREES, &self.public_key());
         let other = self.path("other_host_key");
         keygen(&other);
         self.pin(&host, &fs::read_to_string(other.with_extension("pub")).unwrap());
@@ -80,8 +96,7 @@ impl Fleet {
 
     /// Adds a host of which no key is pinned.
     pub(crate) fn add_with_unknown_key(&mut self, name: &str) {
-        let public = fs::read_to_string(self.path("id.pub")).unwrap();
-        let host = self.start(name, &Behaviour::FREES, &public);
+        let host = self.start(name, &Behaviour::FREES, &self.public_key());
         self.keep(host);
     }
 
@@ -91,28 +106,51 @@ impl Fleet {
         keygen(&other);
         let public = fs::read_to_string(other.with_extension("pub")).unwrap();
         let host = self.start(name, &Behaviour::FREES, &public);
-        self.pin(&host, &host.public_key());
-        self.keep(host);
+        self.keep_pinned(host);
     }
 
-    /// Adds a host that is reached through another SSH server; that one's log tells.
-    pub(crate) fn add_behind(&mut self, name: &str, gate: &str) {
-        let public = fs::read_to_string(self.path("id.pub")).unwrap();
-        let host = self.start(gate, &Behaviour::FREES, &public);
+    /// Adds a host that is reached through another SSH server, on whose way connections get stuck; that
+    /// one's log tells.
+    pub(crate) fn add_behind(&mut self, name: &str, gate: &str, stage: Stage) {
+        let public = self.public_key();
+        let host = self.start(gate, &Behaviour::FREES, &public).behind_proxy(stage);
         // What is restricted to one command would not pass a connection on either.
         fs::write(host.folder.join("authorized_keys"), &public).unwrap();
-        self.pin(&host, &host.public_key());
         let jump = format!("jump: \"{}@{}:{}\", ", user(), host.address, host.port);
-        self.keep(host);
+        self.keep_pinned(host);
         self.add(name, &Behaviour::FREES);
         let entry = format!("{{ name: {name}, ");
         self.entries = self.entries.replace(&entry, &format!("{entry}{jump}"));
     }
 
+    /// A host's key is one that nobody may use any more.
+    pub(crate) fn revoke(&mut self, name: &str) {
+        let Host { address, port, .. } = self.host(name);
+        let line = format!("@revoked [{address}]:{port} {}", self.host(name).public_key());
+        self.known_hosts.push_str(&line);
+    }
+
+    /// A host's key is pinned no longer.
+    pub(crate) fn unpin(&mut self, name: &str) {
+        let Host { address, port, .. } = self.host(name);
+        let pinned = format!("[{address}]:{port} ");
+        let lines = self.known_hosts.split_inclusive('\n');
+        self.known_hosts = lines.filter(|line| !line.starts_with(&pinned)).collect();
+    }
+
     /// Adds an inventory entry for a port behind which there is no sshd.
     pub(crate) fn add_port(&mut self, name: &str, port: u16) {
         let (address, folder) = (self.next_address(), self.path(name));
-        self.keep(Host { name: name.to_owned(), address, port, folder, sshd: None });
+        self.keep(Host { name: name.to_owned(), address, port, folder, sshd: None, proxy: None });
+    }
+
+    fn public_key(&self) -> String {
+        fs::read_to_string(self.path("id.pub")).unwrap()
+    }
+
+    fn keep_pinned(&mut self, host: Host) {
+        self.pin(&host, &host.public_key());
+        self.keep(host);
     }
 
     fn pin(&mut self, Host { address, port, .. }: &Host, public_key: &str) {
@@ -187,11 +225,13 @@ impl Fleet {
         fs::write(self.path("known_hosts"), &self.known_hosts).unwrap();
         let hosts = if self.entries.is_empty() { "hosts: []" } else { "hosts:" };
         let ssh = format!(
-            "ssh: {{ user: {user}, identity_file: {id}, known_hosts_file: {known}, connect_timeout: 15s, attempt_deadline: {deadline}, output_bytes: 65536 }}",
+            "ssh: {{ user: {user}, identity_file: {id}, known_hosts_file: {known}, connect_timeout: {connect}, attempt_deadline: {deadline}, output_bytes: {output} }}",
             user = user(),
             id = self.path("id").display(),
             known = self.path("known_hosts").display(),
+            connect = self.connect_timeout,
             deadline = self.attempt_deadline,
+            output = self.output_bytes,
         );
         let text = format!("{ssh}\n{settings}\n{hosts}\n{}", self.entries);
         fs::write(self.path("raysweep.yml"), text).unwrap();

@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::json;
 
-use super::waiting::wait_for;
+use super::{
+    proxy::{Proxy, Stage},
+    waiting::wait_for,
+};
 
 /// What a host's forced command does with a request.
 pub(crate) enum Behaviour {
@@ -17,7 +20,8 @@ pub(crate) enum Behaviour {
     Reports { outcome: &'static str, mode: &'static str },
     /// Reports `freed`, but not before the test opens the gate.
     WaitsThenFrees,
-    /// Runs this script in place of a report; `$attempt` is the attempt's identity.
+    /// Runs this script, in which `$attempt` is the attempt's identity, `report` prints a report of `freed`,
+    /// and `wait_at_gate` waits until the test opens the gate.
     Script(&'static str),
 }
 
@@ -33,6 +37,8 @@ pub(crate) struct Host {
     pub(crate) port: u16,
     pub(super) folder: PathBuf,
     pub(super) sshd: Option<Child>,
+    /// What stands before it, where a test wants connections to get stuck.
+    pub(super) proxy: Option<Proxy>,
 }
 
 impl Host {
@@ -47,7 +53,7 @@ impl Host {
         // Debian's sshd wants it, and only its own unit makes it.
         let _ = fs::create_dir_all("/run/sshd");
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        let mut host = Self { name, address: address.to_owned(), port: 0, folder, sshd: None };
+        let mut host = Self { name, address: address.to_owned(), port: 0, folder, sshd: None, proxy: None };
         for _ in 0..10 {
             host.port = free_port(address);
             let mut sshd = sshd(&host);
@@ -72,6 +78,19 @@ impl Host {
     /// Lets a host go on that waits.
     pub(crate) fn open_gate(&self) {
         fs::write(self.folder.join("gate"), "").unwrap();
+    }
+
+    /// Passes no byte on any more, in either direction.
+    pub(crate) fn get_stuck(&self) {
+        self.proxy.as_ref().expect("a proxy stands before it").get_stuck();
+    }
+
+    /// Is reached through a proxy from now on.
+    pub(super) fn behind_proxy(mut self, stage: Stage) -> Self {
+        let proxy = Proxy::before(&self.address, self.port, stage);
+        self.port = proxy.port;
+        self.proxy = Some(proxy);
+        self
     }
 
     /// What sshd wrote.
@@ -132,29 +151,31 @@ fn sshd(host: &Host) -> Child {
 /// The forced command: notes the request, then behaves.
 fn command(folder: &Path, behaviour: &Behaviour) -> String {
     let folder = folder.display();
-    let note = format!(
-        "request=$(cat)\nprintf '%s %s\\n' \"$SSH_ORIGINAL_COMMAND\" \"$request\" >>{folder}/requests\n\
-         attempt=$(printf %s \"$request\" | sed -n 's/.*\"attempt\":\"\\([^\"]*\\)\".*/\\1/p')\n"
-    );
-    let act = match behaviour {
-        Behaviour::Reports { outcome, mode } => report(outcome, mode),
-        Behaviour::WaitsThenFrees => {
-            // Bounded, so that nothing stays behind whatever becomes of the test.
-            format!(
-                "n=0\nuntil [ -e {folder}/gate ] || [ ! -d {folder} ] || [ $n -gt 1500 ]; do sleep 0.02; n=$((n+1)); done\n{}",
-                report("freed", "enforce")
-            )
-        }
-        Behaviour::Script(script) => (*script).to_owned(),
+    let (outcome, mode) = match behaviour {
+        Behaviour::Reports { outcome, mode } => (*outcome, *mode),
+        Behaviour::WaitsThenFrees | Behaviour::Script(_) => ("freed", "enforce"),
     };
-    note + &act
+    let act = match behaviour {
+        Behaviour::Reports { .. } => "report",
+        Behaviour::WaitsThenFrees => "wait_at_gate; report",
+        Behaviour::Script(script) => script,
+    };
+    // The wait is bounded, so that nothing stays behind whatever becomes of the test.
+    format!(
+        "request=$(cat)\nprintf '%s %s\\n' \"$SSH_ORIGINAL_COMMAND\" \"$request\" >>{folder}/requests\n\
+         attempt=$(printf %s \"$request\" | sed -n 's/.*\"attempt\":\"\\([^\"]*\\)\".*/\\1/p')\n\
+         report() {{ printf '%s\\n' '{}' | sed \"s/ATTEMPT/$attempt/\"; }}\n\
+         wait_at_gate() {{ n=0; until [ -e {folder}/gate ] || [ ! -d {folder} ] || [ $n -gt 1500 ]; do sleep 0.02; n=$((n+1)); done; }}\n\
+         {act}\n",
+        report(outcome, mode)
+    )
 }
 
 fn report(outcome: &str, mode: &str) -> String {
     let (freed, verdict) =
         if matches!(outcome, "freed" | "would_free") { (4096, "cleaned") } else { (0, "nothing_to_remove") };
     let verdict = if mode == "observe" { "would_clean" } else { verdict };
-    let report = json!({
+    json!({
         "schema": 1, "attempt": "ATTEMPT", "host": "a-node", "version": "0.1.0", "trigger": "alert", "mode": mode,
         "dry_run": false, "started_at": "2026-01-05T10:00:00Z", "finished_at": "2026-01-05T10:00:01Z",
         "outcome": outcome, "freed_bytes": freed, "disks": [],
@@ -163,6 +184,6 @@ fn report(outcome: &str, mode: &str) -> String {
             "tmp_before_bytes": 8192, "tmp_after_bytes": 4096, "freed_bytes": freed,
             "evidence": [], "removed": [], "kept": [],
         }],
-    });
-    format!("printf '%s\\n' '{report}' | sed \"s/ATTEMPT/$attempt/\"\n")
+    })
+    .to_string()
 }

@@ -124,6 +124,18 @@ impl Responder {
         value.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
     }
 
+    /// What it has started and not seen the end of, as the kernel describes it.
+    pub(crate) fn children(&self) -> Vec<String> {
+        let ours = self.process.id().to_string();
+        let child = |stat: &String| {
+            let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+            fields.and_then(|fields| fields.split_whitespace().nth(1)) == Some(ours.as_str())
+        };
+        let stats = fs::read_dir("/proc").unwrap();
+        let stats = stats.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+        stats.filter(child).collect()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
         assert!(sent.success());

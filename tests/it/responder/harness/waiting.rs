@@ -17,3 +17,14 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
         std::thread::sleep(LOOK_EVERY);
     }
 }
+
+/// Whether it comes to be so within a hundred looks: enough for what was done already, however slow the
+/// machine is, and too few for what would only end by itself.
+pub(crate) fn soon(mut look: impl FnMut() -> bool) -> bool {
+    (0..100).any(|_| {
+        look() || {
+            std::thread::sleep(LOOK_EVERY);
+            false
+        }
+    })
+}
