@@ -91,6 +91,9 @@ fn wherever_ssh_gets_stuck_the_attempt_ends_in_time_and_leaves_nothing() {
         let took = Duration::try_from(time("finished_at").duration_since(time("started_at"))).unwrap();
         println!("stuck: {host} ended {outcome} after {took:.1?} of {DEADLINE:?}");
         assert!(took < DEADLINE + LATER, "{host}: {took:?}");
+        let port = fleet.host(host).port.to_string();
+        let to_it = || left(&fleet, &responder).1.into_iter().filter(|line| line.contains(&port)).count();
+        assert!(soon(|| to_it() == 0), "{host}: {:?}", left(&fleet, &responder));
     }
     assert_nothing_is_left(&fleet, &responder);
     responder.stop();
