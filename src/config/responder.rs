@@ -176,7 +176,7 @@ pub struct Ssh {
     pub connect_timeout: Span,
     /// How long an attempt may take, a little longer than the host's own deadline. Default `11m`.
     pub attempt_deadline: Span,
-    /// The longest output of a host that is read, in bytes. Default 8 MiB.
+    /// The longest output of a host that is read, on each of its streams, in bytes. Default 8 MiB.
     pub output_bytes: u64,
 }
 

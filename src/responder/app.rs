@@ -250,3 +250,44 @@ fn bounds(config: &ResponderConfig) -> lanes::Bounds {
         attempt_deadline: ssh.attempt_deadline.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{attempt::Outcome, incident::after, standing::Standing};
+
+    /// OpenSSH's `PerSourcePenalties` at their defaults: what an sshd holds against an address grows by a
+    /// penalty with each login that failed, and shuts the address out once it is more than this.
+    const SHUTS_OUT: Duration = Duration::from_secs(15);
+    /// The worst of them for what a caller can do: a login that is never finished. A key that is refused
+    /// counts half of it, a connection that ends before that a tenth.
+    const PENALTY: Duration = Duration::from_secs(10);
+
+    proptest! {
+        #[test]
+        fn however_often_a_host_fails_by_default_its_sshd_never_shuts_us_out(
+            failures in prop::collection::vec(
+                (
+                    prop_oneof![Just(Outcome::Unreachable), Just(Outcome::Refused), Just(Outcome::Unknown)],
+                    0.0..1.0f64,
+                ),
+                1..50,
+            ),
+        ) {
+            let timing = incident_timing(&TimingSettings::default());
+            let (mut standing, mut now) = (Standing::default(), Timestamp::UNIX_EPOCH);
+            let mut held_until = now;
+            for (outcome, jitter) in failures {
+                held_until = after(held_until.max(now), PENALTY);
+                prop_assert!(held_until <= after(now, SHUTS_OUT), "at {now} until {held_until}");
+                standing.finish(outcome, &timing, jitter, now);
+                // Nothing begins before it, whoever asks: the dispatcher's tests show that.
+                now = standing.not_before.unwrap();
+            }
+        }
+    }
+}

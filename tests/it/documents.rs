@@ -6,13 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use raysweep::{
+    domain::attempt::Outcome,
+    responder::{dispatcher::INTERRUPTIONS, ssh::SshError},
+};
+
 use super::cli::raysweep;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/configuration.md",
+    "docs/failures.md",
     "docs/mutants.md",
     "docs/safety.md",
     "rules/README.md",
@@ -171,6 +177,21 @@ fn every_rule_of_safety_names_a_file_that_is_there_and_tests_that_are_there() {
             assert!(tests.contains(test.trim_matches('`')), "{rule}: there is no test {test}");
         }
     }
+}
+
+#[test]
+fn every_reason_for_which_an_attempt_fails_says_what_to_do() {
+    let text = read("docs/failures.md");
+    let told = rows(&text, "| reason | outcome | what happened | what to do |");
+    let mut named: Vec<_> = told.iter().map(|row| row[0].as_str()).collect();
+    let mut there = [&SshError::REASONS[..], &INTERRUPTIONS[..]].concat();
+    named.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(named, there);
+    let outcomes: Vec<_> = rows(&text, "| outcome | what is known | it is tried again |");
+    let outcomes: Vec<_> = outcomes.iter().map(|row| row[0].as_str()).collect();
+    assert!(outcomes.iter().all(|outcome| Outcome::ALL.iter().any(|known| known.as_str() == *outcome)));
+    assert!(told.iter().all(|row| outcomes.contains(&row[1].as_str())), "{told:?}");
 }
 
 #[test]

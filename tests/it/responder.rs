@@ -2,6 +2,7 @@
 //! there are thousands of hosts.
 
 mod alertmanagers;
+mod answers;
 mod clocks;
 mod disk;
 mod escalation;
@@ -22,6 +23,8 @@ mod stand_in;
 mod storm;
 mod story;
 mod straight_path;
+mod stuck;
 mod systemd;
 mod tls;
+mod trust;
 mod users;

@@ -6,6 +6,9 @@ use crate::domain::{attempt::Outcome, report::ReportError};
 
 /// The exit code with which a host's `raysweep gate` refuses; see the command line's exit codes.
 const GATE_REFUSED: i32 = 6;
+/// What a shell's exit code says of a program that it may not run, or that is not there.
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +58,8 @@ pub enum SshError {
     /// The output is longer than any report.
     #[error("the output is longer than {0} bytes")]
     OutputTooLong(u64),
-    /// The command ended without a report.
-    #[error("the command ended with {exit} and no report: {said}")]
+    /// The command ended without a whole report.
+    #[error("the command ended with {exit} and no whole report: {said}")]
     NoReport {
         /// How it ended.
         exit: String,
@@ -168,18 +171,26 @@ impl SshError {
 }
 
 impl SshError {
-    /// Why a command ended without a report.
-    pub(super) fn of_command(ended: Result<ExitStatus, openssh::Error>, stderr: &[u8]) -> Self {
+    /// Why there is no whole report in so many bytes of output; `end` is how the command ended, `None`
+    /// where it closed its output and went on. Where it printed anything, it had begun.
+    pub(super) fn of_command(
+        printed: usize,
+        end: Option<Result<ExitStatus, openssh::Error>>,
+        stderr: &[u8],
+    ) -> Self {
         let said = last_words(stderr);
-        match ended.map(|status| status.code()) {
-            // What the shell says of a program that is not there, or that it may not run.
-            Err(openssh::Error::Remote(_)) | Ok(Some(126 | 127)) => Self::NoBinary(said),
-            Ok(Some(GATE_REFUSED)) => Self::RequestRefused(said),
-            Ok(code) => {
-                let exit = code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-                Self::NoReport { exit, said }
-            }
-            Err(_) => Self::ConnectionLost,
+        let code = match end {
+            None => return Self::NoReport { exit: "its output closed".to_owned(), said },
+            Some(Ok(status)) => status.code(),
+            // The crate's word for this exit code.
+            Some(Err(openssh::Error::Remote(_))) => Some(NOT_FOUND),
+            Some(Err(_)) => return Self::ConnectionLost,
+        };
+        match code {
+            Some(NOT_EXECUTABLE | NOT_FOUND) if printed == 0 => Self::NoBinary(said),
+            Some(GATE_REFUSED) if printed == 0 => Self::RequestRefused(said),
+            Some(code) => Self::NoReport { exit: format!("exit code {code}"), said },
+            None => Self::NoReport { exit: "a signal".to_owned(), said },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::harness::{Behaviour, Fleet, LARGE, alert, firing, free_port, payload};
+use super::harness::{Behaviour, Fleet, LARGE, Stage, alert, firing, free_port, payload};
 
 #[test]
 fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
@@ -89,28 +89,10 @@ fn each_sick_host_has_its_own_outcome_and_the_others_go_on() {
 #[test]
 fn a_host_behind_a_jump_host_is_reached_through_it_with_the_same_keys_pinned() {
     let mut fleet = Fleet::new();
-    fleet.add_behind("inner", "gate");
+    fleet.add_behind("inner", "gate", Stage::Open);
     let responder = fleet.serve("");
     responder.send(firing("inner"));
     assert_eq!(responder.ended_attempt("inner")["outcome"], "freed");
     assert!(fleet.host("gate").sshd_log().contains("Accepted publickey"));
     assert_eq!(fleet.host("gate").requests(), [""; 0]);
-}
-
-#[test]
-fn a_host_that_hangs_is_given_up_at_the_attempts_deadline_and_leaves_nothing() {
-    let mut fleet = Fleet::new();
-    fleet.add("hangs", &Behaviour::WaitsThenFrees);
-    fleet.add("well", &Behaviour::FREES);
-    let ssh = format!("{}", fleet.path("data/ssh").display());
-    let responder = fleet.serve("");
-    responder.send(firing("hangs"));
-    responder.send(firing("well"));
-    assert_eq!(responder.ended_attempt("well")["outcome"], "freed");
-    let attempt = responder.ended_attempt("hangs");
-    assert_eq!((&attempt["outcome"], &attempt["reason"]), (&"unknown".into(), &"deadline".into()));
-    super::harness::wait_for("the end of ssh's folders", || {
-        (std::fs::read_dir(&ssh).unwrap().count() == 0).then_some(())
-    });
-    assert_eq!(super::harness::processes_with(&ssh), [""; 0]);
 }

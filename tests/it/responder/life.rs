@@ -4,12 +4,9 @@ use super::harness::{Behaviour, Fleet, LOOPBACK, firing, processes_with, wait_fo
 
 #[test]
 fn a_responder_killed_in_mid_attempt_records_an_unknown_end_and_does_not_run_it_again() {
-    let mut fleet = Fleet::new();
-    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
+    let fleet = Fleet::that_waits(["ray-80"]);
     let settings = "timing: { period: 1h, critical_period: 1h }";
-    let responder = fleet.serve(settings);
-    responder.send(firing("ray-80"));
-    wait_for("the request at the host", || (fleet.host("ray-80").requests().len() == 1).then_some(()));
+    let responder = fleet.serve_in_mid_attempt(settings);
     let ssh = fleet.path("data/ssh").display().to_string();
     assert_eq!(processes_with(&ssh).len(), 1);
     responder.kill_9();
@@ -43,15 +40,11 @@ fn what_was_accepted_before_a_kill_is_done_after_it() {
 
 #[test]
 fn a_graceful_stop_lets_an_attempt_end_and_records_it() {
-    let mut fleet = Fleet::new();
-    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
-    let mut responder = fleet.serve("");
-    responder.send(firing("ray-80"));
-    let host = fleet.host("ray-80");
-    wait_for("the request at the host", || (host.requests().len() == 1).then_some(()));
+    let fleet = Fleet::that_waits(["ray-80"]);
+    let mut responder = fleet.serve_in_mid_attempt("");
     responder.signal("-TERM");
     wait_for("the stop to begin", || responder.log().contains("stopping").then_some(()));
-    host.open_gate();
+    fleet.host("ray-80").open_gate();
     assert_eq!(responder.exit_code(), Some(0));
     let responder = fleet.serve("");
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
@@ -59,11 +52,8 @@ fn a_graceful_stop_lets_an_attempt_end_and_records_it() {
 
 #[test]
 fn an_attempt_that_outlasts_the_grace_period_is_given_up_and_recorded_as_unknown() {
-    let mut fleet = Fleet::new();
-    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
-    let mut responder = fleet.serve("timing: { stop_grace: 300ms }");
-    responder.send(firing("ray-80"));
-    wait_for("the request at the host", || (fleet.host("ray-80").requests().len() == 1).then_some(()));
+    let fleet = Fleet::that_waits(["ray-80"]);
+    let mut responder = fleet.serve_in_mid_attempt("timing: { stop_grace: 300ms }");
     responder.signal("-INT");
     assert_eq!(responder.exit_code(), Some(0));
     assert_eq!(processes_with(&fleet.path("data/ssh").display().to_string()), [""; 0]);

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    harness::{Behaviour, CRITICAL, Fleet, LARGE, Responder, alert, firing, payload, resolved, wait_for},
+    harness::{Behaviour, CRITICAL, Fleet, Responder, alert, firing, payload, resolved, wait_for},
     stand_in::StandIns,
 };
 
@@ -111,24 +111,13 @@ fn a_resolution_calls_a_waiting_attempt_off() {
 
 #[test]
 fn no_more_attempts_run_at_once_than_are_allowed_and_all_come_in_the_end() {
-    let mut fleet = Fleet::new();
-    let names = ["a", "b", "c", "d"];
-    for name in names {
-        fleet.add(name, &Behaviour::WaitsThenFrees);
-    }
+    let fleet = Fleet::that_waits(["a", "b", "c", "d"]);
     let responder = fleet.serve("limits: { attempts_at_once: 2 }");
-    let alerts: Vec<_> = names.iter().map(|name| alert(LARGE, "firing", &[("host", name)])).collect();
-    responder.send(payload(&alerts));
-    let requests = || fleet.hosts.iter().filter(|host| !host.requests().is_empty()).count();
-    wait_for("two attempts", || (requests() == 2).then_some(()));
+    fleet.fire_on_all(&responder);
+    fleet.wait_for_requests(2);
     assert_eq!(responder.metric("raysweep_attempts_running"), 2);
     assert_eq!(responder.rows("attempts").len(), 2);
-    for host in &fleet.hosts {
-        host.open_gate();
-    }
-    for name in names {
-        assert_eq!(responder.ended_attempt(name)["outcome"], "freed");
-    }
+    fleet.free_all(&responder);
 }
 
 #[test]

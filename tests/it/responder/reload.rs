@@ -1,8 +1,6 @@
 //! A configuration that is read again while everything works.
 
-use super::harness::{
-    Behaviour, CRITICAL, Fleet, LARGE, Responder, alert, firing, payload, resolved, wait_for,
-};
+use super::harness::{Behaviour, CRITICAL, Fleet, Responder, alert, firing, payload, resolved, wait_for};
 
 const RELOADED: &str = "raysweep_config_last_reload_successful";
 const RELOADED_AT: &str = "raysweep_config_last_reload_success_timestamp_seconds";
@@ -102,12 +100,10 @@ fn a_bad_file_is_refused_with_what_is_wrong_and_the_old_one_stays_in_use() {
 
 #[test]
 fn an_attempt_under_way_ends_as_it_began_and_its_host_is_not_swept_beside_it() {
-    let mut fleet = Fleet::new();
-    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
-    let responder = fleet.serve("timing: { period: 1s, critical_period: 1s, stop_grace: 100ms }");
-    responder.send(firing("ray-80"));
+    let fleet = Fleet::that_waits(["ray-80"]);
+    let responder =
+        fleet.serve_in_mid_attempt("timing: { period: 1s, critical_period: 1s, stop_grace: 100ms }");
     let host = fleet.host("ray-80");
-    wait_for("the request at the host", || (host.requests().len() == 1).then_some(()));
     fleet.configure("timing: { period: 1h, critical_period: 1h }");
     assert_eq!(reload(&responder).0, 200);
     // A replay asks no limiter: only the attempt that runs keeps it waiting.
@@ -132,18 +128,12 @@ fn an_attempt_under_way_ends_as_it_began_and_its_host_is_not_swept_beside_it() {
 
 #[test]
 fn attempts_of_before_and_after_share_the_places_that_there_are() {
-    let mut fleet = Fleet::new();
+    let mut fleet = Fleet::that_waits(["a", "b", "c", "d"]);
     // None of them is slow while this looks.
     fleet.attempt_deadline = "11m";
-    let names = ["a", "b", "c", "d"];
-    for name in names {
-        fleet.add(name, &Behaviour::WaitsThenFrees);
-    }
     let responder = fleet.serve("limits: { attempts_at_once: 2 }");
-    let alerts: Vec<_> = names.iter().map(|name| alert(LARGE, "firing", &[("host", name)])).collect();
-    responder.send(payload(&alerts));
-    let requests = || fleet.hosts.iter().filter(|host| !host.requests().is_empty()).count();
-    wait_for("two attempts", || (requests() == 2).then_some(()));
+    fleet.fire_on_all(&responder);
+    fleet.wait_for_requests(2);
     for at_once in [2, 1, 3] {
         fleet.configure(&format!("limits: {{ attempts_at_once: {at_once} }}"));
         assert_eq!(reload(&responder).0, 200);
@@ -151,14 +141,9 @@ fn attempts_of_before_and_after_share_the_places_that_there_are() {
             assert_eq!(responder.rows("attempts").len(), 2, "{at_once} at once");
         }
     }
-    wait_for("a third attempt", || (requests() == 3).then_some(()));
+    fleet.wait_for_requests(3);
     assert_eq!(responder.rows("attempts").len(), 3);
-    for host in &fleet.hosts {
-        host.open_gate();
-    }
-    for name in names {
-        assert_eq!(responder.ended_attempt(name)["outcome"], "freed");
-    }
+    fleet.free_all(&responder);
 }
 
 #[test]

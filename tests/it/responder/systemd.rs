@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::harness::{Behaviour, Fleet, Launch, PATIENCE, firing, wait_for};
+use super::harness::{Fleet, Launch, PATIENCE, firing, wait_for};
 
 /// systemd's end of the socket.
 struct Notified(UnixDatagram);
@@ -88,19 +88,15 @@ fn the_watchdog_hears_of_it_as_often_as_the_unit_asks_and_else_not() {
 
 #[test]
 fn while_it_stops_it_says_that_it_is_not_ready_and_still_takes_notifications_in() {
-    let mut fleet = Fleet::new();
-    fleet.add("ray-80", &Behaviour::WaitsThenFrees);
-    let mut responder = fleet.serve("");
-    responder.send(firing("ray-80"));
-    let host = fleet.host("ray-80");
-    wait_for("the request at the host", || (host.requests().len() == 1).then_some(()));
+    let fleet = Fleet::that_waits(["ray-80"]);
+    let mut responder = fleet.serve_in_mid_attempt("");
     responder.signal("-TERM");
     let said = wait_for("the stop", || Some(responder.get("/-/ready")).filter(|(status, _)| *status == 503));
     assert_eq!(said.1, "raysweep is not ready: stopping\n");
     assert_eq!(responder.get("/-/healthy").0, 200);
     assert_eq!(responder.send(firing("ray-80")), 200);
     assert_eq!(responder.post("/-/reload", b"", None).0, 503);
-    host.open_gate();
+    fleet.host("ray-80").open_gate();
     assert_eq!(responder.exit_code(), Some(0));
     let responder = fleet.serve("");
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::{
-    harness::{Fleet, wait_for},
+    harness::{Fleet, Responder, wait_for},
     pki::{Authority, Identity, WebFolder, client, https},
 };
 
@@ -22,6 +22,17 @@ const CA: &str = "  client_ca_file: ca.pem\n";
 
 fn policy(name: &str) -> String {
     format!("  client_auth_type: {name}\n")
+}
+
+/// The responder under a certificate of this authority, which may vouch for clients too, with the folder
+/// that it reads them from. Whoever drops them in turn ends the process first.
+fn serve(authority: &Authority, settings: &str) -> (WebFolder, Fleet, Responder) {
+    let web = WebFolder::of(authority);
+    web.write("ca.pem", &authority.pem());
+    web.tls(settings, "");
+    let fleet = Fleet::new();
+    let responder = fleet.serve_as("", &web.launch());
+    (web, fleet, responder)
 }
 
 #[test]
@@ -55,10 +66,7 @@ fn each_policy_lets_in_those_clients_that_it_names_and_no_others() {
 #[test]
 fn a_plain_request_and_a_client_that_trusts_another_get_nothing() {
     let ours = Authority::new("ours");
-    let web = WebFolder::of(&ours);
-    web.tls("", "");
-    let fleet = Fleet::new();
-    let responder = fleet.serve_as("", &web.launch());
+    let (_web, _fleet, responder) = serve(&ours, "");
     assert!(https(&client(&Authority::new("theirs").pem(), None), &responder, "/-/healthy").is_err());
     let mut plain = TcpStream::connect(&responder.address).unwrap();
     plain.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -76,10 +84,7 @@ fn a_plain_request_and_a_client_that_trusts_another_get_nothing() {
 #[test]
 fn every_payload_that_a_real_sender_sent_is_taken_in_over_tls() {
     let ours = Authority::new("ours");
-    let web = WebFolder::of(&ours);
-    web.tls("", "");
-    let fleet = Fleet::new();
-    let responder = fleet.serve_as("", &web.launch());
+    let (_web, _fleet, responder) = serve(&ours, "");
     let client = client(&ours.pem(), None);
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("alertmanager/payloads");
     let mut sent = 0;
@@ -98,12 +103,9 @@ fn every_payload_that_a_real_sender_sent_is_taken_in_over_tls() {
 #[test]
 fn a_certificate_has_to_hold_one_of_the_allowed_names() {
     let ours = Authority::new("ours");
-    let web = WebFolder::of(&ours);
-    web.write("ca.pem", &ours.pem());
     let sans = "  client_allowed_sans: [am.example, 10.0.0.7, 'spiffe://example/am', am@example]\n";
-    web.tls(&(policy("RequireAndVerifyClientCert") + CA + sans), "");
-    let fleet = Fleet::new();
-    let responder = fleet.serve_as("", &web.launch());
+    let settings = policy("RequireAndVerifyClientCert") + CA + sans;
+    let (_web, _fleet, responder) = serve(&ours, &settings);
     for (identity, let_in) in [
         (ours.issue(&["am.example"]), true),
         (ours.issue(&["other.example", "10.0.0.7"]), true),
@@ -140,10 +142,7 @@ fn speaks(responder: &str, trusted: &Authority, version: &'static SupportedProto
 #[test]
 fn only_the_versions_between_the_oldest_and_the_newest_are_spoken() {
     let ours = Authority::new("ours");
-    let web = WebFolder::of(&ours);
-    let fleet = Fleet::new();
-    web.tls("", "");
-    let responder = fleet.serve_as("", &web.launch());
+    let (web, _fleet, responder) = serve(&ours, "");
     for (settings, expected) in [
         ("", (true, true)),
         ("  min_version: TLS13\n", (false, true)),
@@ -161,10 +160,7 @@ fn only_the_versions_between_the_oldest_and_the_newest_are_spoken() {
 #[test]
 fn a_certificate_that_is_replaced_is_shown_to_the_next_connection() {
     let (ours, newer) = (Authority::new("ours"), Authority::new("newer"));
-    let web = WebFolder::of(&ours);
-    web.tls("", "");
-    let fleet = Fleet::new();
-    let responder = fleet.serve_as("", &web.launch());
+    let (web, _fleet, responder) = serve(&ours, "");
     let asks =
         |authority: &Authority| https(&client(&authority.pem(), None), &responder, "/-/healthy").is_ok();
     assert!(asks(&ours) && !asks(&newer));
@@ -179,16 +175,13 @@ fn a_certificate_that_is_replaced_is_shown_to_the_next_connection() {
 #[test]
 fn a_client_of_an_authority_that_is_no_longer_trusted_is_out_on_an_open_connection_too() {
     let (ours, newer) = (Authority::new("ours"), Authority::new("newer"));
-    let web = WebFolder::of(&ours);
-    web.write("ca.pem", &ours.pem());
-    web.tls(&(policy("RequireAndVerifyClientCert") + CA), "");
-    let fleet = Fleet::new();
-    let responder = fleet.serve_as("", &web.launch());
+    let (web, _fleet, responder) = serve(&ours, &(policy("RequireAndVerifyClientCert") + CA));
     let asks = |identity: &Identity| client(&ours.pem(), Some(identity));
     let (old, new) = (asks(&ours.issue(&["a"])), asks(&newer.issue(&["a"])));
     assert_eq!(https(&old, &responder, "/api/v1/incidents"), Ok(200));
     assert!(https(&new, &responder, "/api/v1/incidents").is_err());
-    assert!(responder.log().contains("UnknownIssuer"), "{}", responder.log());
+    // The client hears of it first.
+    wait_for("the log", || responder.log().contains("UnknownIssuer").then_some(()));
     web.write("ca.pem", &newer.pem());
     // ureq keeps its connection; it is told to make another, and that one is refused.
     assert_eq!(https(&old, &responder, "/api/v1/incidents"), Ok(503));
@@ -199,10 +192,7 @@ fn a_client_of_an_authority_that_is_no_longer_trusted_is_out_on_an_open_connecti
 #[test]
 fn a_file_that_cannot_be_used_lets_nobody_in_says_why_and_is_used_again_once_it_can_be() {
     let ours = Authority::new("ours");
-    let web = WebFolder::of(&ours);
-    web.tls("", "");
-    let fleet = Fleet::new();
-    let responder = fleet.serve_as("", &web.launch());
+    let (web, _fleet, responder) = serve(&ours, "");
     let client = client(&ours.pem(), None);
     let ready = || {
         let answer = client.get(format!("https://{}/-/ready", responder.address)).call().unwrap();
