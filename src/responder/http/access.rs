@@ -2,7 +2,11 @@
 //! client CA when the connection began. Files are looked at for each request, so that a new token, user
 //! or certificate needs no restart, and one that was taken away is gone.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use axum::{
     extract::{Request, State},
@@ -17,6 +21,8 @@ use tracing::{error, warn};
 
 use super::{
     Web,
+    connections::Slot,
+    users::Busy,
     web_file::{Current, Handshake},
 };
 use crate::{
@@ -92,7 +98,26 @@ enum Denied {
     Unauthorized(Asked),
     /// It has shown a certificate, but what certificates are held to has changed since.
     OldHandshake,
+    /// Whether it is right cannot be found out now.
+    Busy(Busy),
     Unusable(Unusable),
+}
+
+/// Who asks: what a request shows, and where it comes from.
+struct Caller {
+    shown: Option<HeaderValue>,
+    handshake: Option<Handshake>,
+    peer: Option<IpAddr>,
+}
+
+impl Caller {
+    fn of(request: &Request) -> Self {
+        Self {
+            shown: request.headers().get(header::AUTHORIZATION).cloned(),
+            handshake: request.extensions().get::<Handshake>().copied(),
+            peer: request.extensions().get::<Arc<Slot>>().map(|slot| slot.peer()),
+        }
+    }
 }
 
 impl<J: Journal> Web<J> {
@@ -121,32 +146,31 @@ impl<J: Journal> Web<J> {
         }
     }
 
-    async fn admit(&self, shown: Option<HeaderValue>, handshake: Option<Handshake>) -> Result<(), Denied> {
+    async fn admit(&self, caller: &Caller) -> Result<(), Denied> {
         let asked = self.asked().await.map_err(Denied::Unusable)?;
         if let Some(file) = asked.file.as_ref().filter(|file| file.config.verifies_clients())
-            && handshake.is_none_or(|handshake| handshake.generation != file.generation)
+            && caller.handshake.is_none_or(|handshake| handshake.generation != file.generation)
         {
             return Err(Denied::OldHandshake);
         }
-        if !asked.by_header() || self.fits(&asked, shown.as_ref()).await {
+        if !asked.by_header() || self.fits(&asked, caller).await.map_err(Denied::Busy)? {
             Ok(())
         } else {
             Err(Denied::Unauthorized(asked))
         }
     }
 
-    async fn fits(&self, asked: &Asked, shown: Option<&HeaderValue>) -> bool {
-        let Some((scheme, shown)) = shown.and_then(|shown| credential(shown.as_bytes())) else {
-            return false;
-        };
+    async fn fits(&self, asked: &Asked, caller: &Caller) -> Result<bool, Busy> {
+        let shown = caller.shown.as_ref().and_then(|shown| credential(shown.as_bytes()));
+        let Some((scheme, shown)) = shown else { return Ok(false) };
         if scheme.eq_ignore_ascii_case(b"Bearer") {
-            return asked.token.as_ref().is_some_and(|token| shown.ct_eq(token).into());
+            return Ok(asked.token.as_ref().is_some_and(|token| shown.ct_eq(token).into()));
         }
         let users = asked.file.as_ref().map(|file| &file.config.basic_auth_users);
-        let Some(users) = users.filter(|users| !users.is_empty()) else { return false };
+        let Some(users) = users.filter(|users| !users.is_empty()) else { return Ok(false) };
         let basic = scheme.eq_ignore_ascii_case(b"Basic").then(|| user_and_password(shown)).flatten();
-        let Some((user, password)) = basic else { return false };
-        self.passwords.fit(users, &user, &password).await
+        let Some((user, password)) = basic else { return Ok(false) };
+        self.passwords.fit(users, &user, &password, caller.peer).await
     }
 
     fn denied(&self, denied: &Denied, path: &str) -> Response {
@@ -164,6 +188,13 @@ impl<J: Journal> Web<J> {
                 let close = [(header::CONNECTION, "close")];
                 (StatusCode::SERVICE_UNAVAILABLE, close, "the certificates changed: connect again\n")
                     .into_response()
+            }
+            Denied::Busy(busy) => {
+                count("unavailable");
+                if let Some(suppressed) = self.told.now() {
+                    warn!(path, reason = %busy, suppressed, "request given up");
+                }
+                (StatusCode::SERVICE_UNAVAILABLE, format!("{busy}\n")).into_response()
             }
             Denied::Unusable(reason) => {
                 count("unavailable");
@@ -215,9 +246,7 @@ fn user_and_password(shown: &[u8]) -> Option<(String, Vec<u8>)> {
 
 /// Lets a request through that shows what is asked for.
 pub async fn require<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION).cloned();
-    let handshake = request.extensions().get::<Handshake>().copied();
-    match web.admit(shown, handshake).await {
+    match web.admit(&Caller::of(&request)).await {
         Ok(()) => next.run(request).await,
         Err(denied) => web.denied(&denied, request.uri().path()),
     }

@@ -157,6 +157,11 @@ impl Slot {
         self.has_asked.load(Ordering::Acquire)
     }
 
+    /// Whom it is counted for.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// Its request is there as a whole: it is nobody's to close.
     pub fn is_whole(&self) {
         let mut place = locked(&self.place);

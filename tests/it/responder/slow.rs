@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::{
     net::{self, AddressFamily, SocketFlags, SocketType, socket_with},
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -142,6 +143,36 @@ fn more_connections_than_may_wait_crowd_out_the_oldest_and_neither_health_nor_a_
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
     // And a stop does not wait for them.
     responder.stop();
+}
+
+#[test]
+fn whoever_tries_passwords_in_numbers_keeps_out_neither_known_senders_nor_new_ones() {
+    let web = WebFolder::of(&Authority::new("ours"));
+    let users = ["amy", "bob"].map(|user| format!("  {user}: {}\n", bcrypt::hash(user, 10).unwrap()));
+    web.write("web.yml", &format!("basic_auth_users:\n{}", users.concat()));
+    let fleet = Fleet::new();
+    let responder = fleet.serve_as("limits: { connections: 16 }", &web.launch());
+    let shown =
+        |user: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    let sends =
+        |user: &str| responder.post("/webhook", firing("ray-80").as_bytes(), Some(&shown(user, user))).0;
+    assert_eq!(sends("amy"), 200);
+    let mut open: Vec<_> = (0..40)
+        .map(|n| {
+            let wrong = shown("amy", &n.to_string());
+            let ask = format!(
+                "GET /api/v1/incidents HTTP/1.1\r\nHost: raysweep\r\nConnection: close\r\nAuthorization: {wrong}\r\n\r\n"
+            );
+            connect(&responder, &ask)
+        })
+        .collect();
+    // Whoever is one too many is told at once.
+    wait_for("the first answers", || {
+        open.retain_mut(|stream| !is_closed(stream));
+        (open.len() <= 16).then_some(())
+    });
+    assert_eq!(sends("amy"), 200, "{}", responder.log());
+    assert_eq!(sends("bob"), 200, "{}", responder.log());
 }
 
 #[test]
