@@ -8,19 +8,22 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::alert::{Alert, AlertStatus, Fingerprint, Notification};
+use crate::domain::{
+    alert::{Alert, AlertStatus, Fingerprint, Notification},
+    line::line,
+};
 
 #[cfg(test)]
 mod tests;
 
-/// Why a body is no notification.
+/// Why a body is no notification. What it says may hold what was sent, and is one line whatever that is.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
     /// Not JSON at all.
     #[error("the body is no JSON: {0}")]
     Syntax(serde_json::Error),
     /// JSON, but an alert lacks what it needs, or a value is of another kind.
-    #[error("{path}: {source}")]
+    #[error("{}: {}", line(path), line(source))]
     Shape {
         /// Where, as `alerts[2].startsAt`.
         path: String,

@@ -66,6 +66,19 @@ fn what_is_no_notification_says_where_and_why() {
 }
 
 #[test]
+fn a_sender_cannot_write_a_line_of_our_log_with_what_it_sends() {
+    let forged = r"x\n2026-01-05T10:00:00Z  INFO raysweep: attempt ended".repeat(1000);
+    for (status, label, value) in [("firing", forged.as_str(), "5"), (forged.as_str(), "host", "\"h\"")] {
+        let alert = format!(
+            r#"{{"status":"{status}","startsAt":"2026-01-01T00:00:00Z","labels":{{"{label}":{value}}}}}"#
+        );
+        let told = parse(format!(r#"{{"alerts":[{alert}]}}"#).as_bytes()).unwrap_err().to_string();
+        assert!(told.contains(r"x\u{a}2026-01-05") && !told.contains(char::is_control), "{told}");
+        assert!(told.len() < 1500, "{told}");
+    }
+}
+
+#[test]
 fn nulls_and_missing_fingerprints_are_forgiven() {
     let body = r#"{"alerts":[{"status":"firing","startsAt":"2026-01-01T00:00:00+02:00","labels":null,"annotations":null,"fingerprint":"zz"}],"truncatedAlerts":null,"new":{"deep":[1]}}"#;
     let notification = parse(body.as_bytes()).unwrap();

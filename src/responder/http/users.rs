@@ -164,7 +164,7 @@ fn nobodys_hash(users: &BTreeMap<String, Secret>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Poll;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
@@ -206,21 +206,20 @@ mod tests {
 
     #[tokio::test]
     async fn few_wait_to_be_compared_and_fewer_of_one_address_and_what_is_known_does_not_wait() {
-        let (passwords, users) = (Passwords::new().unwrap(), users());
-        assert!(fit(&passwords, &users, "amy", b"s3cret").await);
+        let (passwords, users) = (&Passwords::new().unwrap(), &users());
+        assert!(fit(passwords, users, "amy", b"s3cret").await);
         let _all_turns = passwords.turns.acquire_many(2).await.unwrap();
         let addresses: Vec<IpAddr> = (1..=5).map(|n| IpAddr::from([192, 0, 2, n])).collect();
         let mut waiting = vec![];
         for (n, peer) in addresses.iter().flat_map(|peer| [peer; WAITING_OF_ONE + 1]).enumerate() {
-            let wrong = n.to_be_bytes();
             let mut asks =
-                Box::pin(async { passwords.fit(&users, "amy", &wrong, Some(*peer)).await });
-            let asked = futures_util::poll!(asks.as_mut());
+                Box::pin(async move { passwords.fit(users, "amy", &n.to_be_bytes(), Some(*peer)).await });
+            let asked = asks.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             let fits_in = n % (WAITING_OF_ONE + 1) < WAITING_OF_ONE && *peer != addresses[4];
             assert_eq!(asked, if fits_in { Poll::Pending } else { Poll::Ready(Err(Busy)) }, "{n}");
             waiting.push(asks);
         }
-        assert!(fit(&passwords, &users, "amy", b"s3cret").await);
+        assert!(fit(passwords, users, "amy", b"s3cret").await);
         // Whoever goes gives the place back.
         drop(waiting);
         assert!(passwords.queue.0.lock().unwrap().is_empty());

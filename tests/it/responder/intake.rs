@@ -142,6 +142,18 @@ fn only_who_shows_the_token_is_let_in_and_a_new_token_needs_no_restart() {
 }
 
 #[test]
+fn what_is_sent_writes_no_line_of_the_log_by_itself() {
+    let fleet = Fleet::new();
+    let responder = fleet.serve("");
+    let body = r#"{"alerts":[{"status":"firing","startsAt":"2026-01-05T10:00:00Z",
+        "labels":{"x\n2026-01-05T10:00:00Z  INFO raysweep: attempt ended":5}}]}"#;
+    assert_eq!(responder.send(body), 400);
+    let log = responder.log();
+    assert!(log.lines().any(|line| line.contains("refused") && line.contains("attempt ended")), "{log}");
+    assert!(!log.lines().any(|line| line.starts_with("2026-01-05T10:00:00Z")), "{log}");
+}
+
+#[test]
 fn every_series_of_a_host_and_a_policy_starts_at_zero_and_none_comes_from_a_label() {
     let fleet = Fleet::of_one();
     let responder = fleet.serve("");
