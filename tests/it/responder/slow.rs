@@ -191,6 +191,38 @@ fn a_handshake_that_is_not_ended_is_given_up_too() {
     }
 }
 
+/// A TLS record with a first message that asks for no possible name.
+fn hello_to_nobody() -> Vec<u8> {
+    let within = |length_bytes: usize, inner: &[u8]| {
+        let length = u32::try_from(inner.len()).unwrap().to_be_bytes();
+        [&length[4 - length_bytes..], inner].concat()
+    };
+    let names = within(2, &[&[0], &*within(2, b"no name\nat all")].concat());
+    let extensions = within(2, &[&[0, 0], &*within(2, &names)].concat());
+    let suites_and_no_compression = [0, 2, 0x13, 1, 1, 0];
+    let hello = [&[3, 3], &[0; 32][..], &[0], &suites_and_no_compression, &extensions].concat();
+    let message = [&[1], &*within(3, &hello)].concat();
+    [&[0x16, 3, 1], &*within(2, &message)].concat()
+}
+
+#[test]
+fn handshakes_that_are_none_cannot_fill_the_log() {
+    let web = WebFolder::of(&Authority::new("ours"));
+    web.tls("", "");
+    let fleet = Fleet::new();
+    let responder = fleet.serve_as("", &web.launch());
+    for _ in 0..50 {
+        let mut stream = connect(&responder, "");
+        stream.write_all(&hello_to_nobody()).unwrap();
+        // Whatever is said is an alert of TLS.
+        let _ = stream.read_to_end(&mut vec![]);
+    }
+    let log = responder.log();
+    assert!(!log.contains("SNI"), "{log}");
+    // The first of them is told, and one a second.
+    assert!(log.contains("connection cut"), "{log}");
+}
+
 #[test]
 fn half_a_body_is_answered_503_whether_it_stands_still_or_trickles() {
     let fleet = Fleet::of_one();
