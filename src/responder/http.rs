@@ -12,10 +12,16 @@
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{Query, Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
@@ -35,6 +41,7 @@ use self::{
     body::{Bodies, BodyError, Whole},
     connections::Slot,
     seldom::Seldom,
+    shared::Shared,
     users::Passwords,
     web_file::WebFile,
 };
@@ -54,6 +61,7 @@ pub mod body;
 pub mod connections;
 pub mod seldom;
 pub mod server;
+pub mod shared;
 pub mod tls;
 pub mod users;
 pub mod web_file;
@@ -61,6 +69,9 @@ pub mod web_file;
 /// How many rows are shown, unless asked for otherwise, and at most.
 const ROWS: u32 = 50;
 const ROWS_MOST: u32 = 1000;
+
+/// For so long a probe of the journal tells whoever asks whether we are ready: each one is a write.
+const PROBED_FOR: Duration = Duration::from_millis(200);
 
 /// Who asked for a reload, and waits for what came of it.
 pub type ReloadAsked = oneshot::Sender<Result<String, String>>;
@@ -82,6 +93,10 @@ pub struct Web<J> {
     pub address: SocketAddr,
     /// What all bodies hold together.
     pub bodies: Arc<Bodies>,
+    /// What the last probe of the journal found.
+    pub probed: Shared<Result<(), String>>,
+    /// The last text of all metrics.
+    pub encoded: Shared<Result<Bytes, String>>,
     /// How often the log is told of requests that were refused.
     pub told: Seldom,
     /// Takes the wish for a reload to whoever does it.
@@ -315,7 +330,10 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
     if web.stop.is_cancelled() {
         reasons.push("stopping".to_owned());
     }
-    if let Err(error) = web.journal.probe(web.serving().intake.clock.now()).await {
+    let probe = async {
+        web.journal.probe(web.serving().intake.clock.now()).await.map_err(|error| error.to_string())
+    };
+    if let Err(error) = web.probed.younger_than(PROBED_FOR, probe).await {
         reasons.push(format!("journal: {error}"));
     }
     if let Err(unusable) = web.asked().await {
@@ -330,6 +348,13 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 }
 
 async fn metrics<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
+    match web.encoded.begun_from_now(encoded(&web)).await {
+        Ok(text) => ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
+    }
+}
+
+async fn encoded<J: Journal>(web: &Web<J>) -> Result<Bytes, String> {
     let metrics = &web.metrics;
     match web.journal.open_hosts().await {
         Ok(open) => metrics.set_open(&open),
@@ -339,8 +364,5 @@ async fn metrics<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
             error!(reason = error.reason(), %error, "open incidents cannot be counted");
         }
     }
-    match metrics.encoded() {
-        Ok(text) => ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    metrics.encoded().map(Bytes::from).map_err(|error| error.to_string())
 }
