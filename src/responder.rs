@@ -7,6 +7,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// The web configuration file cannot be used.
     #[error(transparent)]
     WebFile(#[from] http::web_file::WebFileError),
+    /// The web configuration file cannot be used any more.
+    #[error("{0}")]
+    WebFileNow(Arc<str>),
     /// A host of the inventory cannot be told to ssh.
     #[error(transparent)]
     Target(#[from] ssh::TargetError),
@@ -100,6 +104,7 @@ impl ServeError {
         match self {
             Self::Config(_)
             | Self::WebFile(_)
+            | Self::WebFileNow(_)
             | Self::Target(_)
             | Self::HostTwice(_)
             | Self::Directory(_)
@@ -112,7 +117,7 @@ impl ServeError {
     pub fn beside(&self, config_file: &Path) -> String {
         match self {
             // They name their file themselves.
-            Self::Config(_) | Self::WebFile(_) => self.to_string(),
+            Self::Config(_) | Self::WebFile(_) | Self::WebFileNow(_) => self.to_string(),
             other if other.is_config() => format!("{}: {other}", config_file.display()),
             other => other.to_string(),
         }

@@ -112,7 +112,7 @@ impl App {
         let Checked { targets, directory, policies } = check(&config)?;
         let address = options.listen_address.unwrap_or(config.web.listen_address);
         let file = options.web_config_file.as_deref().map(WebFile::open).transpose()?.map(Arc::new);
-        check_access(&options.config_file, address, &config, file.as_deref()).await?;
+        check_access(&options.config_file, &[address], &config, file.clone()).await?;
         limits::raise_open_files(&config.limits);
         let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
@@ -207,15 +207,26 @@ fn server(web: &Arc<Web<Journal>>) -> Server<impl Fn() -> server::Bounds + Send 
     }
 }
 
-/// Anything but loopback asks callers for something, and a token that is asked for has to be there.
+/// Anything but loopback asks callers for something, as the files stand now, and a token that is asked
+/// for has to be there.
 async fn check_access(
     config_file: &Path,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     config: &ResponderConfig,
-    file: Option<&WebFile>,
+    file: Option<Arc<WebFile>>,
 ) -> Result<(), ServeError> {
-    let current = file.map(WebFile::last);
-    config::check::access(config_file, address, config, current.as_ref().map(|current| &current.config))?;
+    let current = match file {
+        None => None,
+        Some(file) => {
+            let looked = tokio::task::spawn_blocking(move || file.look()).await;
+            let looked = looked.map_err(|error| ServeError::Runtime(error.into()))?;
+            Some(looked.map_err(ServeError::WebFileNow)?)
+        }
+    };
+    let web = current.as_ref().map(|current| &current.config);
+    for address in addresses {
+        config::check::access(config_file, *address, config, web)?;
+    }
     let Some(path) = &config.web.bearer_token_file else { return Ok(()) };
     let unreadable = |source: TokenError| ServeError::Token { path: path.clone(), source };
     access::token(path).await.map(|_| ()).map_err(unreadable)

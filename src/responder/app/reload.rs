@@ -49,7 +49,7 @@ impl Parts {
             .await
             .map_err(|error| ServeError::Runtime(error.into()))??;
         let checked = check(&config)?;
-        check_access(&self.options.config_file, self.web.address, &config, self.web.file.as_deref()).await?;
+        check_access(&self.options.config_file, &[self.web.address], &config, self.web.file.clone()).await?;
         tell_unreadable(&checked.targets).await;
         Ok((config, checked))
     }
