@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
-//! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). |
+//! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). `/incidents?open=true` has those alone that are open, `/attempts?reports=false` leaves out what hosts reported. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
@@ -292,6 +292,11 @@ async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 struct Rows {
     host: Option<String>,
     limit: Option<u32>,
+    /// Only incidents that are open.
+    #[serde(default)]
+    open: bool,
+    /// Attempts with what their hosts reported, unless somebody asks for them without.
+    reports: Option<bool>,
 }
 
 impl Rows {
@@ -301,11 +306,23 @@ impl Rows {
 }
 
 async fn incidents<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.journal.incidents(rows.host.as_deref(), rows.limit()).await, "incidents")
+    let (host, limit) = (rows.host.as_deref(), rows.limit());
+    let found = if rows.open {
+        web.journal.still_open(host, limit).await
+    } else {
+        web.journal.incidents(host, limit).await
+    };
+    shown(&web, found, "incidents")
 }
 
 async fn attempts<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.journal.attempts(rows.host.as_deref(), rows.limit()).await, "attempts")
+    let (host, limit) = (rows.host.as_deref(), rows.limit());
+    let found = if rows.reports.unwrap_or(true) {
+        web.journal.attempts(host, limit).await
+    } else {
+        web.journal.attempts_in_brief(host, limit).await
+    };
+    shown(&web, found, "attempts")
 }
 
 async fn ignored<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {

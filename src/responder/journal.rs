@@ -182,8 +182,22 @@ pub trait Journal: Clone + Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send;
 
+    /// Open incidents, the newest first, however many have closed since.
+    fn still_open(
+        &self,
+        host: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send;
+
     /// Attempts, the newest first.
     fn attempts(
+        &self,
+        host: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<AttemptView>, JournalError>> + Send;
+
+    /// The same without what hosts reported, which may be long.
+    fn attempts_in_brief(
         &self,
         host: Option<&str>,
         limit: u32,
