@@ -132,6 +132,7 @@ impl App {
             journal: journal.clone(),
             ssh,
             targets,
+            policies: policies.clone(),
             clock: Arc::clone(&clock),
             limiter: Limiter::new(config.timing.period.0, config.timing.critical_period.0),
             starts: Arc::new(Starts::new(config.limits.starts_a_minute)),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::clock::Anchor;
 use crate::domain::{
-    alert::Alert,
+    alert::{Alert, Fingerprint},
     attempt::{AttemptId, Outcome, Trigger},
     decision::Ignored,
     host::HostName,
@@ -288,6 +288,14 @@ pub trait Work: Send {
         &mut self,
         incident: IncidentId,
         alert: &Alert,
+        member: &Member,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Stores what an alert of an incident counts for, where nothing of it was received.
+    fn save_member(
+        &mut self,
+        incident: IncidentId,
+        fingerprint: &Fingerprint,
         member: &Member,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 

@@ -58,6 +58,7 @@ impl Parts {
         let ResponderConfig { timing, limits, ssh, alertmanager, .. } = config;
         Changed {
             targets: checked.targets.clone(),
+            policies: checked.policies.clone(),
             timing: incident_timing(timing),
             period: timing.period.0,
             critical_period: timing.critical_period.0,

@@ -132,6 +132,9 @@ async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
     assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
     assert_eq!(work.open_incident(&host("a")).await.unwrap().as_ref(), Some(&stored));
     assert_eq!(work.open_incident(&host("b")).await.unwrap(), None);
+    let member = stored.incident.members.get_mut(&alert(1).fingerprint).unwrap();
+    (member.urgency, member.status) = (Urgency::Warning, AlertStatus::Resolved);
+    work.save_member(stored.id, &alert(1).fingerprint, member).await.unwrap();
     stored.incident.close(Closed::Operator, at(10));
     work.save_incident(&stored, &TIMING).await.unwrap();
     assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
