@@ -128,6 +128,9 @@ impl App {
         let wake = Arc::new(Notify::new());
         let timing = incident_timing(&config.timing);
         let clock = Arc::new(Clock::start());
+        if clock.anchor().boot.is_empty() {
+            warn!("the boot's name cannot be read: a clock that is set while nobody runs will not be found");
+        }
         let dispatcher = Arc::new(Dispatcher {
             journal: journal.clone(),
             ssh,
