@@ -75,6 +75,8 @@ pub struct App {
 #[derive(Debug)]
 struct Parts {
     options: ServeOptions,
+    /// What was asked to be listened on; a port of 0 is any.
+    asked_address: SocketAddr,
     config: ResponderConfig,
     journal: Journal,
     dispatcher: Arc<Dispatcher<Journal>>,
@@ -110,11 +112,12 @@ impl App {
     /// Binds, opens and recovers. What fails here fails before anything was promised.
     pub async fn bind(options: ServeOptions, config: ResponderConfig) -> Result<Self, ServeError> {
         let Checked { targets, directory, policies } = check(&config)?;
-        let address = options.listen_address.unwrap_or(config.web.listen_address);
+        let asked_address = wanted_address(&options, &config);
         let file = options.web_config_file.as_deref().map(WebFile::open).transpose()?.map(Arc::new);
-        check_access(&options.config_file, &[address], &config, file.clone()).await?;
+        check_access(&options.config_file, &[asked_address], &config, file.clone()).await?;
         limits::raise_open_files(&config.limits);
-        let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
+        let listener = listen(asked_address)
+            .map_err(|source| ServeError::Bind { address: asked_address, source })?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         let journal = SqliteJournal::open(&options.storage_path).await?;
         tell_unreadable(&targets).await;
@@ -175,9 +178,15 @@ impl App {
             reloads: reload,
             stop: stop.clone(),
         });
-        let parts = Parts { options, config, journal, dispatcher, web, serving, reloads, stop };
+        let parts =
+            Parts { options, asked_address, config, journal, dispatcher, web, serving, reloads, stop };
         Ok(Self { listener, parts })
     }
+}
+
+/// What a start would listen on: the flag beats the file.
+fn wanted_address(options: &ServeOptions, config: &ResponderConfig) -> SocketAddr {
+    options.listen_address.unwrap_or(config.web.listen_address)
 }
 
 /// Listens with room for all who come at once: who finds none tries again a second later.

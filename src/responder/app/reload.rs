@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{
     Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, serving, tell_unreadable,
+    wanted_address,
 };
 use crate::{
     config::{self, responder::ResponderConfig},
@@ -49,7 +50,9 @@ impl Parts {
             .await
             .map_err(|error| ServeError::Runtime(error.into()))??;
         let checked = check(&config)?;
-        check_access(&self.options.config_file, &[self.web.address], &config, self.web.file.clone()).await?;
+        // Also what the next start would listen on: it must not fail for what is taken for good now.
+        let addresses = [self.web.address, wanted_address(&self.options, &config)];
+        check_access(&self.options.config_file, &addresses, &config, self.web.file.clone()).await?;
         tell_unreadable(&checked.targets).await;
         Ok((config, checked))
     }
@@ -99,7 +102,11 @@ impl Parts {
         let path = self.options.config_file.display();
         let hosts = config.hosts.len();
         let said = format!("{path} was read and is used: {hosts} hosts");
-        let (wanted, before) = (config.web.listen_address, self.config.web.listen_address);
-        if wanted == before { said } else { format!("{said}; web.listen_address: {wanted} takes a restart") }
+        let wanted = wanted_address(&self.options, config);
+        if wanted == self.asked_address {
+            said
+        } else {
+            format!("{said}; web.listen_address: {wanted} takes a restart")
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! A configuration that is read again while everything works.
 
+use std::process::Command;
+
 use super::harness::{
-    Behaviour, CRITICAL, Fleet, LARGE, Responder, alert, firing, payload, resolved, wait_for,
+    Behaviour, CRITICAL, Fleet, LARGE, LOOPBACK, Responder, alert, firing, payload, resolved, wait_for,
 };
 
 const RELOADED: &str = "raysweep_config_last_reload_successful";
@@ -185,7 +187,8 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     assert_ne!(entries, moved);
     std::fs::write(fleet.path("raysweep.yml"), moved).unwrap();
     let (status, said) = reload(&responder);
-    assert!(status == 200 && said.contains("web.listen_address: 127.0.0.1:1 takes a restart"), "{said}");
+    // The flag beats the file: no restart would listen there.
+    assert!(status == 200 && !said.contains("takes a restart"), "{said}");
 
     let shown = Some("Bearer s3cret");
     assert_eq!(responder.post("/webhook", b"{}", None).0, 401);
@@ -195,6 +198,30 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     assert_eq!(responder.post("/webhook", critical.as_bytes(), shown).0, 200);
     let freed = r#"raysweep_attempts_total{host="ray-80",outcome="freed"}"#;
     wait_for("the host to be freed", || (responder.metric(freed) == 1).then_some(()));
+}
+
+#[test]
+fn another_address_takes_a_restart_and_is_said_so_until_there_was_one() {
+    let fleet = Fleet::new();
+    let listens = |address: &str| fleet.configure(&format!("web: {{ listen_address: \"{address}\" }}"));
+    listens(LOOPBACK);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raysweep"));
+    command.arg("serve").arg("--config.file").arg(fleet.path("raysweep.yml"));
+    command.arg("--storage.path").arg(fleet.path("data"));
+    let responder = Responder::launch(command, fleet.path("responder.log")).unwrap();
+    assert!(!reload(&responder).1.contains("takes a restart"));
+    listens("127.0.0.1:1");
+    for _ in 0..2 {
+        let (status, said) = reload(&responder);
+        assert!(status == 200 && said.contains("web.listen_address: 127.0.0.1:1 takes a restart"), "{said}");
+    }
+    // A start would refuse it: so does this.
+    listens("0.0.0.0:1");
+    let (status, said) = reload(&responder);
+    assert!(status == 500 && said.contains("0.0.0.0:1 is not loopback"), "{said}");
+    listens(LOOPBACK);
+    let (status, said) = reload(&responder);
+    assert!(status == 200 && !said.contains("takes a restart"), "{said}");
 }
 
 #[test]
