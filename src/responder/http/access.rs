@@ -174,7 +174,12 @@ impl<J: Journal> Web<J> {
     }
 
     fn denied(&self, denied: &Denied, path: &str) -> Response {
-        let count = |result| self.metrics.notifications.get_or_create(&ByResult::new(result)).inc();
+        // What else is asked for is no notification.
+        let count = |result| {
+            if path == "/webhook" {
+                self.metrics.notifications.get_or_create(&ByResult::new(result)).inc();
+            }
+        };
         match denied {
             Denied::Unauthorized(asked) => {
                 count("unauthorized");

@@ -124,12 +124,15 @@ fn only_who_shows_the_token_is_let_in_and_a_new_token_needs_no_restart() {
     ] {
         assert_eq!(send(wrong), 401, "{wrong:?}");
     }
+    let unauthorized = || responder.metric(r#"raysweep_notifications_total{result="unauthorized"}"#);
+    assert_eq!(unauthorized(), 6);
     assert_eq!(send(Some("Bearer s3cret")), 200);
     assert_eq!(send(Some("bearer s3cret")), 200);
     for path in ["/api/v1/incidents", "/api/v1/attempts", "/api/v1/ignored"] {
         assert_eq!(responder.get(path).0, 401, "{path}");
     }
     assert_eq!(responder.post("/api/v1/replay", body.as_bytes(), None).0, 401);
+    assert_eq!(unauthorized(), 6, "nobody sent a notification");
     for path in ["/-/healthy", "/-/ready", "/metrics"] {
         assert_eq!(responder.get(path).0, 200, "{path}");
     }
