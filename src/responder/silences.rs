@@ -191,12 +191,14 @@ fn ask(agent: &Agent, url: &str, credentials: &Credentials) -> Result<HashSet<Fi
 /// Only the alerts that we act on: another team's need not be read.
 fn matcher(policies: &Policies) -> String {
     let names: Vec<_> = policies.iter().map(|(name, _)| escaped(name)).collect();
-    format!("alertname=~\"{}\"", names.join("|").replace('\\', "\\\\").replace('"', "\\\""))
+    let text = names.join("|").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("alertname=~\"{text}\"")
 }
 
-/// A name as a regular expression that matches it alone.
+/// A name as a regular expression that matches it alone. Go takes the escape of a sign of ASCII, and
+/// refuses that of any other: the whole question would be none.
 fn escaped(name: &str) -> String {
-    let special = |c: char| !(c.is_alphanumeric() || c == '_' || c == '-');
+    let special = |c: char| c.is_ascii_punctuation() && !matches!(c, '_' | '-');
     name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
@@ -230,5 +232,7 @@ mod tests {
             Policies::new([("A|B".to_owned(), Urgency::Warning), ("C\"".to_owned(), Urgency::Warning)]);
         assert_eq!(matcher(&policies), r#"alertname=~"A\\|B|C\\\"""#);
         assert_eq!(encoded("a=~\"b|ä\""), "a%3D~%22b%7C%C3%A4%22");
+        // Outside ASCII nothing is special, and an escape of it would be refused.
+        assert_eq!(escaped("Dísk „voll“ – a.b_c\u{a0}🚨"), "Dísk „voll“ – a\\.b_c\u{a0}🚨");
     }
 }
