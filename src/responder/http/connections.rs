@@ -50,7 +50,14 @@ impl Waiting {
         }
     }
 
-    /// Who has the most; of those that have as many, whoever waits the longest.
+    /// Closes a connection of whoever has the most; of those that have as many, the one of whoever waits
+    /// the longest. Within the lock: nobody's request may become whole between the choice and its end.
+    fn make_room(&mut self) {
+        if let Some(connection) = self.next_to_go() {
+            connection.cancel();
+        }
+    }
+
     fn next_to_go(&mut self) -> Option<CancellationToken> {
         let oldest = |own: &BTreeMap<u64, CancellationToken>| own.keys().next().copied();
         let (peer, place) = self
@@ -112,20 +119,15 @@ impl Connections {
 
     /// Lets the longest waiting one of those who have the most make room.
     pub fn make_room(&self) {
-        let next_to_go = locked(&self.waiting).next_to_go();
-        if let Some(connection) = next_to_go {
-            connection.cancel();
-        }
+        locked(&self.waiting).make_room();
     }
 
     fn wait(&self, peer: IpAddr, most: usize, crowded_out: &CancellationToken) -> u64 {
         let place = self.next.fetch_add(1, Ordering::Relaxed);
         let mut waiting = locked(&self.waiting);
         waiting.insert(peer, place, crowded_out.clone());
-        let too_many = waiting.in_all > most;
-        drop(waiting);
-        if too_many {
-            self.make_room();
+        if waiting.in_all > most {
+            waiting.make_room();
         }
         place
     }
@@ -162,13 +164,15 @@ impl Slot {
         self.peer
     }
 
-    /// Its request is there as a whole: it is nobody's to close.
+    /// Its request is there as a whole: it is nobody's to close. One that is closed already is not
+    /// worked on: nobody would hear what came of it.
     pub fn is_whole(&self) {
         let mut place = locked(&self.place);
         if matches!(*place, Place::Waits(_)) {
             self.connections.leave(self.peer, *place);
+            let is_closed = self.crowded_out.is_cancelled();
             let others = self.connections.worked_on.fetch_add(1, Ordering::AcqRel);
-            *place = Place::IsWhole { has_room: others < self.most };
+            *place = Place::IsWhole { has_room: others < self.most && !is_closed };
         }
     }
 
@@ -235,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_worked_on_or_its_connection_is_closed_and_never_both() {
+        for _ in 0..1000 {
+            let connections = Arc::new(Connections::default());
+            let slot = connections.enter(ONE, 1);
+            let whole = std::thread::scope(|scope| {
+                let whole = scope.spawn(|| {
+                    slot.is_whole();
+                    slot.has_room()
+                });
+                let _other = connections.enter(ONE, 1);
+                whole.join().unwrap()
+            });
+            assert_ne!(whole, slot.crowded_out.is_cancelled());
+        }
+    }
+
+    #[test]
     fn whoever_has_the_most_makes_room_and_nobody_elses_oldest_does() {
         let connections = Arc::new(Connections::default());
         let sender = connections.enter(ONE, 3);
@@ -275,17 +296,19 @@ mod tests {
     #[test]
     fn no_more_requests_are_worked_on_than_may_be_and_those_that_wait_do_not_count() {
         let connections = Arc::new(Connections::default());
-        let slots: Vec<_> = (0..4).map(|_| connections.enter(ONE, 2)).collect();
-        let room = |slot: &Slot| {
+        let whole = || {
+            let slot = connections.enter(ONE, 2);
             slot.is_whole();
             slot.is_whole();
-            slot.has_room()
+            slot
         };
-        assert_eq!([room(&slots[0]), room(&slots[1]), room(&slots[2])], [true, true, false]);
-        assert!(slots[3].has_room());
-        slots[2].waits();
-        slots[0].waits();
-        assert!(room(&slots[3]));
+        let [first, second, third] = [whole(), whole(), whole()];
+        assert_eq!([&first, &second, &third].map(|slot| slot.has_room()), [true, true, false]);
+        third.waits();
+        assert!(third.has_room());
+        assert!(!whole().has_room());
+        first.waits();
+        assert!(whole().has_room());
     }
 
     #[tokio::test(start_paused = true)]
