@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+use tracing::info;
+
 use crate::{
     config::{ConfigError, responder::ResponderConfig, web::WebConfig},
     domain::host::{DirectoryClash, HostName},
@@ -134,8 +136,16 @@ pub fn run(options: ServeOptions, config: ResponderConfig) -> Result<(), ServeEr
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let served = runtime.block_on(async {
-        let signals = app::Signals::listen()?;
-        App::bind(options, config).await?.run(signals).await
+        let mut signals = app::Signals::listen()?;
+        // The check of a large journal takes minutes; nothing was promised until it is over.
+        let app = tokio::select! {
+            app = App::bind(options, config) => app?,
+            () = signals.stop() => {
+                info!("asked to stop before it served");
+                return Ok(());
+            }
+        };
+        app.run(signals).await
     });
     // Whatever still blocks has had its time.
     runtime.shutdown_background();
