@@ -13,7 +13,7 @@ use std::{
 use tracing::info;
 
 use crate::{
-    config::{ConfigError, responder::ResponderConfig, web::WebConfig},
+    config::{ConfigError, responder::ResponderConfig, secret::SecretError, web::WebConfig},
     domain::host::{DirectoryClash, HostName},
 };
 
@@ -67,12 +67,12 @@ pub enum ServeError {
     #[error("hosts: {0}")]
     Directory(#[from] DirectoryClash),
     /// The token cannot be asked for.
-    #[error("web.bearer_token_file: {path}: {source}", path = path.display())]
+    #[error("web.bearer_token_file: {path} {source}", path = path.display())]
     Token {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: http::access::TokenError,
+        source: SecretError,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]

@@ -22,7 +22,7 @@ use super::{
     dispatcher::Dispatcher,
     http::{
         ReloadAsked, Serving, Web,
-        access::{self, TokenError},
+        access,
         body::Bodies,
         connections::Connections,
         seldom::Seldom,
@@ -241,7 +241,7 @@ async fn check_access(
         config::check::access(config_file, *address, config, web)?;
     }
     let Some(path) = &config.web.bearer_token_file else { return Ok(()) };
-    let unreadable = |source: TokenError| ServeError::Token { path: path.clone(), source };
+    let unreadable = |source| ServeError::Token { path: path.clone(), source };
     access::token(path).await.map(|_| ()).map_err(unreadable)
 }
 

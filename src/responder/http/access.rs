@@ -16,7 +16,6 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use subtle::ConstantTimeEq;
-use tokio::io::AsyncReadExt;
 use tracing::{error, warn};
 
 use super::{
@@ -26,33 +25,21 @@ use super::{
     web_file::{Current, Handshake},
 };
 use crate::{
-    config::web::FILE_BYTES_MOST,
+    config::secret::{self, SecretError},
     responder::{journal::Journal, metrics::ByResult},
 };
 
-/// Why a token cannot be asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    Read(#[from] std::io::Error),
-    /// The file holds nothing: everybody would be let in, or nobody.
-    #[error("the file holds no token")]
-    Empty,
-}
-
-/// The token in a file, without the line break at its end.
-pub async fn token(path: &Path) -> Result<Vec<u8>, TokenError> {
-    let mut text = vec![];
-    tokio::fs::File::open(path).await?.take(FILE_BYTES_MOST).read_to_end(&mut text).await?;
-    let token = text.trim_ascii();
-    if token.is_empty() { Err(TokenError::Empty) } else { Ok(token.to_owned()) }
+/// The token in a file, whatever time the disk takes.
+pub async fn token(path: &Path) -> Result<String, SecretError> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || secret::read(&path)).await;
+    read.unwrap_or_else(|error| Err(SecretError::Read(error.into())))
 }
 
 /// What has to be shown, as the files stand now.
 #[derive(Debug)]
 pub struct Asked {
-    token: Option<Vec<u8>>,
+    token: Option<String>,
     file: Option<Arc<Current>>,
 }
 
@@ -60,12 +47,12 @@ pub struct Asked {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// The token's file.
-    #[error("web.bearer_token_file: {path}: {source}")]
+    #[error("web.bearer_token_file: {path} {source}")]
     Token {
         /// The file.
         path: String,
         /// What is wrong with it.
-        source: TokenError,
+        source: SecretError,
     },
     /// The web configuration file.
     #[error("{0}")]
@@ -164,7 +151,7 @@ impl<J: Journal> Web<J> {
         let shown = caller.shown.as_ref().and_then(|shown| credential(shown.as_bytes()));
         let Some((scheme, shown)) = shown else { return Ok(false) };
         if scheme.eq_ignore_ascii_case(b"Bearer") {
-            return Ok(asked.token.as_ref().is_some_and(|token| shown.ct_eq(token).into()));
+            return Ok(asked.token.as_ref().is_some_and(|token| shown.ct_eq(token.as_bytes()).into()));
         }
         let users = asked.file.as_ref().map(|file| &file.config.basic_auth_users);
         let Some(users) = users.filter(|users| !users.is_empty()) else { return Ok(false) };
