@@ -254,8 +254,8 @@ fn refused<J>(web: &Web<J>, refusal: &Refusal) {
     if let Refusal::Journal(error) = refusal {
         web.metrics.journal_failed("accept");
         error!(reason = error.reason(), %error, "notification refused: the journal failed");
-    } else {
-        warn!(reason = refusal.result(), error = %refusal, "notification refused");
+    } else if let Some(suppressed) = web.told.now() {
+        warn!(reason = refusal.result(), error = %refusal, suppressed, "notification refused");
     }
 }
 

@@ -145,6 +145,17 @@ fn only_who_shows_the_token_is_let_in_and_a_new_token_needs_no_restart() {
 }
 
 #[test]
+fn bodies_that_are_none_cannot_fill_the_log() {
+    let responder = Fleet::new().serve("");
+    let began = std::time::Instant::now();
+    for _ in 0..50 {
+        assert_eq!(responder.send("{"), 400);
+    }
+    let told = responder.log().lines().filter(|line| line.contains("notification refused")).count();
+    assert!(told >= 1 && told as u64 <= 1 + began.elapsed().as_secs(), "{}", responder.log());
+}
+
+#[test]
 fn what_is_sent_writes_no_line_of_the_log_by_itself() {
     let fleet = Fleet::new();
     let responder = fleet.serve("");
