@@ -250,14 +250,17 @@ pub async fn require_of_users<J: Journal>(
     request: Request,
     next: Next,
 ) -> Response {
-    // Where the file cannot be used now, the last one that could be says whether there are users.
-    let file = match state.file.clone() {
+    // Where the file cannot be used or looked at now, the last one that could be says whether there are
+    // users.
+    let current = match state.file.clone() {
         None => None,
         Some(file) => {
-            tokio::task::spawn_blocking(move || file.look().unwrap_or_else(|_| file.last())).await.ok()
+            let look = Arc::clone(&file);
+            let looked = tokio::task::spawn_blocking(move || look.look()).await;
+            Some(looked.ok().and_then(Result::ok).unwrap_or_else(|| file.last()))
         }
     };
-    let has_users = file.is_some_and(|file| !file.config.basic_auth_users.is_empty());
+    let has_users = current.is_some_and(|current| !current.config.basic_auth_users.is_empty());
     if has_users { require(state, request, next).await } else { next.run(request).await }
 }
 
