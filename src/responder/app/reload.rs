@@ -4,13 +4,13 @@
 //! It can change everything in the file but the listen address. What the command line says (storage,
 //! web configuration file) takes a restart. Attempts under way end as they began.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
 use super::{
-    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, serving, tell_unreadable,
-    wanted_address,
+    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, limits, serving,
+    tell_unreadable, wanted_address,
 };
 use crate::{
     config::{self, responder::ResponderConfig},
@@ -20,13 +20,18 @@ use crate::{
 /// How long the files may take to be read; everything else waits for it.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+fn too_late() -> ServeError {
+    let what =
+        format!("the configuration and what it names were not read within {} s", READ_TIMEOUT.as_secs());
+    ServeError::Runtime(io::Error::new(io::ErrorKind::TimedOut, what))
+}
+
 impl Parts {
     /// Reads the configuration again, uses it and tells what there is to tell. What fails leaves the old
     /// one in use.
     pub(super) async fn reload(&mut self, dispatchers: &mut Dispatchers) -> Result<String, ServeError> {
-        let (config, checked) = timeout(READ_TIMEOUT, self.read())
-            .await
-            .unwrap_or_else(|late| Err(ServeError::Runtime(late.into())))?;
+        let read = timeout(READ_TIMEOUT, self.read()).await;
+        let (config, checked) = read.unwrap_or_else(|_| Err(too_late()))?;
         // From here to the next start nobody starts attempts: neither on a host that left, nor twice.
         dispatchers.retire().await;
         let changed = self.changed(&config, &checked);
@@ -35,6 +40,7 @@ impl Parts {
             dispatchers.start(Arc::clone(&self.dispatcher));
             return Err(error.into());
         }
+        limits::raise_open_files(&config.limits);
         self.serve(&config, checked);
         let said = self.said(&config);
         self.config = config;

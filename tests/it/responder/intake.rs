@@ -146,7 +146,8 @@ fn only_who_shows_the_token_is_let_in_and_a_new_token_needs_no_restart() {
 
 #[test]
 fn bodies_that_are_none_cannot_fill_the_log() {
-    let responder = Fleet::new().serve("");
+    let fleet = Fleet::new();
+    let responder = fleet.serve("");
     let began = std::time::Instant::now();
     for _ in 0..50 {
         assert_eq!(responder.send("{"), 400);

@@ -225,6 +225,17 @@ fn another_address_takes_a_restart_and_is_said_so_until_there_was_one() {
 }
 
 #[test]
+fn more_connections_than_there_are_files_for_are_told_of_after_a_reload_too() {
+    let fleet = Fleet::new();
+    let responder = fleet.serve("");
+    let fewer = "fewer open files than limits.connections may need";
+    assert!(!responder.log().contains(fewer), "{}", responder.log());
+    fleet.configure("limits: { connections: 1000000000 }");
+    assert_eq!(reload(&responder).0, 200);
+    assert!(responder.log().contains(fewer), "{}", responder.log());
+}
+
+#[test]
 fn what_a_hosts_period_remembers_outlasts_a_reload() {
     let fleet = Fleet::of_one();
     let settings = "timing: { period: 1h, critical_period: 1h }";
