@@ -14,7 +14,7 @@ use tracing::info;
 
 use crate::{
     config::{ConfigError, responder::ResponderConfig, secret::SecretError, web::WebConfig},
-    domain::host::{DirectoryClash, HostName},
+    domain::host::DirectoryClash,
 };
 
 pub mod alertmanager;
@@ -60,9 +60,6 @@ pub enum ServeError {
     /// A host of the inventory cannot be told to ssh.
     #[error(transparent)]
     Target(#[from] ssh::TargetError),
-    /// Two hosts have one name.
-    #[error("hosts: {0} stands there twice")]
-    HostTwice(HostName),
     /// Two hosts claim one label value.
     #[error("hosts: {0}")]
     Directory(#[from] DirectoryClash),
@@ -108,7 +105,6 @@ impl ServeError {
             | Self::WebFile(_)
             | Self::WebFileNow(_)
             | Self::Target(_)
-            | Self::HostTwice(_)
             | Self::Directory(_)
             | Self::Token { .. } => true,
             Self::Bind { .. } | Self::Journal(_) | Self::Ssh(_) | Self::Runtime(_) => false,

@@ -32,16 +32,6 @@ pub enum PayloadError {
     },
 }
 
-impl PayloadError {
-    /// The reason as log and metrics write it.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Syntax(_) => "not_json",
-            Self::Shape { .. } => "not_a_notification",
-        }
-    }
-}
-
 /// Reads the body of a notification.
 pub fn parse(body: &[u8]) -> Result<Notification, PayloadError> {
     let mut json = serde_json::Deserializer::from_slice(body);

@@ -21,13 +21,12 @@ use super::{
     clock::Clock,
     dispatcher::Dispatcher,
     http::{
-        ReloadAsked, Serving, Web,
-        access,
+        ReloadAsked, Serving, Web, access,
         body::Bodies,
         connections::Connections,
         seldom::Seldom,
-        shared::Shared,
         server::{self, Server},
+        shared::Shared,
         users::Passwords,
         web_file::WebFile,
     },
@@ -99,12 +98,9 @@ pub struct Checked {
 
 /// Checks what a configuration's shape does not tell; for `serve` and `check-config`.
 pub fn check(config: &ResponderConfig) -> Result<Checked, ServeError> {
-    let mut targets = BTreeMap::new();
-    for entry in &config.hosts {
-        if targets.insert(entry.name.clone(), Target::new(entry, &config.ssh)?).is_some() {
-            return Err(ServeError::HostTwice(entry.name.clone()));
-        }
-    }
+    // That no name stands there twice has been seen to where the file was read.
+    let targets = config.hosts.iter().map(|entry| Ok((entry.name.clone(), Target::new(entry, &config.ssh)?)));
+    let targets = targets.collect::<Result<_, ServeError>>()?;
     Ok(Checked { targets, directory: config.directory()?, policies: config.policies() })
 }
 
@@ -116,8 +112,8 @@ impl App {
         let file = options.web_config_file.as_deref().map(WebFile::open).transpose()?.map(Arc::new);
         check_access(&options.config_file, &[asked_address], &config, file.clone()).await?;
         limits::raise_open_files(&config.limits);
-        let listener = listen(asked_address)
-            .map_err(|source| ServeError::Bind { address: asked_address, source })?;
+        let listener =
+            listen(asked_address).map_err(|source| ServeError::Bind { address: asked_address, source })?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         let journal = SqliteJournal::open(&options.storage_path).await?;
         tell_unreadable(&targets).await;
