@@ -5,6 +5,9 @@
 //! whole request, and beyond it one goes: of the address that has the most of them, the one that has been so
 //! for the longest. So nobody closes another's connections by opening many, and who opens many closes his
 //! own. A sender that means it is through with its request long before.
+//!
+//! Requests that are worked on are limited too, and no address has all of what there is: whoever asks in
+//! numbers for what anybody may ask for leaves room for the others.
 
 use std::{
     cmp::Reverse,
@@ -12,7 +15,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,8 +28,36 @@ use tokio_util::sync::CancellationToken;
 pub struct Connections {
     waiting: Mutex<Waiting>,
     next: AtomicU64,
-    /// Those whose request is there as a whole and is not answered yet.
-    worked_on: AtomicUsize,
+    worked_on: Mutex<WorkedOn>,
+}
+
+/// Those whose request is there as a whole and is not answered yet, where there was room for it.
+#[derive(Debug, Default)]
+struct WorkedOn {
+    of: BTreeMap<IpAddr, usize>,
+    in_all: usize,
+}
+
+impl WorkedOn {
+    /// Takes one more in, where there is room; one address has three quarters of it at the most.
+    fn enter(&mut self, peer: IpAddr, most: usize) -> bool {
+        let own = self.of.get(&peer).copied().unwrap_or(0);
+        let has_room = self.in_all < most && own < most - most / 4;
+        if has_room {
+            self.of.insert(peer, own + 1);
+            self.in_all += 1;
+        }
+        has_room
+    }
+
+    fn leave(&mut self, peer: IpAddr) {
+        let Some(own) = self.of.get_mut(&peer) else { return };
+        *own -= 1;
+        if *own == 0 {
+            self.of.remove(&peer);
+        }
+        self.in_all -= 1;
+    }
 }
 
 /// Those without a whole request: by whom they come from, the one that has been so for the longest first.
@@ -135,7 +166,8 @@ impl Connections {
     fn leave(&self, peer: IpAddr, place: Place) {
         match place {
             Place::Waits(place) => locked(&self.waiting).remove(peer, place),
-            Place::IsWhole { .. } => drop(self.worked_on.fetch_sub(1, Ordering::AcqRel)),
+            Place::IsWhole { has_room: true } => locked(&self.worked_on).leave(peer),
+            Place::IsWhole { has_room: false } => {}
         }
     }
 }
@@ -170,9 +202,9 @@ impl Slot {
         let mut place = locked(&self.place);
         if matches!(*place, Place::Waits(_)) {
             self.connections.leave(self.peer, *place);
-            let is_closed = self.crowded_out.is_cancelled();
-            let others = self.connections.worked_on.fetch_add(1, Ordering::AcqRel);
-            *place = Place::IsWhole { has_room: others < self.most && !is_closed };
+            let has_room = !self.crowded_out.is_cancelled()
+                && locked(&self.connections.worked_on).enter(self.peer, self.most);
+            *place = Place::IsWhole { has_room };
         }
     }
 
@@ -288,9 +320,10 @@ mod tests {
         assert!(!second.crowded_out.is_cancelled());
         assert_eq!(locked(&connections.waiting).in_all, 1);
         second.is_whole();
-        assert_eq!(connections.worked_on.load(Ordering::Acquire), 1);
+        assert_eq!(locked(&connections.worked_on).in_all, 1);
         drop(second);
-        assert_eq!(connections.worked_on.load(Ordering::Acquire), 0);
+        assert_eq!(locked(&connections.worked_on).in_all, 0);
+        assert!(locked(&connections.worked_on).of.is_empty());
     }
 
     #[test]
@@ -309,6 +342,21 @@ mod tests {
         assert!(!whole().has_room());
         first.waits();
         assert!(whole().has_room());
+    }
+
+    #[test]
+    fn whoever_asks_in_numbers_leaves_room_for_the_others() {
+        let connections = Arc::new(Connections::default());
+        let room = |peer| {
+            let slot = connections.enter(peer, 8);
+            slot.is_whole();
+            (slot.has_room(), slot)
+        };
+        let of_one: Vec<_> = (0..100).map(|_| room(ONE)).collect();
+        assert_eq!(of_one.iter().filter(|(has_room, _)| *has_room).count(), 6);
+        // Also while so many are told that there is none for them.
+        let of_other: Vec<_> = (0..3).map(|_| room(OTHER)).collect();
+        assert_eq!(of_other.iter().filter(|(has_room, _)| *has_room).count(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -322,6 +322,7 @@ fn more_requests_than_may_be_under_way_get_503_at_once_and_health_answers_all_th
     assert_eq!(responder.get("/-/healthy").0, 200);
     runtime.block_on(async { other.execute("ROLLBACK").await.unwrap() });
     wait_for("room", || (responder.send(&body) == 200).then_some(()));
-    assert!(open.len() > 20, "{}", open.len());
+    // All of them are of one address, which has three quarters of what there is.
+    assert!(open.len() > 15, "{}", open.len());
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
 }
