@@ -1,7 +1,7 @@
 //! Alertmanager's webhook payload, version 4, and Grafana's superset of it.
 //!
-//! Lenient towards what is added, strict towards what an alert cannot do without. It knows the wire
-//! and nothing of what is done about an alert.
+//! Lenient towards what is added and what nothing is done with (annotations, the group's key), strict
+//! towards what an alert cannot do without. It knows the wire and nothing of what is done about an alert.
 
 use std::collections::BTreeMap;
 
@@ -48,10 +48,6 @@ pub fn parse(body: &[u8]) -> Result<Notification, PayloadError> {
 #[serde(rename_all = "camelCase")]
 struct WireNotification {
     #[serde(default)]
-    group_key: Option<String>,
-    #[serde(default)]
-    receiver: Option<String>,
-    #[serde(default)]
     truncated_alerts: Option<u64>,
     alerts: Vec<WireAlert>,
 }
@@ -63,8 +59,6 @@ struct WireAlert {
     // Go writes an empty map that was never made as null.
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
     starts_at: Timestamp,
     #[serde(default)]
     ends_at: Option<Timestamp>,
@@ -75,8 +69,6 @@ struct WireAlert {
 impl From<WireNotification> for Notification {
     fn from(wire: WireNotification) -> Self {
         Self {
-            group_key: wire.group_key.unwrap_or_default(),
-            receiver: wire.receiver.unwrap_or_default(),
             truncated_alerts: wire.truncated_alerts.unwrap_or_default(),
             alerts: wire.alerts.into_iter().map(Alert::from).collect(),
         }
@@ -94,7 +86,6 @@ impl From<WireAlert> for Alert {
             fingerprint,
             status: wire.status,
             labels,
-            annotations: wire.annotations.unwrap_or_default(),
             starts_at: wire.starts_at,
             // Go's zero time, 0001-01-01, says that there is no end yet.
             ends_at: wire.ends_at.filter(|at| ended && *at > Timestamp::UNIX_EPOCH),

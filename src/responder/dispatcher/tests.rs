@@ -117,16 +117,10 @@ impl Stage {
             fingerprint: format!("{:016x}", name.len() * 100 + host.len()).parse().unwrap(),
             status,
             labels: labels.into(),
-            annotations: BTreeMap::new(),
             starts_at: Timestamp::UNIX_EPOCH,
             ends_at: None,
         };
-        let notification = Notification {
-            group_key: String::new(),
-            receiver: String::new(),
-            truncated_alerts: 0,
-            alerts: vec![alert],
-        };
+        let notification = Notification { truncated_alerts: 0, alerts: vec![alert] };
         self.intake.accept(&notification).await.unwrap();
     }
 

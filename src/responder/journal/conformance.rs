@@ -35,7 +35,6 @@ fn alert(number: u32) -> Alert {
         fingerprint: format!("{number:016x}").parse().unwrap(),
         status: AlertStatus::Firing,
         labels: [("alertname".to_owned(), "A".to_owned())].into(),
-        annotations: BTreeMap::new(),
         starts_at: at(-60),
         ends_at: None,
     }
