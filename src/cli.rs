@@ -71,10 +71,13 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// Prints why a subcommand could not do its work, in one line, and passes the exit code on.
+/// Prints why a subcommand could not do its work and passes the exit code on. Some of it may be in the
+/// words of whoever is on the other side.
 fn failed(exit: Exit, error: &dyn std::fmt::Display) -> Exit {
+    let error = error.to_string();
+    let lines: Vec<_> = error.lines().map(text::plain).collect();
     // Standard error may be a file on a full disk or a reader that has gone; the code still tells.
-    let _ = writeln!(std::io::stderr(), "raysweep: {error}");
+    let _ = writeln!(std::io::stderr(), "raysweep: {}", lines.join("\n"));
     exit
 }
 

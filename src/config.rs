@@ -7,6 +7,7 @@
 pub mod check;
 pub mod load;
 pub mod responder;
+pub mod secret;
 pub mod sweep;
 pub mod units;
 pub mod web;

@@ -9,6 +9,7 @@ pub mod decision;
 pub mod evidence;
 pub mod host;
 pub mod incident;
+pub mod line;
 pub mod policy;
 pub mod report;
 pub mod standing;

@@ -7,11 +7,14 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use tracing::info;
+
 use crate::{
-    config::{ConfigError, responder::ResponderConfig, web::WebConfig},
-    domain::host::{DirectoryClash, HostName},
+    config::{ConfigError, responder::ResponderConfig, secret::SecretError, web::WebConfig},
+    domain::host::DirectoryClash,
 };
 
 pub mod alertmanager;
@@ -51,22 +54,22 @@ pub enum ServeError {
     /// The web configuration file cannot be used.
     #[error(transparent)]
     WebFile(#[from] http::web_file::WebFileError),
+    /// The web configuration file cannot be used any more.
+    #[error("{0}")]
+    WebFileNow(Arc<str>),
     /// A host of the inventory cannot be told to ssh.
     #[error(transparent)]
     Target(#[from] ssh::TargetError),
-    /// Two hosts have one name.
-    #[error("hosts: {0} stands there twice")]
-    HostTwice(HostName),
     /// Two hosts claim one label value.
     #[error("hosts: {0}")]
     Directory(#[from] DirectoryClash),
     /// The token cannot be asked for.
-    #[error("web.bearer_token_file: {path}: {source}", path = path.display())]
+    #[error("web.bearer_token_file: {path} {source}", path = path.display())]
     Token {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: http::access::TokenError,
+        source: SecretError,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
@@ -100,8 +103,8 @@ impl ServeError {
         match self {
             Self::Config(_)
             | Self::WebFile(_)
+            | Self::WebFileNow(_)
             | Self::Target(_)
-            | Self::HostTwice(_)
             | Self::Directory(_)
             | Self::Token { .. } => true,
             Self::Bind { .. } | Self::Journal(_) | Self::Ssh(_) | Self::Runtime(_) => false,
@@ -112,7 +115,7 @@ impl ServeError {
     pub fn beside(&self, config_file: &Path) -> String {
         match self {
             // They name their file themselves.
-            Self::Config(_) | Self::WebFile(_) => self.to_string(),
+            Self::Config(_) | Self::WebFile(_) | Self::WebFileNow(_) => self.to_string(),
             other if other.is_config() => format!("{}: {other}", config_file.display()),
             other => other.to_string(),
         }
@@ -129,8 +132,16 @@ pub fn run(options: ServeOptions, config: ResponderConfig) -> Result<(), ServeEr
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let served = runtime.block_on(async {
-        let signals = app::Signals::listen()?;
-        App::bind(options, config).await?.run(signals).await
+        let mut signals = app::Signals::listen()?;
+        // The check of a large journal takes minutes; nothing was promised until it is over.
+        let app = tokio::select! {
+            app = App::bind(options, config) => app?,
+            () = signals.stop() => {
+                info!("asked to stop before it served");
+                return Ok(());
+            }
+        };
+        app.run(signals).await
     });
     // Whatever still blocks has had its time.
     runtime.shutdown_background();

@@ -32,9 +32,10 @@ impl From<&ClientError> for Exit {
             ClientError::Unreachable { .. } => Self::Unreachable,
             // 400: the payload is none; 401: the token is not right.
             ClientError::Unauthorized { .. } | ClientError::Status { status: 400..=499, .. } => Self::Refused,
-            ClientError::Token { .. } | ClientError::Status { .. } | ClientError::Shape { .. } => {
-                Self::Failure
-            }
+            ClientError::Token { .. }
+            | ClientError::Status { .. }
+            | ClientError::TooLong { .. }
+            | ClientError::Shape { .. } => Self::Failure,
         }
     }
 }

@@ -38,7 +38,7 @@ enum Format {
 
 impl LogOptions {
     /// Starts logging. Only raysweep's own modules speak below `warn`: a library's debug lines may
-    /// carry what must not be logged.
+    /// carry what must not be logged. rustls warns of what any peer may send, as often as it is sent.
     pub(crate) fn start(self) {
         let Self { level, format } = self;
         let level = match level {
@@ -48,7 +48,7 @@ impl LogOptions {
             Level::Error => "error",
         };
         let others = if level == "error" { "error" } else { "warn" };
-        let filter = EnvFilter::new(format!("{others},raysweep={level}"));
+        let filter = EnvFilter::new(format!("{others},rustls=error,raysweep={level}"));
         let builder: SubscriberBuilder<_, _, _, fn() -> std::io::Stderr> =
             tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         // A log on a full disk, or without a reader, loses lines. Complaining of it where it cannot be

@@ -15,7 +15,10 @@ use super::{
     text::{self, plain},
 };
 use crate::{
-    config::{self, responder::DEFAULT_PATH},
+    config::{
+        self,
+        responder::{DEFAULT_PATH, Limits},
+    },
     domain::alert::Notification,
     fleet::{
         client::{Client, Replayed},
@@ -23,9 +26,6 @@ use crate::{
     },
     responder::alertmanager,
 };
-
-/// The longest payload that is read: what the responder itself takes by default.
-const MOST_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Explain what an Alertmanager payload would lead to, or send it to a responder once more
 ///
@@ -73,13 +73,15 @@ impl Replay {
     }
 }
 
+/// Reads no more than the responder itself takes by default.
 fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let most_bytes = Limits::default().body_bytes;
     let input: Box<dyn Read> =
         if file == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
     let mut payload = vec![];
-    input.take(MOST_BYTES + 1).read_to_end(&mut payload)?;
-    if payload.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other(format!("longer than {MOST_BYTES} bytes")));
+    input.take(most_bytes + 1).read_to_end(&mut payload)?;
+    if payload.len() as u64 > most_bytes {
+        return Err(io::Error::other(format!("longer than {most_bytes} bytes")));
     }
     Ok(payload)
 }

@@ -8,9 +8,9 @@ use super::{
     failed,
     text::{self, plain, size, time},
 };
-use crate::fleet::client::{ClientError, Incident};
+use crate::fleet::client::Incident;
 
-/// So many incidents are looked through for open ones: the most that a responder shows.
+/// So many are shown: the most that a responder tells of at once.
 const ROWS: u32 = 1000;
 
 /// Show the incidents that a responder has open
@@ -24,18 +24,12 @@ pub(crate) struct Status {
 impl Status {
     pub(crate) fn run(self) -> Exit {
         let Self { connection } = self;
-        match open_incidents(&connection) {
+        match connection.client().and_then(|client| client.open_incidents(ROWS)) {
             Ok(incidents) if incidents.is_empty() => text::say("no host is in trouble\n"),
             Ok(incidents) => text::say(&table(&incidents)),
             Err(error) => failed(Exit::from(&error), &error),
         }
     }
-}
-
-fn open_incidents(connection: &Connection) -> Result<Vec<Incident>, ClientError> {
-    let mut incidents = connection.client()?.incidents(None, ROWS)?;
-    incidents.retain(|incident| incident.closed_at.is_none());
-    Ok(incidents)
 }
 
 fn table(incidents: &[Incident]) -> String {

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use jiff::Timestamp;
 
 use super::{exit::Exit, failed};
+pub(super) use crate::domain::line::plain;
 
 /// The width where the terminal does not tell its own.
 pub(super) const WIDTH: u16 = 100;
@@ -61,20 +62,4 @@ pub(super) fn size(bytes: u64) -> String {
 /// To the second, in UTC: hosts and people are in different places.
 pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%F %T").to_string()
-}
-
-/// Control characters, and those that turn the direction of writing, as escapes.
-pub(super) fn plain(text: &str) -> String {
-    let drives = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().fold(String::with_capacity(text.len()), |mut plain, c| {
-        if drives(c) {
-            plain.extend(c.escape_unicode());
-        } else {
-            plain.push(c);
-        }
-        plain
-    })
 }

@@ -138,7 +138,7 @@ pub struct Limits {
     pub body_bytes: u64,
     /// What all bodies that are being read may hold together, in bytes; 503 beyond. Default 64 MiB.
     pub bodies_bytes: u64,
-    /// How many connections may be without a whole request, and how many requests may be under way. Beyond it whoever has the most of them loses the one that has waited longest, and a request gets 503. Default 512.
+    /// How many connections may be without a whole request, and how many requests may be under way, three quarters of them from one address. Beyond it whoever has the most of them loses the one that has waited longest, and a request gets 503. Default 512.
     pub connections: u32,
     /// How long a connection may take to its first request's end of header, TLS included; how long it may be idle; and how long a body may stand still. Default `10s`.
     pub header_timeout: Span,

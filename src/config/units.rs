@@ -8,7 +8,10 @@ use serde::{
     de::{self, Visitor},
 };
 
-/// A length of time, written with its unit: `90s`, `10m`, `1h 30m`, `90d`.
+/// Nothing is waited for longer, and sums of so long a time are times that can be told.
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
+
+/// A length of time, written with its unit: `90s`, `10m`, `1h 30m`, `90d`. At most a hundred years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
@@ -33,9 +36,13 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_duration(text).map(Self).map_err(|_| {
+        let span = humantime::parse_duration(text).map_err(|_| {
             format!("{text:?} is no duration: write a number with its unit, such as 90s, 10m or 24h")
-        })
+        })?;
+        if span > LONGEST {
+            return Err(format!("{text:?} is longer than 100 years: write a time that somebody waits for"));
+        }
+        Ok(Self(span))
     }
 }
 
@@ -135,6 +142,11 @@ mod tests {
         for text in ["90d", "24h", "36h", "10m", "1h 30m", "5s", "250ms"] {
             assert_eq!(text.parse::<Span>().map(|span| span.to_string()).as_deref(), Ok(text));
         }
+        for text in ["101y", "500000000000y", "99999999999d", "18446744073709551615s"] {
+            let refused = text.parse::<Span>().unwrap_err();
+            assert!(refused.contains("is longer than 100 years"), "{refused}");
+        }
+        assert_eq!("100y".parse::<Span>().map(|span| span.0.as_secs() / 86_400), Ok(36_525));
         assert_eq!("5000MB".parse::<Size>(), Ok(Size(5_000_000_000)));
         assert_eq!("1GiB".parse::<Size>(), Ok(Size(1 << 30)));
     }

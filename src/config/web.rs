@@ -254,6 +254,9 @@ fn pem(path: &Path, tls: &Tls, files: &mut Vec<(PathBuf, Vec<u8>)>) -> Result<Pe
     if let Some(file) = &tls.key_file {
         check::closed_to_others(path, "tls_server_config.key_file", file)?;
     }
+    if tls.key.is_some() {
+        check::closed_to_others(path, "tls_server_config.key", path)?;
+    }
     Ok(Pem { cert, key, client_ca })
 }
 

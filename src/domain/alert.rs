@@ -83,8 +83,6 @@ pub struct Alert {
     pub status: AlertStatus,
     /// Its labels, `alertname` among them.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
     /// When it began to fire, by Prometheus' clock.
     pub starts_at: Timestamp,
     /// When it ended; `None` while it fires.
@@ -98,13 +96,9 @@ impl Alert {
     }
 }
 
-/// One delivery: the alerts of a group and what the sender says of the group.
+/// One delivery: the alerts of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// Alertmanager's key of the group.
-    pub group_key: String,
-    /// The receiver's name as Alertmanager writes it (regexp-escaped).
-    pub receiver: String,
     /// How many alerts the sender cut off; they will not be sent again.
     pub truncated_alerts: u64,
     /// The alerts, each to be judged on its own.

@@ -80,8 +80,6 @@ fn host_of<'d>(alert: &Alert, directory: &'d Directory) -> Result<&'d HostName, 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::domain::alert::AlertStatus;
 
@@ -97,7 +95,6 @@ mod tests {
             fingerprint: "00ff00ff00ff00ff".parse().unwrap(),
             status: AlertStatus::Firing,
             labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-            annotations: BTreeMap::new(),
             starts_at: jiff::Timestamp::UNIX_EPOCH,
             ends_at: None,
         };

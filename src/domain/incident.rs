@@ -15,6 +15,7 @@ use super::{
     policy::Urgency,
 };
 
+mod policies;
 #[cfg(test)]
 mod tests;
 
@@ -114,11 +115,13 @@ pub enum Closed {
     Operator,
     /// Its host is no longer in the inventory.
     Removed,
+    /// No alert of it that fires has a policy any more.
+    NoPolicy,
 }
 
 impl Closed {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 4] = [Self::Resolved, Self::Expired, Self::Operator, Self::Removed];
+    pub const ALL: [Self; 5] = [Self::Resolved, Self::Expired, Self::Operator, Self::Removed, Self::NoPolicy];
 
     /// The reason as log, journal and metrics write it.
     pub fn as_str(self) -> &'static str {
@@ -127,6 +130,7 @@ impl Closed {
             Self::Expired => "expired",
             Self::Operator => "operator",
             Self::Removed => "removed",
+            Self::NoPolicy => "no_policy",
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     attempt::{AttemptId, Mode, Outcome, Trigger},
     evidence::{Evidence, EvidenceKind, WorkerState},
+    line::line,
 };
 
 /// What holds a host's space, in the few words that metrics and a person on call can take in.
@@ -301,8 +302,12 @@ pub enum ReportError {
     #[error("no complete report line in {0} bytes of output")]
     Incomplete(usize),
     /// Not JSON, or not of this shape.
-    #[error("the report cannot be read: {0}")]
-    Shape(#[from] serde_json::Error),
+    #[error("the report cannot be read: {}", line(source))]
+    Shape {
+        /// What is wrong with it, in words that may be the host's.
+        #[from]
+        source: serde_json::Error,
+    },
     /// A version that this binary does not know.
     #[error("the report has schema {0}; this binary reads {SCHEMA}")]
     Schema(u32),
@@ -400,5 +405,15 @@ mod tests {
         line.push(b'\n');
         let error = Report::from_line(&line, AttemptId::now()).unwrap_err();
         assert!(matches!(error, ReportError::OtherAttempt { .. }));
+    }
+
+    #[test]
+    fn a_host_cannot_write_a_line_of_our_log_with_its_report() {
+        let mut report = serde_json::to_value(report()).unwrap();
+        report["outcome"] = "x\n2026-01-05T10:00:00Z  INFO raysweep: attempt ended".repeat(1000).into();
+        let error = Report::from_line(format!("{report}\n").as_bytes(), AttemptId::now()).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains(r"x\u{a}2026-01-05") && !told.contains(char::is_control), "{told}");
+        assert!(told.len() < 1000, "{told}");
     }
 }

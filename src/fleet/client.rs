@@ -51,6 +51,12 @@ pub enum ClientError {
         /// What it said of it.
         message: String,
     },
+    /// It answered more than is read here.
+    #[error("{url} answered more than {MOST_BYTES} bytes: ask for fewer rows with --limit")]
+    TooLong {
+        /// What was asked.
+        url: String,
+    },
     /// It answered something that is no answer of a responder.
     #[error("{url} answered what no raysweep answers: {message}")]
     Shape {
@@ -169,13 +175,16 @@ impl Client {
         answered(url, request.send(payload))
     }
 
-    /// The newest incidents, of one host or of all.
-    pub fn incidents(&self, host: Option<&str>, limit: u32) -> Result<Vec<Incident>, ClientError> {
+    /// The newest incidents that are open.
+    pub fn open_incidents(&self, limit: u32) -> Result<Vec<Incident>, ClientError> {
         #[derive(Deserialize)]
         struct Incidents {
             incidents: Vec<Incident>,
         }
-        self.rows("incidents", host, limit).map(|Incidents { incidents }| incidents)
+        let Incidents { mut incidents } = self.rows("incidents", None, limit, ("open", "true"))?;
+        // One of an older version tells of those that have closed as well.
+        incidents.retain(|incident| incident.closed_at.is_none());
+        Ok(incidents)
     }
 
     /// The newest attempts, of one host or of all.
@@ -184,7 +193,9 @@ impl Client {
         struct Attempts {
             attempts: Vec<Attempt>,
         }
-        self.rows("attempts", host, limit).map(|Attempts { attempts }| attempts)
+        // A thousand reports may be longer than what is read here, and nothing of them is shown.
+        let reports = ("reports", "false");
+        self.rows("attempts", host, limit, reports).map(|Attempts { attempts }| attempts)
     }
 
     fn rows<T: DeserializeOwned>(
@@ -192,9 +203,10 @@ impl Client {
         what: &str,
         host: Option<&str>,
         limit: u32,
+        (key, value): (&str, &str),
     ) -> Result<T, ClientError> {
         let url = format!("{}/api/v1/{what}", self.base);
-        let request = self.agent.get(&url).query("limit", limit.to_string());
+        let request = self.agent.get(&url).query("limit", limit.to_string()).query(key, value);
         let request = match host {
             Some(host) => request.query("host", host),
             None => request,
@@ -218,6 +230,7 @@ fn answered<T: DeserializeOwned>(
     let status = response.status().as_u16();
     let text = match response.body_mut().with_config().limit(MOST_BYTES).read_to_string() {
         Ok(text) => text,
+        Err(ureq::Error::BodyExceedsLimit(_)) => return Err(ClientError::TooLong { url }),
         Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
     };
     match status {

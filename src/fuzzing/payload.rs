@@ -73,19 +73,15 @@ fn held_to_the_inventory(notification: &Notification) {
 }
 
 fn written(notification: &Notification) -> Vec<u8> {
-    let Notification { group_key, receiver, truncated_alerts, alerts } = notification;
+    let Notification { truncated_alerts, alerts } = notification;
     let alerts: Vec<Value> = alerts
         .iter()
         .map(|alert| {
             json!({
-                "status": alert.status, "labels": alert.labels, "annotations": alert.annotations,
+                "status": alert.status, "labels": alert.labels,
                 "startsAt": alert.starts_at, "endsAt": alert.ends_at, "fingerprint": alert.fingerprint,
             })
         })
         .collect();
-    json!({
-        "groupKey": group_key, "receiver": receiver, "truncatedAlerts": truncated_alerts, "alerts": alerts,
-    })
-    .to_string()
-    .into_bytes()
+    json!({ "truncatedAlerts": truncated_alerts, "alerts": alerts }).to_string().into_bytes()
 }

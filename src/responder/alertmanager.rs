@@ -1,42 +1,35 @@
 //! Alertmanager's webhook payload, version 4, and Grafana's superset of it.
 //!
-//! Lenient towards what is added, strict towards what an alert cannot do without. It knows the wire
-//! and nothing of what is done about an alert.
+//! Lenient towards what is added and what nothing is done with (annotations, the group's key), strict
+//! towards what an alert cannot do without. It knows the wire and nothing of what is done about an alert.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::alert::{Alert, AlertStatus, Fingerprint, Notification};
+use crate::domain::{
+    alert::{Alert, AlertStatus, Fingerprint, Notification},
+    line::line,
+};
 
 #[cfg(test)]
 mod tests;
 
-/// Why a body is no notification.
+/// Why a body is no notification. What it says may hold what was sent, and is one line whatever that is.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
     /// Not JSON at all.
     #[error("the body is no JSON: {0}")]
     Syntax(serde_json::Error),
     /// JSON, but an alert lacks what it needs, or a value is of another kind.
-    #[error("{path}: {source}")]
+    #[error("{}: {}", line(path), line(source))]
     Shape {
         /// Where, as `alerts[2].startsAt`.
         path: String,
         /// What is wrong there.
         source: serde_json::Error,
     },
-}
-
-impl PayloadError {
-    /// The reason as log and metrics write it.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Syntax(_) => "not_json",
-            Self::Shape { .. } => "not_a_notification",
-        }
-    }
 }
 
 /// Reads the body of a notification.
@@ -55,10 +48,6 @@ pub fn parse(body: &[u8]) -> Result<Notification, PayloadError> {
 #[serde(rename_all = "camelCase")]
 struct WireNotification {
     #[serde(default)]
-    group_key: Option<String>,
-    #[serde(default)]
-    receiver: Option<String>,
-    #[serde(default)]
     truncated_alerts: Option<u64>,
     alerts: Vec<WireAlert>,
 }
@@ -70,8 +59,6 @@ struct WireAlert {
     // Go writes an empty map that was never made as null.
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
     starts_at: Timestamp,
     #[serde(default)]
     ends_at: Option<Timestamp>,
@@ -82,8 +69,6 @@ struct WireAlert {
 impl From<WireNotification> for Notification {
     fn from(wire: WireNotification) -> Self {
         Self {
-            group_key: wire.group_key.unwrap_or_default(),
-            receiver: wire.receiver.unwrap_or_default(),
             truncated_alerts: wire.truncated_alerts.unwrap_or_default(),
             alerts: wire.alerts.into_iter().map(Alert::from).collect(),
         }
@@ -101,7 +86,6 @@ impl From<WireAlert> for Alert {
             fingerprint,
             status: wire.status,
             labels,
-            annotations: wire.annotations.unwrap_or_default(),
             starts_at: wire.starts_at,
             // Go's zero time, 0001-01-01, says that there is no end yet.
             ends_at: wire.ends_at.filter(|at| ended && *at > Timestamp::UNIX_EPOCH),

@@ -21,12 +21,12 @@ use super::{
     clock::Clock,
     dispatcher::Dispatcher,
     http::{
-        ReloadAsked, Serving, Web,
-        access::{self, TokenError},
+        ReloadAsked, Serving, Web, access,
         body::Bodies,
         connections::Connections,
         seldom::Seldom,
         server::{self, Server},
+        shared::Shared,
         users::Passwords,
         web_file::WebFile,
     },
@@ -74,6 +74,8 @@ pub struct App {
 #[derive(Debug)]
 struct Parts {
     options: ServeOptions,
+    /// What was asked to be listened on; a port of 0 is any.
+    asked_address: SocketAddr,
     config: ResponderConfig,
     journal: Journal,
     dispatcher: Arc<Dispatcher<Journal>>,
@@ -96,12 +98,9 @@ pub struct Checked {
 
 /// Checks what a configuration's shape does not tell; for `serve` and `check-config`.
 pub fn check(config: &ResponderConfig) -> Result<Checked, ServeError> {
-    let mut targets = BTreeMap::new();
-    for entry in &config.hosts {
-        if targets.insert(entry.name.clone(), Target::new(entry, &config.ssh)?).is_some() {
-            return Err(ServeError::HostTwice(entry.name.clone()));
-        }
-    }
+    // That no name stands there twice has been seen to where the file was read.
+    let targets = config.hosts.iter().map(|entry| Ok((entry.name.clone(), Target::new(entry, &config.ssh)?)));
+    let targets = targets.collect::<Result<_, ServeError>>()?;
     Ok(Checked { targets, directory: config.directory()?, policies: config.policies() })
 }
 
@@ -109,11 +108,12 @@ impl App {
     /// Binds, opens and recovers. What fails here fails before anything was promised.
     pub async fn bind(options: ServeOptions, config: ResponderConfig) -> Result<Self, ServeError> {
         let Checked { targets, directory, policies } = check(&config)?;
-        let address = options.listen_address.unwrap_or(config.web.listen_address);
+        let asked_address = wanted_address(&options, &config);
         let file = options.web_config_file.as_deref().map(WebFile::open).transpose()?.map(Arc::new);
-        check_access(&options.config_file, address, &config, file.as_deref()).await?;
+        check_access(&options.config_file, &[asked_address], &config, file.clone()).await?;
         limits::raise_open_files(&config.limits);
-        let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
+        let listener =
+            listen(asked_address).map_err(|source| ServeError::Bind { address: asked_address, source })?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         let journal = SqliteJournal::open(&options.storage_path).await?;
         tell_unreadable(&targets).await;
@@ -127,10 +127,14 @@ impl App {
         let wake = Arc::new(Notify::new());
         let timing = incident_timing(&config.timing);
         let clock = Arc::new(Clock::start());
+        if clock.anchor().boot.is_empty() {
+            warn!("the boot's name cannot be read: a clock that is set while nobody runs will not be found");
+        }
         let dispatcher = Arc::new(Dispatcher {
             journal: journal.clone(),
             ssh,
             targets,
+            policies: policies.clone(),
             clock: Arc::clone(&clock),
             limiter: Limiter::new(config.timing.period.0, config.timing.critical_period.0),
             starts: Arc::new(Starts::new(config.limits.starts_a_minute)),
@@ -164,13 +168,21 @@ impl App {
             passwords: Passwords::new().map_err(ServeError::Runtime)?,
             address,
             bodies: Arc::new(Bodies::default()),
+            probed: Shared::default(),
+            encoded: Shared::default(),
             told: Seldom::default(),
             reloads: reload,
             stop: stop.clone(),
         });
-        let parts = Parts { options, config, journal, dispatcher, web, serving, reloads, stop };
+        let parts =
+            Parts { options, asked_address, config, journal, dispatcher, web, serving, reloads, stop };
         Ok(Self { listener, parts })
     }
+}
+
+/// What a start would listen on: the flag beats the file.
+fn wanted_address(options: &ServeOptions, config: &ResponderConfig) -> SocketAddr {
+    options.listen_address.unwrap_or(config.web.listen_address)
 }
 
 /// Listens with room for all who come at once: who finds none tries again a second later.
@@ -204,17 +216,28 @@ fn server(web: &Arc<Web<Journal>>) -> Server<impl Fn() -> server::Bounds + Send 
     }
 }
 
-/// Anything but loopback asks callers for something, and a token that is asked for has to be there.
+/// Anything but loopback asks callers for something, as the files stand now, and a token that is asked
+/// for has to be there.
 async fn check_access(
     config_file: &Path,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     config: &ResponderConfig,
-    file: Option<&WebFile>,
+    file: Option<Arc<WebFile>>,
 ) -> Result<(), ServeError> {
-    let current = file.map(WebFile::last);
-    config::check::access(config_file, address, config, current.as_ref().map(|current| &current.config))?;
+    let current = match file {
+        None => None,
+        Some(file) => {
+            let looked = tokio::task::spawn_blocking(move || file.look()).await;
+            let looked = looked.map_err(|error| ServeError::Runtime(error.into()))?;
+            Some(looked.map_err(ServeError::WebFileNow)?)
+        }
+    };
+    let web = current.as_ref().map(|current| &current.config);
+    for address in addresses {
+        config::check::access(config_file, *address, config, web)?;
+    }
     let Some(path) = &config.web.bearer_token_file else { return Ok(()) };
-    let unreadable = |source: TokenError| ServeError::Token { path: path.clone(), source };
+    let unreadable = |source| ServeError::Token { path: path.clone(), source };
     access::token(path).await.map(|_| ()).map_err(unreadable)
 }
 

@@ -28,6 +28,7 @@ use crate::domain::{
     attempt::Outcome,
     host::HostName,
     incident::{PAST, Timing},
+    policy::Policies,
     standing::Lane,
 };
 
@@ -75,6 +76,8 @@ pub struct Dispatcher<J> {
     pub ssh: Ssh,
     /// The inventory.
     pub targets: BTreeMap<HostName, Target>,
+    /// What each alert name asks for.
+    pub policies: Policies,
     /// Which host may be swept when.
     pub limiter: Limiter,
     /// How many attempts may begin in a minute.

@@ -7,15 +7,21 @@
 //! |---|---|
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
-//! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). |
+//! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). `/incidents?open=true` has those alone that are open, `/attempts?reports=false` leaves out what hosts reported. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{Query, Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
@@ -35,6 +41,7 @@ use self::{
     body::{Bodies, BodyError, Whole},
     connections::Slot,
     seldom::Seldom,
+    shared::Shared,
     users::Passwords,
     web_file::WebFile,
 };
@@ -54,6 +61,7 @@ pub mod body;
 pub mod connections;
 pub mod seldom;
 pub mod server;
+pub mod shared;
 pub mod tls;
 pub mod users;
 pub mod web_file;
@@ -61,6 +69,9 @@ pub mod web_file;
 /// How many rows are shown, unless asked for otherwise, and at most.
 const ROWS: u32 = 50;
 const ROWS_MOST: u32 = 1000;
+
+/// For so long a probe of the journal tells whoever asks whether we are ready: each one is a write.
+const PROBED_FOR: Duration = Duration::from_millis(200);
 
 /// Who asked for a reload, and waits for what came of it.
 pub type ReloadAsked = oneshot::Sender<Result<String, String>>;
@@ -82,6 +93,10 @@ pub struct Web<J> {
     pub address: SocketAddr,
     /// What all bodies hold together.
     pub bodies: Arc<Bodies>,
+    /// What the last probe of the journal found.
+    pub probed: Shared<Result<(), String>>,
+    /// The last text of all metrics.
+    pub encoded: Shared<Result<Bytes, String>>,
     /// How often the log is told of requests that were refused.
     pub told: Seldom,
     /// Takes the wish for a reload to whoever does it.
@@ -239,8 +254,8 @@ fn refused<J>(web: &Web<J>, refusal: &Refusal) {
     if let Refusal::Journal(error) = refusal {
         web.metrics.journal_failed("accept");
         error!(reason = error.reason(), %error, "notification refused: the journal failed");
-    } else {
-        warn!(reason = refusal.result(), error = %refusal, "notification refused");
+    } else if let Some(suppressed) = web.told.now() {
+        warn!(reason = refusal.result(), error = %refusal, suppressed, "notification refused");
     }
 }
 
@@ -277,6 +292,11 @@ async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 struct Rows {
     host: Option<String>,
     limit: Option<u32>,
+    /// Only incidents that are open.
+    #[serde(default)]
+    open: bool,
+    /// Attempts with what their hosts reported, unless somebody asks for them without.
+    reports: Option<bool>,
 }
 
 impl Rows {
@@ -286,11 +306,23 @@ impl Rows {
 }
 
 async fn incidents<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.journal.incidents(rows.host.as_deref(), rows.limit()).await, "incidents")
+    let (host, limit) = (rows.host.as_deref(), rows.limit());
+    let found = if rows.open {
+        web.journal.still_open(host, limit).await
+    } else {
+        web.journal.incidents(host, limit).await
+    };
+    shown(&web, found, "incidents")
 }
 
 async fn attempts<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.journal.attempts(rows.host.as_deref(), rows.limit()).await, "attempts")
+    let (host, limit) = (rows.host.as_deref(), rows.limit());
+    let found = if rows.reports.unwrap_or(true) {
+        web.journal.attempts(host, limit).await
+    } else {
+        web.journal.attempts_in_brief(host, limit).await
+    };
+    shown(&web, found, "attempts")
 }
 
 async fn ignored<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
@@ -315,7 +347,10 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
     if web.stop.is_cancelled() {
         reasons.push("stopping".to_owned());
     }
-    if let Err(error) = web.journal.probe(web.serving().intake.clock.now()).await {
+    let probe = async {
+        web.journal.probe(web.serving().intake.clock.now()).await.map_err(|error| error.to_string())
+    };
+    if let Err(error) = web.probed.younger_than(PROBED_FOR, probe).await {
         reasons.push(format!("journal: {error}"));
     }
     if let Err(unusable) = web.asked().await {
@@ -330,6 +365,13 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 }
 
 async fn metrics<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
+    match web.encoded.begun_from_now(encoded(&web)).await {
+        Ok(text) => ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
+    }
+}
+
+async fn encoded<J: Journal>(web: &Web<J>) -> Result<Bytes, String> {
     let metrics = &web.metrics;
     match web.journal.open_hosts().await {
         Ok(open) => metrics.set_open(&open),
@@ -339,8 +381,5 @@ async fn metrics<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
             error!(reason = error.reason(), %error, "open incidents cannot be counted");
         }
     }
-    match metrics.encoded() {
-        Ok(text) => ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    metrics.encoded().map(Bytes::from).map_err(|error| error.to_string())
 }

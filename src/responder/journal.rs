@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::clock::Anchor;
 use crate::domain::{
-    alert::Alert,
+    alert::{Alert, Fingerprint},
     attempt::{AttemptId, Outcome, Trigger},
     decision::Ignored,
     host::HostName,
@@ -182,8 +182,22 @@ pub trait Journal: Clone + Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send;
 
+    /// Open incidents, the newest first, however many have closed since.
+    fn still_open(
+        &self,
+        host: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send;
+
     /// Attempts, the newest first.
     fn attempts(
+        &self,
+        host: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<AttemptView>, JournalError>> + Send;
+
+    /// The same without what hosts reported, which may be long.
+    fn attempts_in_brief(
         &self,
         host: Option<&str>,
         limit: u32,
@@ -274,6 +288,14 @@ pub trait Work: Send {
         &mut self,
         incident: IncidentId,
         alert: &Alert,
+        member: &Member,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Stores what an alert of an incident counts for, where nothing of it was received.
+    fn save_member(
+        &mut self,
+        incident: IncidentId,
+        fingerprint: &Fingerprint,
         member: &Member,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 

@@ -14,12 +14,16 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
+use tokio::{sync::Semaphore, time::timeout};
 use tracing::{info, warn};
 use ureq::Agent;
 
 use super::metrics::{ByResult, Metrics};
 use crate::{
-    config::responder::Alertmanager,
+    config::{
+        responder::Alertmanager,
+        secret::{self, SecretError},
+    },
     domain::{alert::Fingerprint, incident::Incident, policy::Policies},
 };
 
@@ -39,6 +43,9 @@ pub struct Silences {
     agent: Agent,
     url: String,
     credentials: Credentials,
+    timeout: Duration,
+    /// Whoever asks has it, also one who hangs: it keeps a thread, and must not get another.
+    turn: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     last: Mutex<Option<(Instant, Arc<Answer>)>>,
 }
@@ -55,8 +62,10 @@ pub enum Answer {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
-    #[error("{path}: {source}", path = .path.display())]
-    Secret { path: PathBuf, source: std::io::Error },
+    #[error("{path} {source}", path = .path.display())]
+    Secret { path: PathBuf, source: SecretError },
+    #[error("there was no answer within the time for it")]
+    Late,
     #[error(transparent)]
     Http(#[from] ureq::Error),
     #[error("the answer is no list of alerts: {0}")]
@@ -94,7 +103,8 @@ impl Silences {
             (None, Some(file)) => Credentials::Bearer(file),
             (None, None) => Credentials::Nobodys,
         };
-        Some(Self { agent, url, credentials, metrics, last: Mutex::default() })
+        let (timeout, turn) = (timeout.0, Arc::new(Semaphore::new(1)));
+        Some(Self { agent, url, credentials, timeout, turn, metrics, last: Mutex::default() })
     }
 
     /// The last answer, as long as it is good.
@@ -108,11 +118,10 @@ impl Silences {
         (now.saturating_duration_since(*at) < good).then(|| Arc::clone(answer))
     }
 
-    /// Asks, and keeps the answer. Takes no longer than the time for it, whatever the other side does.
+    /// Asks, and keeps the answer. Takes no longer than the time for it, whatever the other side and the
+    /// secret's disk do.
     pub async fn ask(&self) {
-        let (agent, url, credentials) = (self.agent.clone(), self.url.clone(), self.credentials.clone());
-        let asked = tokio::task::spawn_blocking(move || ask(&agent, &url, &credentials)).await;
-        let asked = asked.map_err(AskError::from).and_then(|answer| answer);
+        let asked = self.asked().await;
         let failed_before = self.failed();
         let (result, answer) = match asked {
             Ok(suppressed) => {
@@ -128,6 +137,16 @@ impl Silences {
         };
         self.metrics.alertmanager_requests.get_or_create(&ByResult::new(result)).inc();
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::new(answer)));
+    }
+
+    async fn asked(&self) -> Result<HashSet<Fingerprint>, AskError> {
+        let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| AskError::Late)?;
+        let (agent, url, credentials) = (self.agent.clone(), self.url.clone(), self.credentials.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            ask(&agent, &url, &credentials)
+        });
+        timeout(self.timeout, asked).await.map_err(|_| AskError::Late)??
     }
 
     fn failed(&self) -> bool {
@@ -160,9 +179,7 @@ impl Credentials {
     /// The value of `Authorization`. The file is read each time, so that a new secret needs no restart.
     fn shown(&self) -> Result<Option<String>, AskError> {
         let secret = |path: &PathBuf| {
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|source| AskError::Secret { path: path.clone(), source })?;
-            Ok::<_, AskError>(text.trim().to_owned())
+            secret::read(path).map_err(|source| AskError::Secret { path: path.clone(), source })
         };
         Ok(match self {
             Self::Nobodys => None,
@@ -191,12 +208,14 @@ fn ask(agent: &Agent, url: &str, credentials: &Credentials) -> Result<HashSet<Fi
 /// Only the alerts that we act on: another team's need not be read.
 fn matcher(policies: &Policies) -> String {
     let names: Vec<_> = policies.iter().map(|(name, _)| escaped(name)).collect();
-    format!("alertname=~\"{}\"", names.join("|").replace('\\', "\\\\").replace('"', "\\\""))
+    let text = names.join("|").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("alertname=~\"{text}\"")
 }
 
-/// A name as a regular expression that matches it alone.
+/// A name as a regular expression that matches it alone. Go takes the escape of a sign of ASCII, and
+/// refuses that of any other: the whole question would be none.
 fn escaped(name: &str) -> String {
-    let special = |c: char| !(c.is_alphanumeric() || c == '_' || c == '-');
+    let special = |c: char| c.is_ascii_punctuation() && !matches!(c, '_' | '-');
     name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
@@ -209,7 +228,7 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::policy::Urgency;
+    use crate::{config::units::Span, domain::policy::Urgency};
 
     #[test]
     fn each_kind_of_credentials_is_shown_as_it_is_meant() {
@@ -220,8 +239,34 @@ mod tests {
         assert_eq!(basic.shown().unwrap().as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
         assert_eq!(Credentials::Bearer(path()).shown().unwrap().as_deref(), Some("Bearer open sesame"));
         assert_eq!(Credentials::Nobodys.shown().unwrap(), None);
+        std::fs::write(file.path(), "\n").unwrap();
+        let empty = Credentials::Bearer(path()).shown().unwrap_err().to_string();
+        assert!(empty.contains("is empty"), "{empty}");
         let gone = Credentials::Bearer("/nowhere".into()).shown().unwrap_err().to_string();
         assert!(gone.contains("/nowhere"), "{gone}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_whose_disk_hangs_costs_no_more_than_the_time_for_it_and_one_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("token");
+        assert!(std::process::Command::new("mkfifo").arg(&secret).status().unwrap().success());
+        let settings = Alertmanager {
+            url: Some("http://127.0.0.1:1".to_owned()),
+            bearer_token_file: Some(secret.clone()),
+            timeout: Span(Duration::from_millis(10)),
+            ..Alertmanager::default()
+        };
+        let policies = Policies::default();
+        let metrics = Arc::new(Metrics::new([], &policies));
+        let silences = Silences::new(settings, &policies, metrics).unwrap();
+        for _ in 0..3 {
+            let asked = tokio::time::timeout(Duration::from_secs(60), silences.asked()).await.unwrap();
+            assert!(matches!(asked, Err(AskError::Late)), "{asked:?}");
+        }
+        assert_eq!(silences.turn.available_permits(), 0);
+        // Somebody writes, and whoever hung goes on.
+        std::fs::write(&secret, "").unwrap();
     }
 
     #[test]
@@ -230,5 +275,7 @@ mod tests {
             Policies::new([("A|B".to_owned(), Urgency::Warning), ("C\"".to_owned(), Urgency::Warning)]);
         assert_eq!(matcher(&policies), r#"alertname=~"A\\|B|C\\\"""#);
         assert_eq!(encoded("a=~\"b|ä\""), "a%3D~%22b%7C%C3%A4%22");
+        // Outside ASCII nothing is special, and an escape of it would be refused.
+        assert_eq!(escaped("Dísk „voll“ – a.b_c\u{a0}🚨"), "Dísk „voll“ – a\\.b_c\u{a0}🚨");
     }
 }

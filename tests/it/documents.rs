@@ -256,3 +256,11 @@ fn what_the_readme_has_a_reader_type_is_there_and_its_replay_explains_a_payload(
     }
     assert_eq!(replays, 1);
 }
+
+/// What the responder's clock reads has to be there under the unit as it is shipped.
+#[test]
+fn the_shipped_unit_hides_nothing_that_the_clock_is_told_by() {
+    let unit = read("deploy/raysweep.service");
+    assert!(unit.lines().any(|line| line == "ProtectProc=invisible"));
+    assert!(!unit.lines().any(|line| line.starts_with("ProcSubset=")), "{unit}");
+}

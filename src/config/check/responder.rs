@@ -1,10 +1,11 @@
 //! The checks of `raysweep.yml`.
 
-use std::{collections::BTreeSet, fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
+use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::Path};
 
 use super::Problems;
-use crate::config::responder::{
-    Alertmanager, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web,
+use crate::config::{
+    responder::{Alertmanager, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web},
+    secret,
 };
 
 pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
@@ -49,11 +50,8 @@ fn check_token_file(key: &str, file: &Path, problems: &mut Problems) {
     if metadata.mode() & 0o007 != 0 {
         problems.add(key, format!("{shown} is open to everybody: chmod o= {shown}"));
     }
-    let mut text = String::new();
-    if let Err(error) = File::open(file).and_then(|file| file.take(64 * 1024).read_to_string(&mut text)) {
-        problems.add(key, format!("{shown} cannot be read: {error}"));
-    } else if text.trim().is_empty() {
-        problems.add(key, format!("{shown} is empty: put a token into it"));
+    if let Err(error) = secret::read(file) {
+        problems.add(key, format!("{shown} {error}"));
     }
 }
 

@@ -180,7 +180,7 @@ fn a_token_that_everybody_can_read_or_that_is_empty_or_missing_is_refused() {
     expect![[r#"
         raysweep.yml: web.bearer_token_file: /folder/token cannot be read: No such file or directory (os error 2)
         raysweep.yml: web.bearer_token_file: /folder/token is open to everybody: chmod o= /folder/token
-        raysweep.yml: web.bearer_token_file: /folder/token is empty: put a token into it
+        raysweep.yml: web.bearer_token_file: /folder/token is empty: put the secret into it
         sound
         sound"#]].assert_eq(&all.join("\n"));
 }

@@ -226,6 +226,11 @@ fn a_key_that_everybody_can_read_and_a_file_that_has_no_end_are_refused() {
     fs::set_permissions(folder.path().join("k.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     let said = || Contents::read(&path).unwrap_err().to_string();
     assert!(said().contains("tls_server_config.key_file: ") && said().contains("chmod o="), "{}", said());
+    fs::write(&path, "tls_server_config: { cert_file: c.pem, key: x }").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(said().contains("tls_server_config.key: ") && said().contains("web.yml is open"), "{}", said());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    Contents::read(&path).unwrap();
     fs::write(&path, "tls_server_config: { cert_file: /dev/zero, key_file: k.pem }").unwrap();
     assert!(said().contains("is longer than"), "{}", said());
     fs::write(&path, [0xff]).unwrap();

@@ -20,7 +20,6 @@ fn alert(number: u8, status: AlertStatus) -> Alert {
         fingerprint: format!("{number:016x}").parse().unwrap(),
         status,
         labels: [("alertname".to_owned(), format!("alert-{number}"))].into(),
-        annotations: BTreeMap::new(),
         starts_at: at(-60),
         ends_at: None,
     }

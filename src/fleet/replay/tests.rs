@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
 
@@ -15,16 +13,10 @@ fn check(labels: &[(&str, &str)], status: AlertStatus, expected: Expect) {
         fingerprint: "00ff00ff00ff00ff".parse().unwrap(),
         status,
         labels: labels.chain([("alertname".to_owned(), "RayWorkerDiskCritical".to_owned())]).collect(),
-        annotations: BTreeMap::new(),
         starts_at: Timestamp::UNIX_EPOCH,
         ends_at: None,
     };
-    let notification = Notification {
-        group_key: String::new(),
-        receiver: String::new(),
-        truncated_alerts: 0,
-        alerts: vec![alert],
-    };
+    let notification = Notification { truncated_alerts: 0, alerts: vec![alert] };
     let explained = explain(&notification, &Policies::default(), &directory);
     let Explained { alert: _, fingerprint: _, status, host, urgency, decision, why } = &explained[0];
     let (host, urgency) = (host.as_deref().unwrap_or("-"), urgency.unwrap_or("-"));

@@ -49,20 +49,33 @@ fn each_alert_keeps_its_own_status() {
 
 #[test]
 fn what_is_no_notification_says_where_and_why() {
-    let reasons = |body: &str| {
+    for no_json in ["", "{\"alerts\":[", "{\"alerts\":[]} x"] {
+        let error = parse(no_json.as_bytes()).unwrap_err();
+        assert!(matches!(error, PayloadError::Syntax(_)), "{error}");
+    }
+    for (body, place) in [
+        ("[]", ".: "),
+        ("{}", ".: "),
+        (r#"{"alerts":[{"status":"pending","startsAt":"2026-01-01T00:00:00Z"}]}"#, "alerts[0].status: "),
+        (r#"{"alerts":[{"status":"firing","startsAt":"yesterday"}]}"#, "alerts[0].startsAt: "),
+    ] {
         let error = parse(body.as_bytes()).unwrap_err();
-        (error.reason(), error.to_string())
-    };
-    assert_eq!(reasons("").0, "not_json");
-    assert_eq!(reasons("{\"alerts\":[").0, "not_json");
-    assert_eq!(reasons("{\"alerts\":[]} x").0, "not_json");
-    assert_eq!(reasons("[]").0, "not_a_notification");
-    assert_eq!(reasons("{}").0, "not_a_notification");
-    let (reason, text) = reasons(r#"{"alerts":[{"status":"pending","startsAt":"2026-01-01T00:00:00Z"}]}"#);
-    assert_eq!(reason, "not_a_notification");
-    assert!(text.starts_with("alerts[0].status: "), "{text}");
-    let (_, text) = reasons(r#"{"alerts":[{"status":"firing","startsAt":"yesterday"}]}"#);
-    assert!(text.starts_with("alerts[0].startsAt: "), "{text}");
+        assert!(matches!(error, PayloadError::Shape { .. }), "{error}");
+        assert!(error.to_string().starts_with(place), "{error}");
+    }
+}
+
+#[test]
+fn a_sender_cannot_write_a_line_of_our_log_with_what_it_sends() {
+    let forged = r"x\n2026-01-05T10:00:00Z  INFO raysweep: attempt ended".repeat(1000);
+    for (status, label, value) in [("firing", forged.as_str(), "5"), (forged.as_str(), "host", "\"h\"")] {
+        let alert = format!(
+            r#"{{"status":"{status}","startsAt":"2026-01-01T00:00:00Z","labels":{{"{label}":{value}}}}}"#
+        );
+        let told = parse(format!(r#"{{"alerts":[{alert}]}}"#).as_bytes()).unwrap_err().to_string();
+        assert!(told.contains(r"x\u{a}2026-01-05") && !told.contains(char::is_control), "{told}");
+        assert!(told.len() < 1500, "{told}");
+    }
 }
 
 #[test]

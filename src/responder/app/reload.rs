@@ -4,12 +4,13 @@
 //! It can change everything in the file but the listen address. What the command line says (storage,
 //! web configuration file) takes a restart. Attempts under way end as they began.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
 use super::{
-    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, serving, tell_unreadable,
+    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, limits, serving,
+    tell_unreadable, wanted_address,
 };
 use crate::{
     config::{self, responder::ResponderConfig},
@@ -19,13 +20,18 @@ use crate::{
 /// How long the files may take to be read; everything else waits for it.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+fn too_late() -> ServeError {
+    let what =
+        format!("the configuration and what it names were not read within {} s", READ_TIMEOUT.as_secs());
+    ServeError::Runtime(io::Error::new(io::ErrorKind::TimedOut, what))
+}
+
 impl Parts {
     /// Reads the configuration again, uses it and tells what there is to tell. What fails leaves the old
     /// one in use.
     pub(super) async fn reload(&mut self, dispatchers: &mut Dispatchers) -> Result<String, ServeError> {
-        let (config, checked) = timeout(READ_TIMEOUT, self.read())
-            .await
-            .unwrap_or_else(|late| Err(ServeError::Runtime(late.into())))?;
+        let read = timeout(READ_TIMEOUT, self.read()).await;
+        let (config, checked) = read.unwrap_or_else(|_| Err(too_late()))?;
         // From here to the next start nobody starts attempts: neither on a host that left, nor twice.
         dispatchers.retire().await;
         let changed = self.changed(&config, &checked);
@@ -34,6 +40,7 @@ impl Parts {
             dispatchers.start(Arc::clone(&self.dispatcher));
             return Err(error.into());
         }
+        limits::raise_open_files(&config.limits);
         self.serve(&config, checked);
         let said = self.said(&config);
         self.config = config;
@@ -49,7 +56,9 @@ impl Parts {
             .await
             .map_err(|error| ServeError::Runtime(error.into()))??;
         let checked = check(&config)?;
-        check_access(&self.options.config_file, self.web.address, &config, self.web.file.as_deref()).await?;
+        // Also what the next start would listen on: it must not fail for what is taken for good now.
+        let addresses = [self.web.address, wanted_address(&self.options, &config)];
+        check_access(&self.options.config_file, &addresses, &config, self.web.file.clone()).await?;
         tell_unreadable(&checked.targets).await;
         Ok((config, checked))
     }
@@ -58,6 +67,7 @@ impl Parts {
         let ResponderConfig { timing, limits, ssh, alertmanager, .. } = config;
         Changed {
             targets: checked.targets.clone(),
+            policies: checked.policies.clone(),
             timing: incident_timing(timing),
             period: timing.period.0,
             critical_period: timing.critical_period.0,
@@ -98,7 +108,11 @@ impl Parts {
         let path = self.options.config_file.display();
         let hosts = config.hosts.len();
         let said = format!("{path} was read and is used: {hosts} hosts");
-        let (wanted, before) = (config.web.listen_address, self.config.web.listen_address);
-        if wanted == before { said } else { format!("{said}; web.listen_address: {wanted} takes a restart") }
+        let wanted = wanted_address(&self.options, config);
+        if wanted == self.asked_address {
+            said
+        } else {
+            format!("{said}; web.listen_address: {wanted} takes a restart")
+        }
     }
 }

@@ -42,6 +42,14 @@ impl Signals {
         }
     }
 
+    /// Ends once somebody wants it to stop; a wish for a reload stays for `next`.
+    pub async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// From now on a wish to stop ends the process at once; others have no meaning any more.
     pub fn abort_on_stop(mut self) {
         tokio::spawn(async move {

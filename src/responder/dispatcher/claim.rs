@@ -173,9 +173,11 @@ impl<J: Journal> Dispatcher<J> {
         let silenced = self.silences.as_ref().map(|silences| silences.known(Instant::now()));
         let order = if self.starts.is_for_the_longest_wait() { Order::Wait } else { Order::Standing };
         for (mut stored, lane) in work.due_incidents(now, &room.lanes(), order, room.places()).await? {
-            if !self.targets.contains_key(&stored.incident.host) {
+            let is_gone = !self.targets.contains_key(&stored.incident.host);
+            // Also one that the intake of another configuration has opened at the last moment.
+            if is_gone || !stored.incident.has_policy(&self.policies) {
                 claimed.looked_at += 1;
-                stored.incident.close(Closed::Removed, now);
+                stored.incident.close(if is_gone { Closed::Removed } else { Closed::NoPolicy }, now);
                 work.save_incident(&stored, &self.timing).await?;
                 claimed.closed.push(stored);
                 continue;

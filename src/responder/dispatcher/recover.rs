@@ -22,8 +22,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 impl<J: Journal> Dispatcher<J> {
     /// Brings the journal in line with this process: what a killed responder left running has an
-    /// unknown end and waits before its host is asked again, hosts that left the inventory have no
-    /// incident, whatever waits goes by the machine's clock as it is now, and the limits remember.
+    /// unknown end and waits before its host is asked again, hosts that left the inventory and alerts
+    /// that lost their policy have no incident, whatever waits goes by the machine's clock as it is now, and the limits remember.
     pub async fn recover(&self) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
         self.follow_clock_since(&mut work).await?;
@@ -34,7 +34,7 @@ impl<J: Journal> Dispatcher<J> {
             let escalated = self.end(&mut work, &asked, fence, &ended).await?.flatten();
             interrupted.push((asked, ended, escalated));
         }
-        let removed = self.close_removed(&mut work, now).await?;
+        let closed = self.follow_configuration(&mut work, now).await?;
         self.remember_starts(&mut work, now, running_for).await?;
         work.save_anchor(&self.clock.anchor()).await?;
         work.commit().await?;
@@ -47,7 +47,7 @@ impl<J: Journal> Dispatcher<J> {
                 self.escalated(escalated);
             }
         }
-        for stored in &removed {
+        for stored in &closed {
             intake::closed(&self.metrics, stored);
         }
         for (host, at) in self.journal.last_spends().await? {
@@ -85,21 +85,31 @@ impl<J: Journal> Dispatcher<J> {
         Ok(())
     }
 
-    /// Closes incidents of hosts that left the inventory, and brings the others' times in line.
-    pub(super) async fn close_removed(
+    /// Closes incidents of hosts that left the inventory and of alerts that lost their policy, and brings
+    /// the others in line.
+    pub(super) async fn follow_configuration(
         &self,
         work: &mut J::Work,
         now: Timestamp,
     ) -> Result<Vec<Stored>, JournalError> {
-        let mut removed = Vec::new();
+        let mut closed = Vec::new();
         for mut stored in work.open_incidents().await? {
-            if !self.targets.contains_key(&stored.incident.host) {
-                stored.incident.close(Closed::Removed, now);
-                removed.push(stored.clone());
+            let (id, incident) = (stored.id, &mut stored.incident);
+            if self.targets.contains_key(&incident.host) {
+                for fingerprint in incident.follow(&self.policies, now) {
+                    if let Some(member) = incident.members.get(&fingerprint) {
+                        work.save_member(id, &fingerprint, member).await?;
+                    }
+                }
+            } else {
+                incident.close(Closed::Removed, now);
             }
             // Also of those that stay: when time brings something depends on the configuration.
             work.save_incident(&stored, &self.timing).await?;
+            if stored.incident.is_closed() {
+                closed.push(stored);
+            }
         }
-        Ok(removed)
+        Ok(closed)
     }
 }

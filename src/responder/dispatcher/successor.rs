@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::Dispatcher;
 use crate::{
-    domain::{host::HostName, incident::Timing},
+    domain::{host::HostName, incident::Timing, policy::Policies},
     responder::{
         intake,
         journal::{Journal, JournalError, Work},
@@ -23,6 +23,8 @@ use crate::{
 pub struct Changed {
     /// The inventory.
     pub targets: BTreeMap<HostName, Target>,
+    /// What each alert name asks for.
+    pub policies: Policies,
     /// When incidents need something.
     pub timing: Timing,
     /// At most one attempt a host in this time.
@@ -52,6 +54,7 @@ impl<J: Journal> Dispatcher<J> {
     pub fn successor(&self, changed: Changed) -> Self {
         let Changed {
             targets,
+            policies,
             timing,
             period,
             critical_period,
@@ -74,6 +77,7 @@ impl<J: Journal> Dispatcher<J> {
             clock: Arc::clone(&self.clock),
             ssh: self.ssh.with_bounds(connect_timeout, output_bytes),
             targets,
+            policies,
             limiter: self.limiter.with_periods(period, critical_period),
             starts,
             lanes: self.lanes.with_bounds(bounds),
@@ -92,12 +96,12 @@ impl<J: Journal> Dispatcher<J> {
     pub async fn take_over(&self, before: &Self) -> Result<(), JournalError> {
         let mut work = self.journal.begin().await?;
         let (now, running_for) = self.clock.moment();
-        let removed = self.close_removed(&mut work, now).await?;
+        let closed = self.follow_configuration(&mut work, now).await?;
         if !Arc::ptr_eq(&self.starts, &before.starts) {
             self.remember_starts(&mut work, now, running_for).await?;
         }
         work.commit().await?;
-        for stored in &removed {
+        for stored in &closed {
             intake::closed(&self.metrics, stored);
         }
         Ok(())

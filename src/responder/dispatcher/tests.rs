@@ -117,16 +117,10 @@ impl Stage {
             fingerprint: format!("{:016x}", name.len() * 100 + host.len()).parse().unwrap(),
             status,
             labels: labels.into(),
-            annotations: BTreeMap::new(),
             starts_at: Timestamp::UNIX_EPOCH,
             ends_at: None,
         };
-        let notification = Notification {
-            group_key: String::new(),
-            receiver: String::new(),
-            truncated_alerts: 0,
-            alerts: vec![alert],
-        };
+        let notification = Notification { truncated_alerts: 0, alerts: vec![alert] };
         self.intake.accept(&notification).await.unwrap();
     }
 
@@ -177,6 +171,7 @@ impl Stage {
 fn changed(before: &Dispatcher<SqliteJournal>) -> Changed {
     Changed {
         targets: before.targets.clone(),
+        policies: before.policies.clone(),
         timing: TIMING,
         period: PERIOD,
         critical_period: CRITICAL_PERIOD,
@@ -221,6 +216,7 @@ async fn responder(
         clock: Arc::clone(&clock),
         ssh: Ssh::prepare(folder.path().join("ssh"), Duration::from_secs(1), 1024).await.unwrap(),
         targets,
+        policies: policies.clone(),
         limiter: Limiter::new(PERIOD, CRITICAL_PERIOD),
         starts: Arc::new(Starts::new(1000)),
         lanes: Lanes::new(BOUNDS),
@@ -417,6 +413,44 @@ fn an_incident_that_nobody_sees_again_expires_and_one_that_is_seen_does_not() {
         let ends: BTreeMap<_, _> =
             incidents.iter().map(|view| (view.host.as_str(), view.close_reason.as_deref())).collect();
         assert_eq!(ends, [("ray-80", Some("expired")), ("ray-81", None)].into());
+    });
+}
+
+#[test]
+fn a_policy_that_was_taken_out_starts_nothing_more_and_one_that_changed_counts_as_it_is() {
+    run(async {
+        let mut stage = Stage::new().await;
+        for host in HOSTS {
+            stage.send(host, Urgency::Warning, AlertStatus::Firing).await;
+        }
+        stage.send("ray-81", Urgency::Critical, AlertStatus::Firing).await;
+        let begun = stage.begin().await;
+        for (claim, _permit) in &begun {
+            assert!(stage.end(claim, Outcome::Held).await);
+        }
+        drop(begun);
+        stage.clocks.pass(Duration::from_secs(1));
+        let only = |name: &str, urgency| Policies::new([(name.to_owned(), urgency)]);
+        stage.reload(|changed| changed.policies = only("RayWorkerDiskCritical", Urgency::Warning)).await;
+        let shown = async |stage: &Stage| {
+            let incidents = stage.dispatcher.journal.incidents(None, 10).await.unwrap();
+            let shown = incidents.into_iter().map(|view| (view.host, (view.close_reason, view.urgency)));
+            shown.collect::<BTreeMap<_, _>>()
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let after = shown(&stage).await;
+        assert_eq!(after["ray-80"].0, text("no_policy"));
+        assert_eq!(after["ray-81"], (None, text("warning")));
+
+        // More pressing, it is looked at sooner than it would have been.
+        stage.reload(|changed| changed.policies = only("RayWorkerDiskCritical", Urgency::Critical)).await;
+        assert_eq!(shown(&stage).await["ray-81"], (None, text("critical")));
+        let begun = stage.begin().await;
+        assert_eq!(begun.iter().map(|(claim, _)| claim.asked.host.as_str()).collect::<Vec<_>>(), ["ray-81"]);
+        drop(begun);
+        // The alert without a policy does not hold it open.
+        stage.send("ray-81", Urgency::Critical, AlertStatus::Resolved).await;
+        assert_eq!(shown(&stage).await["ray-81"].0, text("resolved"));
     });
 }
 

@@ -2,7 +2,11 @@
 //! client CA when the connection began. Files are looked at for each request, so that a new token, user
 //! or certificate needs no restart, and one that was taken away is gone.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use axum::{
     extract::{Request, State},
@@ -12,41 +16,30 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use subtle::ConstantTimeEq;
-use tokio::io::AsyncReadExt;
 use tracing::{error, warn};
 
 use super::{
     Web,
+    connections::Slot,
+    users::Busy,
     web_file::{Current, Handshake},
 };
 use crate::{
-    config::web::FILE_BYTES_MOST,
+    config::secret::{self, SecretError},
     responder::{journal::Journal, metrics::ByResult},
 };
 
-/// Why a token cannot be asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    Read(#[from] std::io::Error),
-    /// The file holds nothing: everybody would be let in, or nobody.
-    #[error("the file holds no token")]
-    Empty,
-}
-
-/// The token in a file, without the line break at its end.
-pub async fn token(path: &Path) -> Result<Vec<u8>, TokenError> {
-    let mut text = vec![];
-    tokio::fs::File::open(path).await?.take(FILE_BYTES_MOST).read_to_end(&mut text).await?;
-    let token = text.trim_ascii();
-    if token.is_empty() { Err(TokenError::Empty) } else { Ok(token.to_owned()) }
+/// The token in a file, whatever time the disk takes.
+pub async fn token(path: &Path) -> Result<String, SecretError> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || secret::read(&path)).await;
+    read.unwrap_or_else(|error| Err(SecretError::Read(error.into())))
 }
 
 /// What has to be shown, as the files stand now.
 #[derive(Debug)]
 pub struct Asked {
-    token: Option<Vec<u8>>,
+    token: Option<String>,
     file: Option<Arc<Current>>,
 }
 
@@ -54,12 +47,12 @@ pub struct Asked {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// The token's file.
-    #[error("web.bearer_token_file: {path}: {source}")]
+    #[error("web.bearer_token_file: {path} {source}")]
     Token {
         /// The file.
         path: String,
         /// What is wrong with it.
-        source: TokenError,
+        source: SecretError,
     },
     /// The web configuration file.
     #[error("{0}")]
@@ -92,7 +85,26 @@ enum Denied {
     Unauthorized(Asked),
     /// It has shown a certificate, but what certificates are held to has changed since.
     OldHandshake,
+    /// Whether it is right cannot be found out now.
+    Busy(Busy),
     Unusable(Unusable),
+}
+
+/// Who asks: what a request shows, and where it comes from.
+struct Caller {
+    shown: Option<HeaderValue>,
+    handshake: Option<Handshake>,
+    peer: Option<IpAddr>,
+}
+
+impl Caller {
+    fn of(request: &Request) -> Self {
+        Self {
+            shown: request.headers().get(header::AUTHORIZATION).cloned(),
+            handshake: request.extensions().get::<Handshake>().copied(),
+            peer: request.extensions().get::<Arc<Slot>>().map(|slot| slot.peer()),
+        }
+    }
 }
 
 impl<J: Journal> Web<J> {
@@ -121,36 +133,40 @@ impl<J: Journal> Web<J> {
         }
     }
 
-    async fn admit(&self, shown: Option<HeaderValue>, handshake: Option<Handshake>) -> Result<(), Denied> {
+    async fn admit(&self, caller: &Caller) -> Result<(), Denied> {
         let asked = self.asked().await.map_err(Denied::Unusable)?;
         if let Some(file) = asked.file.as_ref().filter(|file| file.config.verifies_clients())
-            && handshake.is_none_or(|handshake| handshake.generation != file.generation)
+            && caller.handshake.is_none_or(|handshake| handshake.generation != file.generation)
         {
             return Err(Denied::OldHandshake);
         }
-        if !asked.by_header() || self.fits(&asked, shown.as_ref()).await {
+        if !asked.by_header() || self.fits(&asked, caller).await.map_err(Denied::Busy)? {
             Ok(())
         } else {
             Err(Denied::Unauthorized(asked))
         }
     }
 
-    async fn fits(&self, asked: &Asked, shown: Option<&HeaderValue>) -> bool {
-        let Some((scheme, shown)) = shown.and_then(|shown| credential(shown.as_bytes())) else {
-            return false;
-        };
+    async fn fits(&self, asked: &Asked, caller: &Caller) -> Result<bool, Busy> {
+        let shown = caller.shown.as_ref().and_then(|shown| credential(shown.as_bytes()));
+        let Some((scheme, shown)) = shown else { return Ok(false) };
         if scheme.eq_ignore_ascii_case(b"Bearer") {
-            return asked.token.as_ref().is_some_and(|token| shown.ct_eq(token).into());
+            return Ok(asked.token.as_ref().is_some_and(|token| shown.ct_eq(token.as_bytes()).into()));
         }
         let users = asked.file.as_ref().map(|file| &file.config.basic_auth_users);
-        let Some(users) = users.filter(|users| !users.is_empty()) else { return false };
+        let Some(users) = users.filter(|users| !users.is_empty()) else { return Ok(false) };
         let basic = scheme.eq_ignore_ascii_case(b"Basic").then(|| user_and_password(shown)).flatten();
-        let Some((user, password)) = basic else { return false };
-        self.passwords.fit(users, &user, &password).await
+        let Some((user, password)) = basic else { return Ok(false) };
+        self.passwords.fit(users, &user, &password, caller.peer).await
     }
 
     fn denied(&self, denied: &Denied, path: &str) -> Response {
-        let count = |result| self.metrics.notifications.get_or_create(&ByResult::new(result)).inc();
+        // What else is asked for is no notification.
+        let count = |result| {
+            if path == "/webhook" {
+                self.metrics.notifications.get_or_create(&ByResult::new(result)).inc();
+            }
+        };
         match denied {
             Denied::Unauthorized(asked) => {
                 count("unauthorized");
@@ -164,6 +180,13 @@ impl<J: Journal> Web<J> {
                 let close = [(header::CONNECTION, "close")];
                 (StatusCode::SERVICE_UNAVAILABLE, close, "the certificates changed: connect again\n")
                     .into_response()
+            }
+            Denied::Busy(busy) => {
+                count("unavailable");
+                if let Some(suppressed) = self.told.now() {
+                    warn!(path, reason = %busy, suppressed, "request given up");
+                }
+                (StatusCode::SERVICE_UNAVAILABLE, format!("{busy}\n")).into_response()
             }
             Denied::Unusable(reason) => {
                 count("unavailable");
@@ -215,9 +238,7 @@ fn user_and_password(shown: &[u8]) -> Option<(String, Vec<u8>)> {
 
 /// Lets a request through that shows what is asked for.
 pub async fn require<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION).cloned();
-    let handshake = request.extensions().get::<Handshake>().copied();
-    match web.admit(shown, handshake).await {
+    match web.admit(&Caller::of(&request)).await {
         Ok(()) => next.run(request).await,
         Err(denied) => web.denied(&denied, request.uri().path()),
     }
@@ -229,14 +250,17 @@ pub async fn require_of_users<J: Journal>(
     request: Request,
     next: Next,
 ) -> Response {
-    // Where the file cannot be used now, the last one that could be says whether there are users.
-    let file = match state.file.clone() {
+    // Where the file cannot be used or looked at now, the last one that could be says whether there are
+    // users.
+    let current = match state.file.clone() {
         None => None,
         Some(file) => {
-            tokio::task::spawn_blocking(move || file.look().unwrap_or_else(|_| file.last())).await.ok()
+            let look = Arc::clone(&file);
+            let looked = tokio::task::spawn_blocking(move || look.look()).await;
+            Some(looked.ok().and_then(Result::ok).unwrap_or_else(|| file.last()))
         }
     };
-    let has_users = file.is_some_and(|file| !file.config.basic_auth_users.is_empty());
+    let has_users = current.is_some_and(|current| !current.config.basic_auth_users.is_empty());
     if has_users { require(state, request, next).await } else { next.run(request).await }
 }
 

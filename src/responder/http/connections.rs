@@ -5,6 +5,9 @@
 //! whole request, and beyond it one goes: of the address that has the most of them, the one that has been so
 //! for the longest. So nobody closes another's connections by opening many, and who opens many closes his
 //! own. A sender that means it is through with its request long before.
+//!
+//! Requests that are worked on are limited too, and no address has all of what there is: whoever asks in
+//! numbers for what anybody may ask for leaves room for the others.
 
 use std::{
     cmp::Reverse,
@@ -12,7 +15,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,8 +28,36 @@ use tokio_util::sync::CancellationToken;
 pub struct Connections {
     waiting: Mutex<Waiting>,
     next: AtomicU64,
-    /// Those whose request is there as a whole and is not answered yet.
-    worked_on: AtomicUsize,
+    worked_on: Mutex<WorkedOn>,
+}
+
+/// Those whose request is there as a whole and is not answered yet, where there was room for it.
+#[derive(Debug, Default)]
+struct WorkedOn {
+    of: BTreeMap<IpAddr, usize>,
+    in_all: usize,
+}
+
+impl WorkedOn {
+    /// Takes one more in, where there is room; one address has three quarters of it at the most.
+    fn enter(&mut self, peer: IpAddr, most: usize) -> bool {
+        let own = self.of.get(&peer).copied().unwrap_or(0);
+        let has_room = self.in_all < most && own < most - most / 4;
+        if has_room {
+            self.of.insert(peer, own + 1);
+            self.in_all += 1;
+        }
+        has_room
+    }
+
+    fn leave(&mut self, peer: IpAddr) {
+        let Some(own) = self.of.get_mut(&peer) else { return };
+        *own -= 1;
+        if *own == 0 {
+            self.of.remove(&peer);
+        }
+        self.in_all -= 1;
+    }
 }
 
 /// Those without a whole request: by whom they come from, the one that has been so for the longest first.
@@ -50,7 +81,14 @@ impl Waiting {
         }
     }
 
-    /// Who has the most; of those that have as many, whoever waits the longest.
+    /// Closes a connection of whoever has the most; of those that have as many, the one of whoever waits
+    /// the longest. Within the lock: nobody's request may become whole between the choice and its end.
+    fn make_room(&mut self) {
+        if let Some(connection) = self.next_to_go() {
+            connection.cancel();
+        }
+    }
+
     fn next_to_go(&mut self) -> Option<CancellationToken> {
         let oldest = |own: &BTreeMap<u64, CancellationToken>| own.keys().next().copied();
         let (peer, place) = self
@@ -112,20 +150,15 @@ impl Connections {
 
     /// Lets the longest waiting one of those who have the most make room.
     pub fn make_room(&self) {
-        let next_to_go = locked(&self.waiting).next_to_go();
-        if let Some(connection) = next_to_go {
-            connection.cancel();
-        }
+        locked(&self.waiting).make_room();
     }
 
     fn wait(&self, peer: IpAddr, most: usize, crowded_out: &CancellationToken) -> u64 {
         let place = self.next.fetch_add(1, Ordering::Relaxed);
         let mut waiting = locked(&self.waiting);
         waiting.insert(peer, place, crowded_out.clone());
-        let too_many = waiting.in_all > most;
-        drop(waiting);
-        if too_many {
-            self.make_room();
+        if waiting.in_all > most {
+            waiting.make_room();
         }
         place
     }
@@ -133,7 +166,8 @@ impl Connections {
     fn leave(&self, peer: IpAddr, place: Place) {
         match place {
             Place::Waits(place) => locked(&self.waiting).remove(peer, place),
-            Place::IsWhole { .. } => drop(self.worked_on.fetch_sub(1, Ordering::AcqRel)),
+            Place::IsWhole { has_room: true } => locked(&self.worked_on).leave(peer),
+            Place::IsWhole { has_room: false } => {}
         }
     }
 }
@@ -157,13 +191,20 @@ impl Slot {
         self.has_asked.load(Ordering::Acquire)
     }
 
-    /// Its request is there as a whole: it is nobody's to close.
+    /// Whom it is counted for.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Its request is there as a whole: it is nobody's to close. One that is closed already is not
+    /// worked on: nobody would hear what came of it.
     pub fn is_whole(&self) {
         let mut place = locked(&self.place);
         if matches!(*place, Place::Waits(_)) {
             self.connections.leave(self.peer, *place);
-            let others = self.connections.worked_on.fetch_add(1, Ordering::AcqRel);
-            *place = Place::IsWhole { has_room: others < self.most };
+            let has_room = !self.crowded_out.is_cancelled()
+                && locked(&self.connections.worked_on).enter(self.peer, self.most);
+            *place = Place::IsWhole { has_room };
         }
     }
 
@@ -230,6 +271,23 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_worked_on_or_its_connection_is_closed_and_never_both() {
+        for _ in 0..1000 {
+            let connections = Arc::new(Connections::default());
+            let slot = connections.enter(ONE, 1);
+            let whole = std::thread::scope(|scope| {
+                let whole = scope.spawn(|| {
+                    slot.is_whole();
+                    slot.has_room()
+                });
+                let _other = connections.enter(ONE, 1);
+                whole.join().unwrap()
+            });
+            assert_ne!(whole, slot.crowded_out.is_cancelled());
+        }
+    }
+
+    #[test]
     fn whoever_has_the_most_makes_room_and_nobody_elses_oldest_does() {
         let connections = Arc::new(Connections::default());
         let sender = connections.enter(ONE, 3);
@@ -262,25 +320,43 @@ mod tests {
         assert!(!second.crowded_out.is_cancelled());
         assert_eq!(locked(&connections.waiting).in_all, 1);
         second.is_whole();
-        assert_eq!(connections.worked_on.load(Ordering::Acquire), 1);
+        assert_eq!(locked(&connections.worked_on).in_all, 1);
         drop(second);
-        assert_eq!(connections.worked_on.load(Ordering::Acquire), 0);
+        assert_eq!(locked(&connections.worked_on).in_all, 0);
+        assert!(locked(&connections.worked_on).of.is_empty());
     }
 
     #[test]
     fn no_more_requests_are_worked_on_than_may_be_and_those_that_wait_do_not_count() {
         let connections = Arc::new(Connections::default());
-        let slots: Vec<_> = (0..4).map(|_| connections.enter(ONE, 2)).collect();
-        let room = |slot: &Slot| {
+        let whole = || {
+            let slot = connections.enter(ONE, 2);
             slot.is_whole();
             slot.is_whole();
-            slot.has_room()
+            slot
         };
-        assert_eq!([room(&slots[0]), room(&slots[1]), room(&slots[2])], [true, true, false]);
-        assert!(slots[3].has_room());
-        slots[2].waits();
-        slots[0].waits();
-        assert!(room(&slots[3]));
+        let [first, second, third] = [whole(), whole(), whole()];
+        assert_eq!([&first, &second, &third].map(|slot| slot.has_room()), [true, true, false]);
+        third.waits();
+        assert!(third.has_room());
+        assert!(!whole().has_room());
+        first.waits();
+        assert!(whole().has_room());
+    }
+
+    #[test]
+    fn whoever_asks_in_numbers_leaves_room_for_the_others() {
+        let connections = Arc::new(Connections::default());
+        let room = |peer| {
+            let slot = connections.enter(peer, 8);
+            slot.is_whole();
+            (slot.has_room(), slot)
+        };
+        let of_one: Vec<_> = (0..100).map(|_| room(ONE)).collect();
+        assert_eq!(of_one.iter().filter(|(has_room, _)| *has_room).count(), 6);
+        // Also while so many are told that there is none for them.
+        let of_other: Vec<_> = (0..3).map(|_| room(OTHER)).collect();
+        assert_eq!(of_other.iter().filter(|(has_room, _)| *has_room).count(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,7 +32,10 @@ use super::{
     seldom::Seldom,
     web_file::{Handshake, WebFile},
 };
-use crate::responder::metrics::{ByReason, Metrics};
+use crate::{
+    domain::line::line,
+    responder::metrics::{ByReason, Metrics},
+};
 
 /// The longest header of a request, in bytes. What is sent here has a few hundred.
 const HEADER_BYTES: usize = 16 * 1024;
@@ -155,7 +158,8 @@ impl<B: Fn() -> Bounds + Send + Sync + 'static> Server<B> {
         };
         self.metrics.connections_cut.get_or_create(&ByReason::new(reason)).inc();
         if let Some(suppressed) = self.told.now() {
-            warn!(reason, error = %cut, suppressed, "connection cut");
+            // A handshake fails in the words of whoever sent it.
+            warn!(reason, error = line(&cut), suppressed, "connection cut");
         }
     }
 

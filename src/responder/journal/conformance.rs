@@ -35,7 +35,6 @@ fn alert(number: u32) -> Alert {
         fingerprint: format!("{number:016x}").parse().unwrap(),
         status: AlertStatus::Firing,
         labels: [("alertname".to_owned(), "A".to_owned())].into(),
-        annotations: BTreeMap::new(),
         starts_at: at(-60),
         ends_at: None,
     }
@@ -132,6 +131,9 @@ async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
     assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
     assert_eq!(work.open_incident(&host("a")).await.unwrap().as_ref(), Some(&stored));
     assert_eq!(work.open_incident(&host("b")).await.unwrap(), None);
+    let member = stored.incident.members.get_mut(&alert(1).fingerprint).unwrap();
+    (member.urgency, member.status) = (Urgency::Warning, AlertStatus::Resolved);
+    work.save_member(stored.id, &alert(1).fingerprint, member).await.unwrap();
     stored.incident.close(Closed::Operator, at(10));
     work.save_incident(&stored, &TIMING).await.unwrap();
     assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
@@ -416,8 +418,23 @@ async fn what_people_see_is_what_was_stored(journal: impl Journal) {
     assert_eq!(view.tried, tried);
     assert_eq!(journal.begin().await.unwrap().tried(stored.id).await.unwrap(), tried);
     assert_eq!(journal.incidents(Some("b"), 10).await.unwrap().len(), 0);
+    // However many have come and gone since.
+    for now in 10..20 {
+        let mut gone = opened(&journal, "b", Urgency::Warning, at(now)).await;
+        gone.incident.close(Closed::Resolved, at(now));
+        saved(&journal, &gone).await;
+    }
+    assert_eq!(journal.incidents(None, 10).await.unwrap().iter().filter(|view| view.host == "a").count(), 0);
+    let open = journal.still_open(None, 10).await.unwrap();
+    assert_eq!(open.iter().map(|view| (view.host.as_str(), view.id)).collect::<Vec<_>>(), [("a", stored.id)]);
+    assert_eq!(open[0].tried, tried);
+    assert_eq!(journal.still_open(Some("a"), 10).await.unwrap().len(), 1);
+    assert_eq!(journal.still_open(Some("b"), 10).await.unwrap().len(), 0);
     let newest = journal.attempts(Some("a"), 1).await.unwrap().pop().unwrap();
     assert_eq!((newest.outcome.as_deref(), newest.reason.as_deref()), (Some("unreachable"), Some("because")));
     assert_eq!((newest.freed_bytes, newest.finished_at), (Some(3), Some(at(3))));
+    assert_eq!(newest.report, Some(serde_json::json!({})));
+    let brief = journal.attempts_in_brief(Some("a"), 1).await.unwrap().pop().unwrap();
+    assert_eq!((brief.id, brief.finished_at, brief.report), (newest.id, newest.finished_at, None));
     journal.probe(at(5)).await.unwrap();
 }

@@ -211,11 +211,23 @@ impl Journal for SqliteJournal {
     }
 
     async fn incidents(&self, host: Option<&str>, limit: u32) -> Result<Vec<IncidentView>, JournalError> {
-        views::incidents(&self.readers, host, limit).await
+        views::incidents(&self.readers, views::ALL, host, limit).await
+    }
+
+    async fn still_open(&self, host: Option<&str>, limit: u32) -> Result<Vec<IncidentView>, JournalError> {
+        views::incidents(&self.readers, views::OPEN, host, limit).await
     }
 
     async fn attempts(&self, host: Option<&str>, limit: u32) -> Result<Vec<AttemptView>, JournalError> {
-        views::attempts(&self.readers, host, limit).await
+        views::attempts(&self.readers, views::WITH_REPORTS, host, limit).await
+    }
+
+    async fn attempts_in_brief(
+        &self,
+        host: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<AttemptView>, JournalError> {
+        views::attempts(&self.readers, views::IN_BRIEF, host, limit).await
     }
 
     async fn ignored(&self, limit: u32) -> Result<Vec<IgnoredView>, JournalError> {

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
+    thread::JoinHandle,
 };
 
 use tempfile::TempDir;
@@ -114,4 +116,48 @@ fn who_shows_no_token_or_asks_nobody_gets_a_code_that_says_so() {
 
     let unreachable = said(raysweep().args(["status", "--url", "http://127.0.0.1:1"]));
     assert!(unreachable.starts_with("exit 8\nraysweep: http://127.0.0.1:1"), "{unreachable}");
+}
+
+/// Somebody in a responder's place who answers one request; what was asked for.
+fn answering(answer: impl FnOnce(TcpStream) + Send + 'static) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        let asked = lines.next().unwrap();
+        let _ = lines.find(String::is_empty);
+        answer(stream);
+        asked
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_status_asks_for_what_is_open_and_a_history_for_no_reports() {
+    for (command, asked_for, empty, expected) in [
+        ("status", "/api/v1/incidents?limit=1000&open=true", "incidents", "no host is in trouble"),
+        ("history", "/api/v1/attempts?limit=50&reports=false", "attempts", "no attempt is known"),
+    ] {
+        let body = format!("{{\"{empty}\":[]}}");
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let (url, asked) = answering(move |mut stream| stream.write_all(answer.as_bytes()).unwrap());
+        assert_eq!(said(raysweep().args([command, "--url", &url])), format!("exit 0\n{expected}\n"));
+        assert_eq!(asked.join().unwrap(), format!("GET {asked_for} HTTP/1.1"));
+    }
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_told_as_what_it_is() {
+    const MIB: usize = 1024 * 1024;
+    let (url, asked) = answering(|mut stream| {
+        let header = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 80 * MIB);
+        stream.write_all(header.as_bytes()).unwrap();
+        let spaces = vec![b' '; MIB];
+        // Whoever has read enough goes.
+        while stream.write_all(&spaces).is_ok() {}
+    });
+    let told = said(raysweep().args(["history", "--url", &url]));
+    assert!(told.starts_with("exit 1\n") && told.contains("answered more than 67108864 bytes"), "{told}");
+    asked.join().unwrap();
 }

@@ -105,7 +105,14 @@ fn a_silence_set_after_the_alert_was_sent_puts_attempts_off_until_it_ends() {
     let fleet = StandIns::new(["h-0"]);
     fleet.reports("h-0", "active", &json!([]));
     let port = free_port("127.0.0.1");
-    let responder = fleet.serve(&format!("{QUICK}\nalertmanager: {{ url: '{}' }}", url(port)));
+    // Whatever alerts are called, they are asked for.
+    let policies = ["A|\"b\"\\.c_d-e", "Dísk „voll“ – 🚨", LARGE]
+        .map(|alert| json!({ "alert": alert, "urgency": "warning" }));
+    let responder = fleet.serve(&format!(
+        "{QUICK}\nalertmanager: {{ url: '{}' }}\npolicies: {}",
+        url(port),
+        json!(policies)
+    ));
     let alertmanager = Alertmanager::alone(port, &responder.url("/webhook"));
     alertmanager.fire("h-0");
     wait_for("two attempts", || (fleet.count("h-0", "begin") >= 2).then_some(()));

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, Executor, SqliteConnection};
 
-use super::harness::{Fleet, firing};
+use super::harness::{Fleet, firing, wait_for};
 
 #[test]
 fn a_journal_that_cannot_be_written_answers_503_and_takes_alerts_again_once_it_can() {
@@ -25,6 +25,6 @@ fn a_journal_that_cannot_be_written_answers_503_and_takes_alerts_again_once_it_c
 
     runtime.block_on(async { other.execute("ROLLBACK").await.unwrap() });
     assert_eq!(responder.send(firing("ray-80")), 200);
-    assert_eq!(responder.get("/-/ready").0, 200);
+    wait_for("ready again", || (responder.get("/-/ready").0 == 200).then_some(()));
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
 }

@@ -124,12 +124,15 @@ fn only_who_shows_the_token_is_let_in_and_a_new_token_needs_no_restart() {
     ] {
         assert_eq!(send(wrong), 401, "{wrong:?}");
     }
+    let unauthorized = || responder.metric(r#"raysweep_notifications_total{result="unauthorized"}"#);
+    assert_eq!(unauthorized(), 6);
     assert_eq!(send(Some("Bearer s3cret")), 200);
     assert_eq!(send(Some("bearer s3cret")), 200);
     for path in ["/api/v1/incidents", "/api/v1/attempts", "/api/v1/ignored"] {
         assert_eq!(responder.get(path).0, 401, "{path}");
     }
     assert_eq!(responder.post("/api/v1/replay", body.as_bytes(), None).0, 401);
+    assert_eq!(unauthorized(), 6, "nobody sent a notification");
     for path in ["/-/healthy", "/-/ready", "/metrics"] {
         assert_eq!(responder.get(path).0, 200, "{path}");
     }
@@ -139,6 +142,30 @@ fn only_who_shows_the_token_is_let_in_and_a_new_token_needs_no_restart() {
     std::fs::write(&token, "").unwrap();
     assert_eq!(send(Some("Bearer newer")), 503);
     assert!(!responder.log().contains("s3cret"));
+}
+
+#[test]
+fn bodies_that_are_none_cannot_fill_the_log() {
+    let fleet = Fleet::new();
+    let responder = fleet.serve("");
+    let began = std::time::Instant::now();
+    for _ in 0..50 {
+        assert_eq!(responder.send("{"), 400);
+    }
+    let told = responder.log().lines().filter(|line| line.contains("notification refused")).count();
+    assert!(told >= 1 && told as u64 <= 1 + began.elapsed().as_secs(), "{}", responder.log());
+}
+
+#[test]
+fn what_is_sent_writes_no_line_of_the_log_by_itself() {
+    let fleet = Fleet::new();
+    let responder = fleet.serve("");
+    let body = r#"{"alerts":[{"status":"firing","startsAt":"2026-01-05T10:00:00Z",
+        "labels":{"x\n2026-01-05T10:00:00Z  INFO raysweep: attempt ended":5}}]}"#;
+    assert_eq!(responder.send(body), 400);
+    let log = responder.log();
+    assert!(log.lines().any(|line| line.contains("refused") && line.contains("attempt ended")), "{log}");
+    assert!(!log.lines().any(|line| line.starts_with("2026-01-05T10:00:00Z")), "{log}");
 }
 
 #[test]

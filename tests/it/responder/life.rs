@@ -1,6 +1,8 @@
 //! Start, stop, and being killed.
 
-use super::harness::{Behaviour, Fleet, LOOPBACK, firing, processes_with, wait_for};
+use std::process::{Child, Command, Stdio};
+
+use super::harness::{Behaviour, Fleet, LOOPBACK, firing, processes_with, serve_command, wait_for};
 
 #[test]
 fn a_responder_killed_in_mid_attempt_records_an_unknown_end_and_does_not_run_it_again() {
@@ -60,6 +62,38 @@ fn an_attempt_that_outlasts_the_grace_period_is_given_up_and_recorded_as_unknown
     let responder = fleet.serve("");
     let attempt = responder.ended_attempt("ray-80");
     assert_eq!((&attempt["outcome"], &attempt["reason"]), (&"unknown".into(), &"stopped".into()));
+}
+
+/// A process that ends with the test at the latest.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn whoever_asks_it_to_stop_before_it_serves_is_heard() {
+    let fleet = Fleet::of_one();
+    fleet.configure("");
+    // Whoever opens it waits for one that writes.
+    std::fs::rename(fleet.path("id"), fleet.path("elsewhere")).unwrap();
+    assert!(Command::new("mkfifo").arg(fleet.path("id")).status().unwrap().success());
+    let data = fleet.path("data");
+    let started = serve_command(&fleet.path("raysweep.yml"), &data, LOOPBACK)
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(fleet.path("responder.log")).unwrap())
+        .spawn();
+    let mut process = Ending(started.unwrap());
+    wait_for("the start", || data.join("journal.db").exists().then_some(()));
+    let pid = process.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ended = wait_for("its end", || process.0.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+    let log = std::fs::read_to_string(fleet.path("responder.log")).unwrap();
+    assert!(log.contains("asked to stop before it served"), "{log}");
 }
 
 #[test]

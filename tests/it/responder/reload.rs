@@ -1,6 +1,10 @@
 //! A configuration that is read again while everything works.
 
-use super::harness::{Behaviour, CRITICAL, Fleet, Responder, alert, firing, payload, resolved, wait_for};
+use std::process::Command;
+
+use super::harness::{
+    Behaviour, CRITICAL, Fleet, LARGE, LOOPBACK, Responder, alert, firing, payload, resolved, wait_for,
+};
 
 const RELOADED: &str = "raysweep_config_last_reload_successful";
 const RELOADED_AT: &str = "raysweep_config_last_reload_success_timestamp_seconds";
@@ -170,7 +174,8 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     assert_ne!(entries, moved);
     std::fs::write(fleet.path("raysweep.yml"), moved).unwrap();
     let (status, said) = reload(&responder);
-    assert!(status == 200 && said.contains("web.listen_address: 127.0.0.1:1 takes a restart"), "{said}");
+    // The flag beats the file: no restart would listen there.
+    assert!(status == 200 && !said.contains("takes a restart"), "{said}");
 
     let shown = Some("Bearer s3cret");
     assert_eq!(responder.post("/webhook", b"{}", None).0, 401);
@@ -180,6 +185,41 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     assert_eq!(responder.post("/webhook", critical.as_bytes(), shown).0, 200);
     let freed = r#"raysweep_attempts_total{host="ray-80",outcome="freed"}"#;
     wait_for("the host to be freed", || (responder.metric(freed) == 1).then_some(()));
+}
+
+#[test]
+fn another_address_takes_a_restart_and_is_said_so_until_there_was_one() {
+    let fleet = Fleet::new();
+    let listens = |address: &str| fleet.configure(&format!("web: {{ listen_address: \"{address}\" }}"));
+    listens(LOOPBACK);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raysweep"));
+    command.arg("serve").arg("--config.file").arg(fleet.path("raysweep.yml"));
+    command.arg("--storage.path").arg(fleet.path("data"));
+    let responder = Responder::launch(command, fleet.path("responder.log")).unwrap();
+    assert!(!reload(&responder).1.contains("takes a restart"));
+    listens("127.0.0.1:1");
+    for _ in 0..2 {
+        let (status, said) = reload(&responder);
+        assert!(status == 200 && said.contains("web.listen_address: 127.0.0.1:1 takes a restart"), "{said}");
+    }
+    // A start would refuse it: so does this.
+    listens("0.0.0.0:1");
+    let (status, said) = reload(&responder);
+    assert!(status == 500 && said.contains("0.0.0.0:1 is not loopback"), "{said}");
+    listens(LOOPBACK);
+    let (status, said) = reload(&responder);
+    assert!(status == 200 && !said.contains("takes a restart"), "{said}");
+}
+
+#[test]
+fn more_connections_than_there_are_files_for_are_told_of_after_a_reload_too() {
+    let fleet = Fleet::new();
+    let responder = fleet.serve("");
+    let fewer = "fewer open files than limits.connections may need";
+    assert!(!responder.log().contains(fewer), "{}", responder.log());
+    fleet.configure("limits: { connections: 1000000000 }");
+    assert_eq!(reload(&responder).0, 200);
+    assert!(responder.log().contains(fewer), "{}", responder.log());
 }
 
 #[test]

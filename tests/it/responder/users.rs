@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{
-    harness::{Fleet, Responder, agent, firing, resolved},
+    harness::{Fleet, Responder, agent, firing, resolved, wait_for},
     pki::{Authority, WebFolder, text},
 };
 
@@ -151,6 +151,28 @@ fn whoever_listens_to_the_network_asks_for_something_at_the_start_and_later() {
         (503, "raysweep is not ready: nobody can be let in; the log says why\n")
     );
     assert!(responder.log().contains("basic_auth_users.amy: must be the bcrypt hash"), "{}", responder.log());
+}
+
+#[test]
+fn a_reload_judges_who_is_let_in_by_the_file_as_it_stands_then() {
+    let (fleet, web) = (Fleet::of_one(), folder());
+    web.write("web.yml", "");
+    web.write("token", "t0ken");
+    let with_token = format!("web: {{ bearer_token_file: {} }}", text(&web.path("token")));
+    let responder = fleet.try_serve_as(&with_token, "0.0.0.0:0", &web.launch()).unwrap();
+    let reloaded = |times: usize, said: &str| {
+        responder.signal("-HUP");
+        // A signal is answered in the log, and nobody else has looked at the file meanwhile.
+        wait_for("the reload", || (responder.log().matches(said).count() == times).then_some(()));
+    };
+    web.write("web.yml", &users(&[("amy", "s3cret")]));
+    fleet.configure("");
+    reloaded(1, "was read and is used");
+    web.write("web.yml", "");
+    reloaded(1, "was not reloaded");
+    assert!(responder.log().contains("is not loopback"), "{}", responder.log());
+    web.write("web.yml", "basic_auth_users: { amy: s3cret }");
+    reloaded(2, "was not reloaded");
 }
 
 #[test]

@@ -8,19 +8,29 @@ use super::{
 };
 use crate::domain::incident::IncidentId;
 
+macro_rules! incidents {
+    ($which:literal) => {
+        concat!(
+            "SELECT incidents.*, MAX(due_at, COALESCE(not_before, 0)) AS next_due_at FROM incidents
+             LEFT JOIN hosts USING (host) WHERE (?1 IS NULL OR host = ?1)",
+            $which,
+            " ORDER BY id DESC LIMIT ?2"
+        )
+    };
+}
+
+/// Every incident.
+pub(super) const ALL: &str = incidents!("");
+/// Those that are open.
+pub(super) const OPEN: &str = incidents!(" AND state <> 'closed'");
+
 pub(super) async fn incidents(
     pool: &SqlitePool,
+    which: &'static str,
     host: Option<&str>,
     limit: u32,
 ) -> Result<Vec<IncidentView>, JournalError> {
-    let found = sqlx::query(
-        "SELECT incidents.*, MAX(due_at, COALESCE(not_before, 0)) AS next_due_at FROM incidents
-             LEFT JOIN hosts USING (host) WHERE ?1 IS NULL OR host = ?1 ORDER BY id DESC LIMIT ?2",
-    )
-    .bind(host)
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
+    let found = sqlx::query(which).bind(host).bind(limit).fetch_all(pool).await?;
     let mut views = Vec::with_capacity(found.len());
     for row in &found {
         let id = row.try_get::<i64, _>("id")?;
@@ -114,18 +124,29 @@ fn alert(row: &SqliteRow) -> Result<AlertView, JournalError> {
     })
 }
 
+macro_rules! attempts {
+    ($report:literal) => {
+        concat!(
+            "SELECT id, host, incident, replay, trigger, queued_at, started_at, connected_at, finished_at,
+             outcome, reason, freed_bytes, ",
+            $report,
+            " AS report FROM attempts WHERE ?1 IS NULL OR host = ?1 ORDER BY queued_at DESC, id DESC LIMIT ?2"
+        )
+    };
+}
+
+/// Attempts as they are stored.
+pub(super) const WITH_REPORTS: &str = attempts!("report");
+/// Attempts without their reports, which are not even read.
+pub(super) const IN_BRIEF: &str = attempts!("NULL");
+
 pub(super) async fn attempts(
     pool: &SqlitePool,
+    how: &'static str,
     host: Option<&str>,
     limit: u32,
 ) -> Result<Vec<AttemptView>, JournalError> {
-    let found = sqlx::query(
-        "SELECT * FROM attempts WHERE ?1 IS NULL OR host = ?1 ORDER BY queued_at DESC, id DESC LIMIT ?2",
-    )
-    .bind(host)
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
+    let found = sqlx::query(how).bind(host).bind(limit).fetch_all(pool).await?;
     found.iter().map(attempt).collect()
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{
-        alert::Alert,
+        alert::{Alert, Fingerprint},
         attempt::{AttemptId, Outcome},
         decision::Ignored,
         host::HostName,
@@ -261,6 +261,22 @@ impl Work for SqliteWork {
         .bind(bounded::labels(&alert.labels))
         .execute(&mut *self.transaction)
         .await?;
+        Ok(())
+    }
+
+    async fn save_member(
+        &mut self,
+        incident: IncidentId,
+        fingerprint: &Fingerprint,
+        member: &Member,
+    ) -> Result<(), JournalError> {
+        sqlx::query("UPDATE alerts SET urgency = ?, status = ? WHERE incident = ? AND fingerprint = ?")
+            .bind(member.urgency.as_str())
+            .bind(member.status.as_str())
+            .bind(incident.0)
+            .bind(fingerprint.as_str())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 
