@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::harness::{
-    Behaviour, CRITICAL, Fleet, LARGE, LOOPBACK, Responder, alert, firing, payload, resolved, wait_for,
+    Behaviour, CRITICAL, Fleet, LOOPBACK, Responder, alert, firing, payload, resolved, wait_for,
 };
 
 const RELOADED: &str = "raysweep_config_last_reload_successful";
