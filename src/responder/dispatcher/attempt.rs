@@ -16,11 +16,12 @@ use crate::{
         attempt::{Mode, Outcome, SweepRequest},
         evidence::{Evidence, WorkerState},
         host::HostName,
+        incident,
         report::{Report, WorkerReport},
     },
     responder::{
         intake::{rounded, secs_between},
-        journal::{Asked, Ended, Fence, Journal, JournalError, Work},
+        journal::{Asked, Ended, Fence, Journal, JournalError, Stored, Work},
         metrics::ByReason,
         ssh::SshError,
     },
@@ -152,14 +153,10 @@ impl<J: Journal> Dispatcher<J> {
         work.save_anchor(&self.clock.anchor()).await?;
         let Some(id) = asked.incident else { return Ok(Some(None)) };
         let Some(mut stored) = work.incident(id).await? else { return Ok(Some(None)) };
-        let told_before = stored.incident.escalated.is_some();
+        let before = stored.incident.escalated;
         stored.incident.finish(ended.outcome, &self.timing, jitter, now);
         work.save_incident(&stored, &self.timing).await?;
-        if told_before || stored.incident.escalated.is_none() {
-            return Ok(Some(None));
-        }
-        let tried = work.tried(id).await?;
-        Ok(Some(Some(Escalated { stored, tried })))
+        Ok(Some(told(work, stored, before).await?))
     }
 
     /// Counts how an attempt ended.
@@ -185,6 +182,19 @@ impl<J: Journal> Dispatcher<J> {
             "incident escalated: a person has to look"
         );
     }
+}
+
+/// The incident, where a person is to be told something now that nobody was told before.
+pub(super) async fn told(
+    work: &mut impl Work,
+    stored: Stored,
+    before: Option<incident::Escalated>,
+) -> Result<Option<Escalated>, JournalError> {
+    if stored.incident.escalated.is_none() || stored.incident.escalated == before {
+        return Ok(None);
+    }
+    let tried = work.tried(stored.id).await?;
+    Ok(Some(Escalated { stored, tried }))
 }
 
 fn ended(swept: Result<Report, SshError>) -> Ended {

@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::{
     Claim, Dispatcher, Escalated, FLEET, LEASE_MARGIN, LEASE_OVER, NOT_IN_INVENTORY, PERIOD, SILENCED,
-    without_report,
+    attempt::told, without_report,
 };
 use crate::{
     domain::{
@@ -122,14 +122,13 @@ impl<J: Journal> Dispatcher<J> {
         mut stored: Stored,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let told_before = stored.incident.escalated.is_some();
+        let before = stored.incident.escalated;
         stored.incident.pass_time(&self.timing, now);
         work.save_incident(&stored, &self.timing).await?;
         if stored.incident.is_closed() {
             claimed.closed.push(stored);
-        } else if stored.incident.escalated.is_some() && !told_before {
-            let tried = work.tried(stored.id).await?;
-            claimed.escalated.push(Escalated { stored, tried });
+        } else {
+            claimed.escalated.extend(told(work, stored, before).await?);
         }
         Ok(())
     }

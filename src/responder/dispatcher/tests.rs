@@ -20,6 +20,7 @@ use crate::{
         intake::Intake,
         journal::{Asked, sqlite::SqliteJournal},
         lanes,
+        metrics::ByReason,
     },
 };
 
@@ -169,6 +170,9 @@ impl Stage {
         let ended = without_report(outcome, "a test");
         let told = dispatcher.end(&mut work, &claim.asked, claim.fence, &ended).await.unwrap();
         work.commit().await.unwrap();
+        if let Some(Some(escalated)) = &told {
+            dispatcher.escalated(escalated);
+        }
         told.is_some()
     }
 }
@@ -326,6 +330,30 @@ fn a_host_that_failed_is_not_tried_hotly_by_a_new_incident() {
         }
         let begun = stage.begin().await;
         assert_eq!((begun.len(), begun[0].0.lane), (1, Lane::Failing));
+    });
+}
+
+#[test]
+fn what_becomes_critical_is_told_although_a_person_was_told_that_it_takes_long() {
+    run(async {
+        let stage = Stage::new().await;
+        let told = |reason| stage.dispatcher.metrics.escalations.get_or_create(&ByReason::new(reason)).get();
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let attempt = async || {
+            let (claim, _permit) = stage.begin().await.pop().unwrap();
+            assert!(stage.end(&claim, Outcome::Active).await);
+        };
+        attempt().await;
+        stage.clocks.pass(TIMING.escalate_after);
+        attempt().await;
+        assert_eq!((told("overdue"), told("critical_active")), (1, 0));
+        stage.send("ray-80", Urgency::Critical, AlertStatus::Firing).await;
+        stage.clocks.pass(CRITICAL_PERIOD);
+        attempt().await;
+        assert_eq!((told("overdue"), told("critical_active")), (1, 1));
+        stage.clocks.pass(TIMING.recheck);
+        attempt().await;
+        assert_eq!((told("overdue"), told("critical_active")), (1, 1), "told twice");
     });
 }
 
