@@ -9,9 +9,11 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    ConnectOptions, Connection, Row, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
 };
 
 use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError, OpenHost};
@@ -200,13 +202,10 @@ impl Journal for SqliteJournal {
 
     async fn probe(&self, now: Timestamp) -> Result<(), JournalError> {
         self.latch.check()?;
-        sqlx::query(
+        let write = sqlx::query(
             "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
-        )
-        .bind(now.as_microsecond())
-        .execute(&self.writer)
-        .await
-        .map_err(|error| self.noted(error))?;
+        );
+        self.written(write.bind(now.as_microsecond())).await?;
         Ok(())
     }
 
@@ -238,18 +237,20 @@ impl Journal for SqliteJournal {
             "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
              (SELECT fingerprint, reason FROM ignored_alerts WHERE last_seen < ? LIMIT ?)",
         ] {
-            let done =
-                sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE).execute(&self.writer).await;
-            forgotten += done.map_err(|error| self.noted(error))?.rows_affected();
+            forgotten += self.written(sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE)).await?;
         }
         Ok(forgotten)
     }
 }
 
 impl SqliteJournal {
-    fn noted(&self, error: sqlx::Error) -> JournalError {
-        let error = JournalError::from(error);
-        self.latch.note(&error);
-        error
+    /// Writes and flushes by one statement; how many rows.
+    async fn written(
+        &self,
+        statement: sqlx::query::Query<'static, Sqlite, SqliteArguments>,
+    ) -> Result<u64, JournalError> {
+        let writer = self.writer.clone();
+        let done = self.latch.over(async move { statement.execute(&writer).await }).await?;
+        Ok(done.rows_affected())
     }
 }

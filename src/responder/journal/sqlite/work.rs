@@ -453,8 +453,7 @@ impl Work for SqliteWork {
     }
 
     async fn commit(self) -> Result<(), JournalError> {
-        let done = self.transaction.commit().await.map_err(JournalError::from);
-        done.inspect_err(|error| self.latch.note(error))
+        self.latch.over(self.transaction.commit()).await
     }
 }
 
