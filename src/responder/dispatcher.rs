@@ -121,7 +121,7 @@ impl<J: Journal> Dispatcher<J> {
             // Registered before the journal is asked: what comes in between is not missed.
             let mut woken = pin!(self.wake.notified());
             woken.as_mut().enable();
-            let pause = self.round(&attempts, &give_up).await.unwrap_or_else(|error| {
+            let pause = self.round(&attempts, &stop, &give_up).await.unwrap_or_else(|error| {
                 self.metrics.journal_failed("claim");
                 error!(reason = error.reason(), %error, "nothing can be claimed");
                 AFTER_FAILURE
@@ -141,11 +141,13 @@ impl<J: Journal> Dispatcher<J> {
     async fn round(
         self: &Arc<Self>,
         attempts: &TaskTracker,
+        stop: &CancellationToken,
         give_up: &CancellationToken,
     ) -> Result<Duration, JournalError> {
         self.follow_clock().await?;
         let mut pause = POLL;
-        loop {
+        // As long as there is something to begin it is begun, but not by whom a reload or a stop waits for.
+        while !stop.is_cancelled() {
             let claimed = self.claim().await?;
             let (looked_at, ask, starts_in) = (claimed.looked_at, claimed.ask, claimed.starts_in);
             for claim in self.tell(claimed) {

@@ -76,6 +76,8 @@ impl<J: Journal> Dispatcher<J> {
     }
 
     async fn claim_into(&self, claimed: &mut Claimed) -> Result<(), JournalError> {
+        // Before the journal's turn is waited for: however long that takes, what was asked for it counts.
+        let silenced = self.silences.as_ref().map(|silences| silences.known(Instant::now()));
         let mut work = self.journal.begin().await?;
         // Within the unit of work: the clock may have been set before it began.
         let now;
@@ -87,7 +89,7 @@ impl<J: Journal> Dispatcher<J> {
         }
         let mut room = self.lanes.room(Instant::now());
         self.claim_queued(&mut work, claimed, &mut room, now).await?;
-        self.claim_due(&mut work, claimed, &mut room, now).await?;
+        self.claim_due(&mut work, claimed, &mut room, silenced.as_ref(), now).await?;
         if !claimed.attempts.is_empty() {
             work.save_anchor(&self.clock.anchor()).await?;
         }
@@ -167,9 +169,9 @@ impl<J: Journal> Dispatcher<J> {
         work: &mut J::Work,
         claimed: &mut Claimed,
         room: &mut Room,
+        silenced: Option<&Option<Arc<Answer>>>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let silenced = self.silences.as_ref().map(|silences| silences.known(Instant::now()));
         let order = if self.starts.is_for_the_longest_wait() { Order::Wait } else { Order::Standing };
         for (mut stored, lane) in work.due_incidents(now, &room.lanes(), order, room.places()).await? {
             if !self.targets.contains_key(&stored.incident.host) {
@@ -179,7 +181,7 @@ impl<J: Journal> Dispatcher<J> {
                 claimed.closed.push(stored);
                 continue;
             }
-            let answer = match &silenced {
+            let answer = match silenced {
                 None => None,
                 Some(Some(answer)) => Some(answer),
                 Some(None) => {

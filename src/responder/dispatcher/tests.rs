@@ -24,6 +24,8 @@ use crate::{
     },
 };
 
+mod silenced;
+
 const PERIOD: Duration = Duration::from_mins(10);
 const CRITICAL_PERIOD: Duration = Duration::from_mins(2);
 const TIMING: Timing = Timing {
@@ -423,6 +425,19 @@ fn what_began_before_a_reload_counts_for_the_fleets_minute_after_it() {
         assert!(stage.begin().await.is_empty());
         stage.clocks.pass(Duration::from_secs(2));
         assert_eq!(stage.begin().await.len(), 1);
+    });
+}
+
+#[test]
+fn a_reload_or_a_stop_does_not_wait_until_there_is_nothing_more_to_begin() {
+    run(async {
+        let stage = Stage::new().await;
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let (stop, attempts) = (CancellationToken::new(), TaskTracker::new());
+        stop.cancel();
+        stage.dispatcher.round(&attempts, &stop, &CancellationToken::new()).await.unwrap();
+        assert!(attempts.is_empty());
+        assert_eq!(stage.begin().await.len(), 1, "left to whoever comes next");
     });
 }
 
