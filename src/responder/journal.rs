@@ -100,8 +100,11 @@ pub struct Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Critical incidents, then proven hosts, then whoever waits longest; of new hosts the newest, since
-    /// the longer one of these has waited, the more of its like hang before it.
+    /// the longer one of these has waited, the more of its like hang before it. Hosts that failed last time
+    /// come after all of these.
     Standing,
+    /// Proven hosts, whatever their alerts; then as by standing.
+    Proven,
     /// Whoever waits longest, whatever it is.
     Wait,
 }

@@ -20,6 +20,7 @@ use governor::{
     state::{InMemoryState, NotKeyed, StateStore},
 };
 
+use super::journal::Order;
 use crate::domain::{host::HostName, policy::Urgency};
 
 /// What lies before the responder's own beginning: attempts that the journal remembers.
@@ -120,9 +121,14 @@ pub struct Starts {
     given: AtomicU64,
 }
 
-/// One start of so many goes to whoever waits longest: where there are fewer starts than are asked for, a
-/// host that failed would else wait for ever behind those that did not.
-const LONGEST_WAIT_EVERY: u64 = 4;
+/// Where there are fewer starts than are asked for, each of so many in turn has its own order: a host that
+/// failed would else wait for ever behind those that did not, and one that is proven for as long as there
+/// are critical alerts of hosts that nobody has seen answer.
+const TURNS: u64 = 4;
+/// The turn of proven hosts.
+const PROVEN_TURN: u64 = 1;
+/// The turn of whoever waits longest.
+const WAIT_TURN: u64 = 3;
 
 impl Starts {
     /// In no minute more than so many: a quarter of them at once, and the others spread over it.
@@ -152,9 +158,14 @@ impl Starts {
         Ok(())
     }
 
-    /// Whether the next start is for whoever waits longest, and not by a host's standing.
-    pub fn is_for_the_longest_wait(&self) -> bool {
-        self.given.load(Ordering::Relaxed) % LONGEST_WAIT_EVERY == LONGEST_WAIT_EVERY - 1
+    /// Whose turn the next start is. Whoever asks has an order for all that begins in one look: exactly one
+    /// of four is given by each turn where starts come singly, as they do where they are scarce.
+    pub fn order(&self) -> Order {
+        match self.given.load(Ordering::Relaxed) % TURNS {
+            PROVEN_TURN => Order::Proven,
+            WAIT_TURN => Order::Wait,
+            _ => Order::Standing,
+        }
     }
 
     /// Notes starts that did not ask: a person's, or those of the last minute before a restart.
@@ -301,16 +312,17 @@ mod tests {
     }
 
     #[test]
-    fn every_fourth_start_is_for_whoever_waits_longest() {
+    fn of_four_starts_one_is_for_proven_hosts_and_one_for_whoever_waits_longest() {
         let starts = Starts::new(120);
         let turns: Vec<_> = (0..8)
             .map(|_| {
-                let turn = starts.is_for_the_longest_wait();
+                let turn = starts.order();
                 starts.check(Duration::ZERO).unwrap();
                 turn
             })
             .collect();
-        assert_eq!(turns, [false, false, false, true, false, false, false, true]);
+        let four = [Order::Standing, Order::Proven, Order::Standing, Order::Wait];
+        assert_eq!(turns, [four, four].concat());
     }
 
     #[test]

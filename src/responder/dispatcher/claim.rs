@@ -22,7 +22,7 @@ use crate::{
     },
     responder::{
         intake,
-        journal::{Asked, Ended, Journal, JournalError, Order, Running, Stored, Work},
+        journal::{Asked, Ended, Journal, JournalError, Running, Stored, Work},
         lanes::Room,
         metrics::ByReason,
         silences::Answer,
@@ -172,7 +172,7 @@ impl<J: Journal> Dispatcher<J> {
         silenced: Option<&Option<Arc<Answer>>>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let order = if self.starts.is_for_the_longest_wait() { Order::Wait } else { Order::Standing };
+        let order = self.starts.order();
         for (mut stored, lane) in work.due_incidents(now, &room.lanes(), order, room.places()).await? {
             if !self.targets.contains_key(&stored.incident.host) {
                 claimed.looked_at += 1;

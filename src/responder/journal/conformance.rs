@@ -215,6 +215,17 @@ async fn what_is_due_comes_in_its_order_and_of_its_lanes(journal: impl Journal) 
     assert_eq!(all[..2], ["critical", "proven"], "{all:?}");
     let place = |name| all.iter().position(|other| other == name);
     assert!(place("new-2") < place("new-1"), "{all:?}");
+    assert_eq!(all.last().unwrap(), "failing");
+    let proven_first = due_by(&journal, soon, &Lane::ALL, Order::Proven).await;
+    assert_eq!(proven_first, ["proven", "critical", "new-2", "new-1", "failing"]);
+    // However pressing, who failed last time does not stand before who did not.
+    let pressing = alert(2);
+    let mut failing = journal.begin().await.unwrap().open_incident(&host("failing")).await.unwrap().unwrap();
+    failing.incident.receive(&pressing, Urgency::Critical, at(51));
+    saved(&journal, &failing).await;
+    for order in [Order::Standing, Order::Proven] {
+        assert_eq!(due_by(&journal, soon, &Lane::ALL, order).await.last().unwrap(), "failing", "{order:?}");
+    }
     let by_wait = due_by(&journal, soon, &Lane::ALL, Order::Wait).await;
     assert_eq!(by_wait, ["new-1", "new-2", "proven", "critical", "failing"]);
     started(&journal, &asked("proven", None), soon).await;

@@ -35,16 +35,25 @@ macro_rules! running {
 }
 pub(super) use running;
 
+/// The order of those that are due, by what may be expected of them.
+macro_rules! standing {
+    () => {
+        "COALESCE(hosts.lane, 'new') = 'failing', urgency = 'critical' DESC,
+         COALESCE(hosts.lane, 'new') = 'proven' DESC,
+         IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at)"
+    };
+}
+
 /// Incidents that are due (?1: now, ?2: lanes, ?3: how many), in an order.
 macro_rules! due {
-    ($order:literal) => {
+    ($($order:expr),+) => {
         concat!(
             "SELECT incidents.*, COALESCE(hosts.lane, 'new') AS lane FROM incidents LEFT JOIN hosts USING (host)
              WHERE incidents.state = 'waiting' AND due_at <= ?1 AND COALESCE(not_before, 0) <= ?1
              AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
             running!(),
             " ORDER BY ",
-            $order,
+            $($order,)+
             ", incidents.id LIMIT ?3"
         )
     };
@@ -117,12 +126,8 @@ impl Work for SqliteWork {
         limit: u32,
     ) -> Result<Vec<(Stored, Lane)>, JournalError> {
         let query = match order {
-            Order::Standing => {
-                due!(
-                    "urgency = 'critical' DESC, COALESCE(hosts.lane, 'new') = 'proven' DESC,
-                     IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at)"
-                )
-            }
+            Order::Standing => due!(standing!()),
+            Order::Proven => due!("COALESCE(hosts.lane, 'new') = 'proven' DESC, ", standing!()),
             Order::Wait => due!("MAX(due_at, COALESCE(not_before, 0))"),
         };
         let found = sqlx::query(query)
