@@ -59,6 +59,24 @@ macro_rules! due {
     };
 }
 
+/// What people asked for that may begin (?1: now, ?2: lanes, ?3: how many). Grouped by no index: that one
+/// would lead through every attempt that was ever made.
+pub(super) const QUEUED: &str = concat!(
+    "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane,
+     MIN(queued_at) FROM attempts LEFT JOIN hosts USING (host) WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
+     AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
+    running!(),
+    " GROUP BY +attempts.host ORDER BY MIN(queued_at) LIMIT ?3",
+);
+
+/// An attempt begins, with a fence greater than any of its host's before.
+pub(super) const START: &str =
+    "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, fence)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7,
+     (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
+     ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
+     lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
+
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
 pub struct SqliteWork {
@@ -315,19 +333,12 @@ impl Work for SqliteWork {
         lanes: &[Lane],
         limit: u32,
     ) -> Result<Vec<(Asked, Lane)>, JournalError> {
-        let found = sqlx::query(concat!(
-            "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane, MIN(queued_at)
-             FROM attempts LEFT JOIN hosts USING (host)
-             WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
-             AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
-            running!(),
-            " GROUP BY host ORDER BY MIN(queued_at) LIMIT ?3",
-        ))
-        .bind(now.as_microsecond())
-        .bind(words(lanes))
-        .bind(limit)
-        .fetch_all(&mut *self.transaction)
-        .await?;
+        let found = sqlx::query(QUEUED)
+            .bind(now.as_microsecond())
+            .bind(words(lanes))
+            .bind(limit)
+            .fetch_all(&mut *self.transaction)
+            .await?;
         found.iter().map(|row| Ok((asked(row)?, lane(row)?))).collect()
     }
 
@@ -337,22 +348,16 @@ impl Work for SqliteWork {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Fence, JournalError> {
-        let row = sqlx::query(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, fence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7,
-             (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
-             ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
-             lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence",
-        )
-        .bind(asked.id.to_string())
-        .bind(asked.host.as_str())
-        .bind(asked.incident.map(|id| id.0))
-        .bind(asked.replay.map(|id| id.to_string()))
-        .bind(asked.trigger.as_str())
-        .bind(now.as_microsecond())
-        .bind(lease_until.as_microsecond())
-        .fetch_one(&mut *self.transaction)
-        .await?;
+        let row = sqlx::query(START)
+            .bind(asked.id.to_string())
+            .bind(asked.host.as_str())
+            .bind(asked.incident.map(|id| id.0))
+            .bind(asked.replay.map(|id| id.to_string()))
+            .bind(asked.trigger.as_str())
+            .bind(now.as_microsecond())
+            .bind(lease_until.as_microsecond())
+            .fetch_one(&mut *self.transaction)
+            .await?;
         Ok(Fence(row.try_get(0)?))
     }
 
