@@ -119,6 +119,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     only_what_spent_a_period_is_remembered_for_it(empty().await).await;
     a_clock_that_was_set_moves_what_is_recent(empty().await).await;
     what_is_too_old_is_forgotten_and_nothing_else(empty().await).await;
+    never_is_much_forgotten_at_once(empty().await).await;
     what_people_see_is_what_was_stored(empty().await).await;
 }
 
@@ -382,8 +383,11 @@ async fn what_is_too_old_is_forgotten_and_nothing_else(journal: impl Journal) {
         stored.incident.close(Closed::Resolved, at(now));
         saved(&journal, &stored).await;
     }
-    // Open, queued or running, however old.
+    // Open, queued or running, however old; but what was tried long ago, also for what is still open.
     let open = opened(&journal, "c", Urgency::Warning, at(-1000)).await;
+    let first = asked("c", Some(open.id));
+    let fence = started(&journal, &first, -1000).await;
+    finished(&journal, &first, fence, Outcome::Active, -1000).await;
     started(&journal, &asked("c", Some(open.id)), -1000).await;
     let mut work = journal.begin().await.unwrap();
     work.queue_attempt(&asked("d", None), at(-1000)).await.unwrap();
@@ -403,6 +407,34 @@ async fn what_is_too_old_is_forgotten_and_nothing_else(journal: impl Journal) {
     assert_eq!(incidents.iter().map(|view| view.host.as_str()).collect::<Vec<_>>(), ["c", "b"]);
     assert_eq!(incidents[1].alerts.len(), 1);
     assert_eq!(journal.ignored(100).await.unwrap().len(), 1);
+}
+
+async fn never_is_much_forgotten_at_once(journal: impl Journal) {
+    const MANY: u32 = 1200;
+    let mut stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    let member = stored.incident.members[&alert(1).fingerprint].clone();
+    let mut work = journal.begin().await.unwrap();
+    for number in 1..=MANY {
+        let attempt = asked("a", Some(stored.id));
+        let fence = work.start_attempt(&attempt, at(0), at(60)).await.unwrap();
+        assert!(work.end_attempt(attempt.id, fence, &ended(Outcome::Active), at(1)).await.unwrap());
+        work.record_alert(stored.id, &alert(number), &member).await.unwrap();
+    }
+    stored.incident.close(Closed::Resolved, at(2));
+    work.save_incident(&stored, &TIMING).await.unwrap();
+    work.commit().await.unwrap();
+    let left = async || {
+        let alerts = journal.incidents(None, 1).await.unwrap().first().map_or(0, |view| view.alerts.len());
+        (journal.attempts(None, MANY).await.unwrap().len(), alerts)
+    };
+    let mut before = left().await;
+    assert_eq!(before, (1200, 1200));
+    while journal.forget(at(50)).await.unwrap() > 0 {
+        let now = left().await;
+        assert!(before.0 - now.0 <= 600 && before.1 - now.1 <= 600, "{now:?} of {before:?} are left");
+        before = now;
+    }
+    assert_eq!((before, journal.incidents(None, 1).await.unwrap().len()), ((0, 0), 0));
 }
 
 async fn what_people_see_is_what_was_stored(journal: impl Journal) {

@@ -39,6 +39,18 @@ const CHECK_TIMEOUT: Duration = Duration::from_mins(5);
 /// So many incidents, attempts or ignored alerts are forgotten at a time: intake waits for less than
 /// the time that Alertmanager gives it.
 const FORGOTTEN_AT_ONCE: u32 = 500;
+/// What is too old. An incident goes once nothing belongs to it any more: it would take all of its alerts and
+/// attempts with it at once, and there is no bound on them.
+const FORGET: [&str; 4] = [
+    "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE finished_at < ? LIMIT ?)",
+    "DELETE FROM alerts WHERE (fingerprint, incident) IN
+     (SELECT fingerprint, incident FROM incidents JOIN alerts ON incident = id WHERE closed_at < ? LIMIT ?)",
+    "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE closed_at < ?
+     AND NOT EXISTS (SELECT 1 FROM alerts WHERE incident = incidents.id)
+     AND NOT EXISTS (SELECT 1 FROM attempts WHERE incident = incidents.id) LIMIT ?)",
+    "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
+     (SELECT fingerprint, reason FROM ignored_alerts WHERE last_seen < ? LIMIT ?)",
+];
 
 /// How long a statement waits for a lock or a connection before it is storage trouble (503).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -229,14 +241,7 @@ impl Journal for SqliteJournal {
         self.latch.check()?;
         let before = before.as_microsecond();
         let mut forgotten = 0;
-        // An incident takes its alerts and its attempts with it.
-        for statement in [
-            "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE closed_at < ? LIMIT ?)",
-            "DELETE FROM attempts WHERE id IN
-             (SELECT id FROM attempts WHERE incident IS NULL AND finished_at < ? LIMIT ?)",
-            "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
-             (SELECT fingerprint, reason FROM ignored_alerts WHERE last_seen < ? LIMIT ?)",
-        ] {
+        for statement in FORGET {
             forgotten += self.written(sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE)).await?;
         }
         Ok(forgotten)

@@ -193,11 +193,16 @@ fn what_is_asked_for_every_attempt_does_not_read_what_is_long_over() {
     run(async {
         let folder = folder();
         let journal = SqliteJournal::open(folder.path()).await.unwrap();
+        let [attempts, alerts, incidents, ignored] = FORGET;
         for (statement, index) in [
             (work::QUEUED, "attempts USING INDEX queued_attempts"),
             (work::START, "attempts USING COVERING INDEX attempts_by_fence (host=?)"),
             (views::OUTCOMES, "attempts USING COVERING INDEX attempts_by_outcome (incident=?"),
             (views::LAST_HOLDS, "attempts USING INDEX attempts_by_incident (incident=?)"),
+            (attempts, "attempts USING INDEX attempts_by_end (finished_at<?)"),
+            (alerts, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
+            (incidents, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
+            (ignored, "ignored_alerts USING COVERING INDEX ignored_by_last_seen (last_seen<?)"),
         ] {
             let asked = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan = sqlx::query(asked).fetch_all(&journal.readers).await.unwrap();
