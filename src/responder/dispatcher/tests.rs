@@ -18,7 +18,7 @@ use crate::{
     responder::{
         clock::Source,
         intake::Intake,
-        journal::{Asked, sqlite::SqliteJournal},
+        journal::{Asked, AttemptView, sqlite::SqliteJournal},
         lanes,
         metrics::ByReason,
     },
@@ -64,8 +64,12 @@ impl Turned {
 
     /// Somebody sets the clock.
     fn set(&self, secs: i64) {
+        self.set_by(SignedDuration::from_secs(secs));
+    }
+
+    fn set_by(&self, span: SignedDuration) {
         let mut clocks = self.0.lock().unwrap();
-        clocks.1 = clocks.1.checked_add(SignedDuration::from_secs(secs)).unwrap();
+        clocks.1 = clocks.1.checked_add(span).unwrap();
     }
 }
 
@@ -332,6 +336,25 @@ fn a_host_that_failed_is_not_tried_hotly_by_a_new_incident() {
         }
         let begun = stage.begin().await;
         assert_eq!((begun.len(), begun[0].0.lane), (1, Lane::Failing));
+    });
+}
+
+#[test]
+fn a_restart_moves_nothing_where_nobody_set_the_clock() {
+    run(async {
+        let mut stage = Stage::new().await;
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let (claim, _permit) = stage.begin().await.pop().unwrap();
+        assert!(stage.end(&claim, Outcome::Active).await);
+        let began = |attempts: Vec<AttemptView>| attempts[0].started_at.unwrap();
+        let before = began(stage.dispatcher.journal.attempts(None, 1).await.unwrap());
+        // As two clocks drift apart; then somebody sets one of them.
+        for (millis, moved) in [(60, 0), (-30, 0), (69, 0), (150, 249), (0, 249)] {
+            stage.clocks.set_by(SignedDuration::from_millis(millis));
+            stage.restart().await;
+            let after = began(stage.dispatcher.journal.attempts(None, 1).await.unwrap());
+            assert_eq!(after.duration_since(before).as_millis(), moved, "{millis} ms");
+        }
     });
 }
 
