@@ -46,6 +46,8 @@ const INTERRUPTED: &str = "interrupted";
 const STOPPED: &str = "stopped";
 const LEASE_OVER: &str = "lease_over";
 const NOT_IN_INVENTORY: &str = "not_in_inventory";
+/// Trouble of this machine's, as `SshError` has it.
+const LOCAL: &str = "local";
 
 /// Why an attempt that was due did not begin, for metrics that start at zero.
 pub const DEFERRALS: [&str; 3] = [PERIOD, FLEET, SILENCED];

@@ -10,7 +10,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, STOPPED, without_report};
+use super::{
+    Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, LOCAL, STOPPED, without_report,
+};
 use crate::{
     domain::{
         attempt::{Mode, Outcome, SweepRequest},
@@ -143,11 +145,11 @@ impl<J: Journal> Dispatcher<J> {
         }
         let jitter = jitter();
         let mut standing = work.standing(&asked.host).await?;
-        if ended.reason.as_deref().is_some_and(|reason| [INTERRUPTED, STOPPED, LEASE_OVER].contains(&reason))
-        {
-            standing.interrupt(&self.timing, now);
-        } else {
-            standing.finish(ended.outcome, &self.timing, jitter, now);
+        match ours(ended) {
+            Some(INTERRUPTED | STOPPED | LEASE_OVER) => standing.interrupt(&self.timing, now),
+            // Nobody got as far as the host.
+            Some(LOCAL) => {}
+            _ => standing.finish(ended.outcome, &self.timing, jitter, now),
         }
         work.save_standing(&asked.host, &standing).await?;
         work.save_anchor(&self.clock.anchor()).await?;
@@ -182,6 +184,11 @@ impl<J: Journal> Dispatcher<J> {
             "incident escalated: a person has to look"
         );
     }
+}
+
+/// Why an attempt ended, in our words and not in those of a report, which are the host's whatever they are.
+fn ours(ended: &Ended) -> Option<&str> {
+    ended.reason.as_deref().filter(|_| ended.report.is_none())
 }
 
 /// The incident, where a person is to be told something now that nobody was told before.

@@ -21,6 +21,7 @@ use crate::{
         journal::{Asked, AttemptView, sqlite::SqliteJournal},
         lanes,
         metrics::ByReason,
+        ssh::SshError,
     },
 };
 
@@ -354,6 +355,28 @@ fn a_restart_moves_nothing_where_nobody_set_the_clock() {
             stage.restart().await;
             let after = began(stage.dispatcher.journal.attempts(None, 1).await.unwrap());
             assert_eq!(after.duration_since(before).as_millis(), moved, "{millis} ms");
+        }
+    });
+}
+
+#[test]
+fn trouble_of_this_machine_tells_nothing_of_a_host_and_a_report_does_whatever_its_words() {
+    run(async {
+        let stage = Stage::new().await;
+        let journal = &stage.dispatcher.journal;
+        let no_room = SshError::Local(std::io::ErrorKind::StorageFull.into());
+        let ours = || without_report(no_room.outcome(), no_room.reason());
+        let hosts = || Ended { report: Some("{}".to_owned()), ..without_report(Outcome::Failed, STOPPED) };
+        for (ended, lane) in [(ours(), Lane::New), (hosts(), Lane::Proven), (ours(), Lane::Proven)] {
+            stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+            let (claim, _permit) = stage.begin().await.pop().unwrap();
+            let mut work = journal.begin().await.unwrap();
+            stage.dispatcher.end(&mut work, &claim.asked, claim.fence, &ended).await.unwrap().unwrap();
+            let standing = work.standing(&claim.asked.host).await.unwrap();
+            let stands = (standing.lane(), standing.failures_in_row, standing.not_before);
+            assert_eq!(stands, (lane, 0, None), "{ended:?}");
+            work.commit().await.unwrap();
+            stage.clocks.pass(PERIOD);
         }
     });
 }
