@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -94,6 +94,8 @@ pub struct Dispatcher<J> {
     pub attempt_deadline: Duration,
     /// How long ended incidents are kept.
     pub history: Duration,
+    /// Whether attempts wait for the fleet's next start, as the log and metrics have it.
+    pub starts_are_scarce: AtomicBool,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Wakes the dispatcher.

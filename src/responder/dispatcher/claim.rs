@@ -1,7 +1,7 @@
 //! One look at the journal: what time brings by itself, and which attempts begin.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -270,7 +270,9 @@ impl<J: Journal> Dispatcher<J> {
             self.metrics.attempts_deferred.get_or_create(&ByReason::new(reason)).inc();
             info!(incident = incident.0, %host, reason, wait_secs = wait.as_secs_f64().ceil(), "attempt deferred");
         }
-        if let Some(wait) = claimed.starts_in {
+        // Once, and not at each of the looks until there are enough again.
+        let scarce_before = self.starts_are_scarce.swap(claimed.starts_in.is_some(), Ordering::Relaxed);
+        if let Some(wait) = claimed.starts_in.filter(|_| !scarce_before) {
             self.metrics.attempts_deferred.get_or_create(&ByReason::new(FLEET)).inc();
             info!(
                 wait_secs = wait.as_secs_f64().ceil(),

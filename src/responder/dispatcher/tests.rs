@@ -240,6 +240,7 @@ async fn responder(
         period: PERIOD,
         attempt_deadline: deadline,
         history: PAST,
+        starts_are_scarce: AtomicBool::default(),
         metrics: Arc::clone(&metrics),
         wake: Arc::clone(&wake),
     });
@@ -465,6 +466,10 @@ fn what_began_before_a_reload_counts_for_the_fleets_minute_after_it() {
         stage.reload(|changed| changed.starts_a_minute = 1).await;
         stage.send("ray-81", Urgency::Warning, AlertStatus::Firing).await;
         assert!(stage.begin().await.is_empty());
+        // However often it is looked at, it is told once.
+        assert!(stage.begin().await.is_empty());
+        let deferred = stage.dispatcher.metrics.attempts_deferred.get_or_create(&ByReason::new(FLEET)).get();
+        assert_eq!(deferred, 1);
         stage.clocks.pass(Duration::from_secs(59));
         // Nothing is forgotten, and nothing counts twice.
         stage.reload(|_| {}).await;
