@@ -52,6 +52,17 @@ pub enum JournalError {
         /// The newest that this binary knows.
         known: i64,
     },
+    /// Whether the store is whole could not be found out in the time for it.
+    #[error(
+        "{path}: its check took longer than {secs} s, and nothing wrong was found until then: start again once its disk has less to do, or with another --storage.path",
+        path = path.display()
+    )]
+    Unchecked {
+        /// The store.
+        path: PathBuf,
+        /// The time for it.
+        secs: u64,
+    },
     /// A step towards our version failed.
     #[error("the journal cannot be brought to this version: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -74,6 +85,7 @@ impl JournalError {
             Self::Path { .. } => "path",
             Self::Locked(_) => "locked",
             Self::Newer { .. } => "newer",
+            Self::Unchecked { .. } => "unchecked",
             Self::Migrate(_) => "migrate",
             Self::Storage(_) => "storage",
             Self::Flush(_) => "flush",

@@ -86,9 +86,8 @@ impl SqliteJournal {
                 .connect_with(options)
         };
         let writer = pool(1, options.clone()).await?;
-        tokio::time::timeout(CHECK_TIMEOUT, check(&writer)).await.map_err(|_| {
-            JournalError::Corrupt(format!("its check took longer than {} s", CHECK_TIMEOUT.as_secs()))
-        })??;
+        let late = |_| JournalError::Unchecked { path: folder.join(FILE), secs: CHECK_TIMEOUT.as_secs() };
+        tokio::time::timeout(CHECK_TIMEOUT, check(&writer)).await.map_err(late)??;
         MIGRATIONS.run(&writer).await?;
         let readers = pool(4, options.read_only(true).create_if_missing(false)).await?;
         Ok(Self { writer, readers, latch: Latch::open(), _lock: Arc::new(lock) })
