@@ -26,6 +26,7 @@ use crate::{
         lanes::Room,
         metrics::ByReason,
         silences::Answer,
+        ssh::Target,
     },
 };
 
@@ -174,13 +175,13 @@ impl<J: Journal> Dispatcher<J> {
     ) -> Result<(), JournalError> {
         let order = self.starts.order();
         for (mut stored, lane) in work.due_incidents(now, &room.lanes(), order, room.places()).await? {
-            if !self.targets.contains_key(&stored.incident.host) {
+            let Some(target) = self.targets.get(&stored.incident.host) else {
                 claimed.looked_at += 1;
                 stored.incident.close(Closed::Removed, now);
                 work.save_incident(&stored, &self.timing).await?;
                 claimed.closed.push(stored);
                 continue;
-            }
+            };
             let answer = match silenced {
                 None => None,
                 Some(Some(answer)) => Some(answer),
@@ -192,7 +193,7 @@ impl<J: Journal> Dispatcher<J> {
             if !room.take(lane) {
                 continue;
             }
-            match self.begin_due(work, claimed, &mut stored, lane, answer, now).await? {
+            match self.begin_due(work, claimed, &mut stored, (lane, target), answer, now).await? {
                 Due::Begins => {}
                 // A place that nobody took is there for the next.
                 Due::Deferred => *room = self.lanes.room(Instant::now()).less(&claimed.lanes()),
@@ -210,7 +211,7 @@ impl<J: Journal> Dispatcher<J> {
         work: &mut J::Work,
         claimed: &mut Claimed,
         stored: &mut Stored,
-        lane: Lane,
+        (lane, target): (Lane, &Target),
         answer: Option<&Arc<Answer>>,
         now: Timestamp,
     ) -> Result<Due, JournalError> {
@@ -229,7 +230,6 @@ impl<J: Journal> Dispatcher<J> {
             claimed.starts_in = Some(wait);
             return Ok(Due::Blocked);
         }
-        let Some(target) = self.targets.get(&incident.host).cloned() else { return Ok(Due::Blocked) };
         let waited = waited(incident, now);
         let asked = Asked {
             id: AttemptId::now(),
@@ -242,6 +242,7 @@ impl<J: Journal> Dispatcher<J> {
         let firing_since = incident.firing_since();
         let started = work.start_attempt(&asked, now, self.lease_until(now)).await;
         let fence = started.inspect_err(|_| self.limiter.give_back(&spend))?;
+        let target = target.clone();
         claimed.attempts.push(Claim { asked, fence, lane, target, spend, firing_since, waited });
         Ok(Due::Begins)
     }
