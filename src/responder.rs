@@ -94,8 +94,8 @@ impl ServeError {
     /// Whether the journal is to be looked at: another start would end the same way, or must begin with
     /// what is on disk.
     pub fn is_storage(&self) -> bool {
-        use journal::JournalError::{Corrupt, Flush, Migrate, Newer};
-        matches!(self, Self::Journal(Newer { .. } | Migrate(_) | Flush(_) | Corrupt(_)))
+        use journal::JournalError::{Corrupt, Flush, Migrate, Newer, Unchecked};
+        matches!(self, Self::Journal(Newer { .. } | Unchecked { .. } | Migrate(_) | Flush(_) | Corrupt(_)))
     }
 
     /// Whether the configuration is to be mended, rather than the machine.

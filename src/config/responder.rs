@@ -103,7 +103,7 @@ pub struct Timing {
     pub escalate_after: Span,
     /// When an incident closes whose alerts were not seen again. Default `45m`; the shipped route repeats every 15m.
     pub expiry: Span,
-    /// How long ended incidents are kept. Default `90d`.
+    /// How long ended incidents are kept; `24h` or more. Default `90d`.
     pub history: Span,
     /// How long a stop waits for attempts under way. Default `30s`.
     pub stop_grace: Span,

@@ -179,6 +179,11 @@ impl Escalation {
             Self::Flapping => "flapping",
         }
     }
+
+    /// Whether somebody has to look at once, and not only because it has taken so long.
+    pub fn is_critical(self) -> bool {
+        !matches!(self, Self::Overdue | Self::Flapping)
+    }
 }
 
 /// What a received alert meant to the incident.
@@ -350,9 +355,12 @@ impl Incident {
         }
     }
 
-    /// A person is told once an incident, for the first reason that there was.
+    /// A person is told once an incident, for the first reason that there was, and once more where it
+    /// becomes critical: who knows that something has taken long does not know that it cannot wait.
     fn escalate(&mut self, reason: Escalation, now: Timestamp) {
-        self.escalated.get_or_insert(Escalated { at: now, reason });
+        if self.escalated.is_none_or(|told| reason.is_critical() && !told.reason.is_critical()) {
+            self.escalated = Some(Escalated { at: now, reason });
+        }
     }
 
     /// The next instant at which time alone brings something, which takes no attempt; `None` where

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use jiff::Timestamp;
@@ -144,6 +144,7 @@ impl App {
             period: config.timing.period.0,
             attempt_deadline: config.ssh.attempt_deadline.0,
             history: config.timing.history.0,
+            starts_are_scarce: AtomicBool::default(),
             metrics: Arc::clone(&metrics),
             wake: Arc::clone(&wake),
         });

@@ -69,28 +69,37 @@ impl Clock {
     /// The responder's time. What is stored has to be read within the unit of work that stores it: the
     /// clock is set only within one.
     pub fn now(&self) -> Timestamp {
-        let now = self.base.load(Ordering::Acquire).saturating_add(microseconds(self.source.uptime()));
-        Timestamp::from_microsecond(now).unwrap_or(Timestamp::MAX)
+        self.at(self.source.uptime())
+    }
+
+    fn at(&self, uptime: Duration) -> Timestamp {
+        let at = self.base.load(Ordering::Acquire).saturating_add(microseconds(uptime));
+        Timestamp::from_microsecond(at).unwrap_or(Timestamp::MAX)
     }
 
     /// The responder's time, and how long it has been running, of one instant: what the limits allow and
     /// what is stored must not be apart.
     pub fn moment(&self) -> (Timestamp, Duration) {
-        let Anchor { uptime, at, .. } = self.anchor();
-        (at, uptime.saturating_sub(self.began))
+        let uptime = self.source.uptime();
+        (self.at(uptime), uptime.saturating_sub(self.began))
     }
 
     /// What a later process needs to go on with this time.
     pub fn anchor(&self) -> Anchor {
         let uptime = self.source.uptime();
-        let at = self.base.load(Ordering::Acquire).saturating_add(microseconds(uptime));
-        let at = Timestamp::from_microsecond(at).unwrap_or(Timestamp::MAX);
-        Anchor { boot: self.source.boot(), uptime, at }
+        Anchor { boot: self.source.boot(), uptime, at: self.at(uptime) }
     }
 
     /// By how much the machine's clock was set since the anchor was written, as far as that can be told.
-    pub fn set_since(&self, anchor: &Anchor) -> SignedDuration {
-        set_between(anchor, &self.anchor())
+    /// Where it was not, the anchor's time goes on: two clocks never agree to the microsecond, and what is
+    /// stored need not move for that.
+    pub fn go_on_from(&self, anchor: &Anchor) -> Option<SignedDuration> {
+        let by = set_between(anchor, &self.anchor());
+        if by.abs() >= SET {
+            return Some(by);
+        }
+        self.shift(-by);
+        None
     }
 
     /// By how much the machine's clock was set since the responder's time was taken from it, where it
@@ -151,7 +160,8 @@ impl Source for Kernel {
     }
 }
 
-fn microseconds(span: Duration) -> i64 {
+/// A span as it is stored.
+pub fn microseconds(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -203,6 +213,6 @@ mod tests {
         // Against the machine's clock, that is a clock which was set forward by a day.
         let by = clock.was_set().unwrap().as_secs();
         assert!((86_399..=86_401).contains(&by), "{by}");
-        assert_eq!(clock.set_since(&clock.anchor()).as_secs(), 0);
+        assert_eq!(clock.go_on_from(&clock.anchor()), None);
     }
 }

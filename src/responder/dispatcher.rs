@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -47,6 +47,8 @@ const INTERRUPTED: &str = "interrupted";
 const STOPPED: &str = "stopped";
 const LEASE_OVER: &str = "lease_over";
 const NOT_IN_INVENTORY: &str = "not_in_inventory";
+/// Trouble of this machine's, as `SshError` has it.
+const LOCAL: &str = "local";
 
 /// Why an attempt that was due did not begin, for metrics that start at zero.
 pub const DEFERRALS: [&str; 3] = [PERIOD, FLEET, SILENCED];
@@ -95,6 +97,8 @@ pub struct Dispatcher<J> {
     pub attempt_deadline: Duration,
     /// How long ended incidents are kept.
     pub history: Duration,
+    /// Whether attempts wait for the fleet's next start, as the log and metrics have it.
+    pub starts_are_scarce: AtomicBool,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Wakes the dispatcher.
@@ -124,7 +128,7 @@ impl<J: Journal> Dispatcher<J> {
             // Registered before the journal is asked: what comes in between is not missed.
             let mut woken = pin!(self.wake.notified());
             woken.as_mut().enable();
-            let pause = self.round(&attempts, &give_up).await.unwrap_or_else(|error| {
+            let pause = self.round(&attempts, &stop, &give_up).await.unwrap_or_else(|error| {
                 self.metrics.journal_failed("claim");
                 error!(reason = error.reason(), %error, "nothing can be claimed");
                 AFTER_FAILURE
@@ -144,11 +148,13 @@ impl<J: Journal> Dispatcher<J> {
     async fn round(
         self: &Arc<Self>,
         attempts: &TaskTracker,
+        stop: &CancellationToken,
         give_up: &CancellationToken,
     ) -> Result<Duration, JournalError> {
         self.follow_clock().await?;
         let mut pause = POLL;
-        loop {
+        // As long as there is something to begin it is begun, but not by whom a reload or a stop waits for.
+        while !stop.is_cancelled() {
             let claimed = self.claim().await?;
             let (looked_at, ask, starts_in) = (claimed.looked_at, claimed.ask, claimed.starts_in);
             for claim in self.tell(claimed) {

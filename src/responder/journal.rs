@@ -52,6 +52,17 @@ pub enum JournalError {
         /// The newest that this binary knows.
         known: i64,
     },
+    /// Whether the store is whole could not be found out in the time for it.
+    #[error(
+        "{path}: its check took longer than {secs} s, and nothing wrong was found until then: start again once its disk has less to do, or with another --storage.path",
+        path = path.display()
+    )]
+    Unchecked {
+        /// The store.
+        path: PathBuf,
+        /// The time for it.
+        secs: u64,
+    },
     /// A step towards our version failed.
     #[error("the journal cannot be brought to this version: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -74,6 +85,7 @@ impl JournalError {
             Self::Path { .. } => "path",
             Self::Locked(_) => "locked",
             Self::Newer { .. } => "newer",
+            Self::Unchecked { .. } => "unchecked",
             Self::Migrate(_) => "migrate",
             Self::Storage(_) => "storage",
             Self::Flush(_) => "flush",
@@ -100,8 +112,11 @@ pub struct Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Critical incidents, then proven hosts, then whoever waits longest; of new hosts the newest, since
-    /// the longer one of these has waited, the more of its like hang before it.
+    /// the longer one of these has waited, the more of its like hang before it. Hosts that failed last time
+    /// come after all of these.
     Standing,
+    /// Proven hosts, whatever their alerts; then as by standing.
+    Proven,
     /// Whoever waits longest, whatever it is.
     Wait,
 }
@@ -314,13 +329,14 @@ pub trait Work: Send {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
-    /// Attempts that wait and may begin by now on a host in these lanes, one a host, the oldest first.
+    /// Attempts that wait and may begin by now on a host in these lanes, one a host, the oldest first; and
+    /// since when each of them may.
     fn queued_attempts(
         &mut self,
         now: Timestamp,
         lanes: &[Lane],
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<(Asked, Lane)>, JournalError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(Asked, Lane, Timestamp)>, JournalError>> + Send;
 
     /// Stores that an attempt begins, and until when whoever began it is believed to be at it. Fails
     /// where one already runs on its host.

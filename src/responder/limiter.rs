@@ -20,6 +20,7 @@ use governor::{
     state::{InMemoryState, NotKeyed, StateStore},
 };
 
+use super::journal::Order;
 use crate::domain::{host::HostName, policy::Urgency};
 
 /// What lies before the responder's own beginning: attempts that the journal remembers.
@@ -116,13 +117,18 @@ pub struct Starts {
     a_minute: u32,
     at_once: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, HandedIn, NoOpMiddleware<Nanos>>,
-    /// Starts that were given to incidents.
-    given: AtomicU64,
+    /// Looks in which attempts began for incidents.
+    turn: AtomicU64,
 }
 
-/// One start of so many goes to whoever waits longest: where there are fewer starts than are asked for, a
-/// host that failed would else wait for ever behind those that did not.
-const LONGEST_WAIT_EVERY: u64 = 4;
+/// Where there are fewer starts than are asked for, each of so many in turn has its own order: a host that
+/// failed would else wait for ever behind those that did not, and one that is proven for as long as there
+/// are critical alerts of hosts that nobody has seen answer.
+const TURNS: u64 = 4;
+/// The turn of proven hosts.
+const PROVEN_TURN: u64 = 1;
+/// The turn of whoever waits longest.
+const WAIT_TURN: u64 = 3;
 
 impl Starts {
     /// In no minute more than so many: a quarter of them at once, and the others spread over it.
@@ -134,7 +140,7 @@ impl Starts {
             .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
             .allow_burst(at_once);
         let limiter = RateLimiter::direct_with_clock(quota, time.clone());
-        Self { time, a_minute, at_once, limiter, given: AtomicU64::new(0) }
+        Self { time, a_minute, at_once, limiter, turn: AtomicU64::new(0) }
     }
 
     /// How many may begin in a minute.
@@ -147,14 +153,23 @@ impl Starts {
         self.time.set(BEFORE + since_start);
         let wait =
             |not_until: governor::NotUntil<Nanos>| not_until.wait_time_from(clock::Clock::now(&self.time));
-        self.limiter.check().map_err(wait)?;
-        self.given.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        self.limiter.check().map_err(wait)
     }
 
-    /// Whether the next start is for whoever waits longest, and not by a host's standing.
-    pub fn is_for_the_longest_wait(&self) -> bool {
-        self.given.load(Ordering::Relaxed) % LONGEST_WAIT_EVERY == LONGEST_WAIT_EVERY - 1
+    /// Whose turn the next look is: of everything that begins in it. Where starts are scarce they come singly,
+    /// and exactly one of four is given by each turn.
+    pub fn order(&self) -> Order {
+        match self.turn.load(Ordering::Relaxed) % TURNS {
+            PROVEN_TURN => Order::Proven,
+            WAIT_TURN => Order::Wait,
+            _ => Order::Standing,
+        }
+    }
+
+    /// Something began in this look. However much it was, the next look has the next turn: counted by starts,
+    /// every look of four or eight at once would have the same one.
+    pub fn end_turn(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes starts that did not ask: a person's, or those of the last minute before a restart.
@@ -301,16 +316,21 @@ mod tests {
     }
 
     #[test]
-    fn every_fourth_start_is_for_whoever_waits_longest() {
+    fn of_four_looks_one_is_for_proven_hosts_and_one_for_whoever_waits_longest() {
         let starts = Starts::new(120);
         let turns: Vec<_> = (0..8)
             .map(|_| {
-                let turn = starts.is_for_the_longest_wait();
-                starts.check(Duration::ZERO).unwrap();
+                let turn = starts.order();
+                // However many begin at once.
+                for _ in 0..4 {
+                    starts.check(Duration::ZERO).unwrap_or_default();
+                }
+                starts.end_turn();
                 turn
             })
             .collect();
-        assert_eq!(turns, [false, false, false, true, false, false, false, true]);
+        let four = [Order::Standing, Order::Proven, Order::Standing, Order::Wait];
+        assert_eq!(turns, [four, four].concat());
     }
 
     #[test]

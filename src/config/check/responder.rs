@@ -3,9 +3,12 @@
 use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::Path};
 
 use super::Problems;
-use crate::config::{
-    responder::{Alertmanager, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web},
-    secret,
+use crate::{
+    config::{
+        responder::{Alertmanager, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web},
+        secret,
+    },
+    domain::incident::PAST,
 };
 
 pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
@@ -93,6 +96,18 @@ fn check_timing(timing: &Timing, problems: &mut Problems) {
         &format!("must not be longer than timing.backoff_most ({backoff_most})"),
     );
     problems.unless(history >= expiry, "timing.history", "must not be shorter than timing.expiry");
+    problems.unless(
+        history >= period,
+        "timing.history",
+        &format!(
+            "must not be shorter than timing.period ({period}): after a restart it is what limits a host"
+        ),
+    );
+    problems.unless(
+        history.0 >= PAST,
+        "timing.history",
+        "must be 24h or more: a host's incidents of 24 hours count together",
+    );
 }
 
 fn check_limits(limits: &Limits, problems: &mut Problems) {

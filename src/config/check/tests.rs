@@ -50,6 +50,7 @@ hosts: [{ name: a, address: a }, { name: a, address: a }]",
             raysweep.yml: timing.period: must be longer than 0s
             raysweep.yml: timing.critical_period: must not be longer than timing.period (0s)
             raysweep.yml: timing.history: must not be shorter than timing.expiry
+            raysweep.yml: timing.history: must be 24h or more: a host's incidents of 24 hours count together
             raysweep.yml: limits.attempts_at_once: must be 1 or more
             raysweep.yml: limits.starts_a_minute: must be 1 or more
             raysweep.yml: limits.body_bytes: must be 1024 or more: no notification is shorter
@@ -92,6 +93,16 @@ prune: { min_age: 0s, keep_label: '' }",
             sweep.yml: prune.keep_label: must name a label, such as raysweep.keep
             sweep.yml: activity.sampling_window: must be shorter than deadline (4s)
             sweep.yml: activity.ray_timeout: must be shorter than deadline (4s)"#]],
+    );
+}
+
+#[test]
+fn what_limits_a_host_is_kept_for_as_long_as_it_does() {
+    check_responder(
+        "timing: { period: 2d, history: 36h }",
+        expect![[
+            r#"raysweep.yml: timing.history: must not be shorter than timing.period (2d): after a restart it is what limits a host"#
+        ]],
     );
 }
 

@@ -160,6 +160,23 @@ fn trouble_that_comes_and_goes_counts_for_its_host_and_reaches_a_person() {
 }
 
 #[test]
+fn who_was_told_that_it_takes_long_is_told_once_more_where_it_becomes_critical() {
+    let mut incident = opened(Urgency::Warning);
+    incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(3000));
+    incident.pass_time(&TIMING, at(3600));
+    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Critical, at(3601));
+    incident.begin();
+    incident.finish(Outcome::Active, &TIMING, 0.0, at(3602));
+    let critical = Some(Escalated { at: at(3602), reason: Escalation::CriticalActive });
+    assert_eq!(incident.escalated, critical);
+    // Never a third time, nor for a reason that is no more pressing.
+    incident.begin();
+    incident.finish(Outcome::NothingToFree, &TIMING, 0.0, at(3900));
+    incident.pass_time(&TIMING, at(3901));
+    assert_eq!(incident.escalated, critical);
+}
+
+#[test]
 fn a_person_is_told_while_an_attempt_is_still_under_way() {
     let mut incident = opened(Urgency::Warning);
     incident.begin();
@@ -242,7 +259,11 @@ proptest! {
                 State::Sweeping => incident.escalated.is_none(),
                 State::Closed { .. } => false,
             });
-            prop_assert!(before.escalated.is_none() || before.escalated == incident.escalated);
+            // A person is told once, and once more where it becomes critical.
+            if let Some(told) = before.escalated.filter(|_| before.escalated != incident.escalated) {
+                let again = incident.escalated.unwrap();
+                prop_assert!(!told.reason.is_critical() && again.reason.is_critical(), "{told:?} {again:?}");
+            }
         }
     }
 }

@@ -10,17 +10,20 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, STOPPED, without_report};
+use super::{
+    Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, LOCAL, STOPPED, without_report,
+};
 use crate::{
     domain::{
         attempt::{Mode, Outcome, SweepRequest},
         evidence::{Evidence, WorkerState},
         host::HostName,
+        incident,
         report::{Report, WorkerReport},
     },
     responder::{
         intake::{rounded, secs_between},
-        journal::{Asked, Ended, Fence, Journal, JournalError, Work},
+        journal::{Asked, Ended, Fence, Journal, JournalError, Stored, Work},
         metrics::ByReason,
         ssh::SshError,
     },
@@ -142,24 +145,20 @@ impl<J: Journal> Dispatcher<J> {
         }
         let jitter = jitter();
         let mut standing = work.standing(&asked.host).await?;
-        if ended.reason.as_deref().is_some_and(|reason| [INTERRUPTED, STOPPED, LEASE_OVER].contains(&reason))
-        {
-            standing.interrupt(&self.timing, now);
-        } else {
-            standing.finish(ended.outcome, &self.timing, jitter, now);
+        match ours(ended) {
+            Some(INTERRUPTED | STOPPED | LEASE_OVER) => standing.interrupt(&self.timing, now),
+            // Nobody got as far as the host.
+            Some(LOCAL) => {}
+            _ => standing.finish(ended.outcome, &self.timing, jitter, now),
         }
         work.save_standing(&asked.host, &standing).await?;
         work.save_anchor(&self.clock.anchor()).await?;
         let Some(id) = asked.incident else { return Ok(Some(None)) };
         let Some(mut stored) = work.incident(id).await? else { return Ok(Some(None)) };
-        let told_before = stored.incident.escalated.is_some();
+        let before = stored.incident.escalated;
         stored.incident.finish(ended.outcome, &self.timing, jitter, now);
         work.save_incident(&stored, &self.timing).await?;
-        if told_before || stored.incident.escalated.is_none() {
-            return Ok(Some(None));
-        }
-        let tried = work.tried(id).await?;
-        Ok(Some(Some(Escalated { stored, tried })))
+        Ok(Some(told(work, stored, before).await?))
     }
 
     /// Counts how an attempt ended.
@@ -185,6 +184,24 @@ impl<J: Journal> Dispatcher<J> {
             "incident escalated: a person has to look"
         );
     }
+}
+
+/// Why an attempt ended, in our words and not in those of a report, which are the host's whatever they are.
+fn ours(ended: &Ended) -> Option<&str> {
+    ended.reason.as_deref().filter(|_| ended.report.is_none())
+}
+
+/// The incident, where a person is to be told something now that nobody was told before.
+pub(super) async fn told(
+    work: &mut impl Work,
+    stored: Stored,
+    before: Option<incident::Escalated>,
+) -> Result<Option<Escalated>, JournalError> {
+    if stored.incident.escalated.is_none() || stored.incident.escalated == before {
+        return Ok(None);
+    }
+    let tried = work.tried(stored.id).await?;
+    Ok(Some(Escalated { stored, tried }))
 }
 
 fn ended(swept: Result<Report, SshError>) -> Ended {

@@ -1,7 +1,7 @@
 //! One look at the journal: what time brings by itself, and which attempts begin.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -10,22 +10,23 @@ use tracing::info;
 
 use super::{
     Claim, Dispatcher, Escalated, FLEET, LEASE_MARGIN, LEASE_OVER, NOT_IN_INVENTORY, PERIOD, SILENCED,
-    without_report,
+    attempt::told, without_report,
 };
 use crate::{
     domain::{
         attempt::{AttemptId, Outcome, Trigger},
         host::HostName,
-        incident::{Closed, Incident, IncidentId, after},
+        incident::{Closed, IncidentId, after},
         policy::Urgency,
         standing::Lane,
     },
     responder::{
         intake,
-        journal::{Asked, Ended, Journal, JournalError, Order, Running, Stored, Work},
+        journal::{Asked, Ended, Journal, JournalError, Running, Stored, Work},
         lanes::Room,
         metrics::ByReason,
         silences::Answer,
+        ssh::Target,
     },
 };
 
@@ -76,6 +77,8 @@ impl<J: Journal> Dispatcher<J> {
     }
 
     async fn claim_into(&self, claimed: &mut Claimed) -> Result<(), JournalError> {
+        // Before the journal's turn is waited for: however long that takes, what was asked for it counts.
+        let silenced = self.silences.as_ref().map(|silences| silences.known(Instant::now()));
         let mut work = self.journal.begin().await?;
         // Within the unit of work: the clock may have been set before it began.
         let now;
@@ -87,7 +90,11 @@ impl<J: Journal> Dispatcher<J> {
         }
         let mut room = self.lanes.room(Instant::now());
         self.claim_queued(&mut work, claimed, &mut room, now).await?;
-        self.claim_due(&mut work, claimed, &mut room, now).await?;
+        let queued = claimed.attempts.len();
+        self.claim_due(&mut work, claimed, &mut room, silenced.as_ref(), now).await?;
+        if claimed.attempts.len() > queued {
+            self.starts.end_turn();
+        }
         if !claimed.attempts.is_empty() {
             work.save_anchor(&self.clock.anchor()).await?;
         }
@@ -122,14 +129,13 @@ impl<J: Journal> Dispatcher<J> {
         mut stored: Stored,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let told_before = stored.incident.escalated.is_some();
+        let before = stored.incident.escalated;
         stored.incident.pass_time(&self.timing, now);
         work.save_incident(&stored, &self.timing).await?;
         if stored.incident.is_closed() {
             claimed.closed.push(stored);
-        } else if stored.incident.escalated.is_some() && !told_before {
-            let tried = work.tried(stored.id).await?;
-            claimed.escalated.push(Escalated { stored, tried });
+        } else {
+            claimed.escalated.extend(told(work, stored, before).await?);
         }
         Ok(())
     }
@@ -142,7 +148,7 @@ impl<J: Journal> Dispatcher<J> {
         room: &mut Room,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        for (asked, lane) in work.queued_attempts(now, &room.lanes(), room.places()).await? {
+        for (asked, lane, since) in work.queued_attempts(now, &room.lanes(), room.places()).await? {
             let Some(target) = self.targets.get(&asked.host).cloned() else {
                 claimed.looked_at += 1;
                 let ended = without_report(Outcome::Refused, NOT_IN_INVENTORY);
@@ -157,7 +163,7 @@ impl<J: Journal> Dispatcher<J> {
             let fence = work.start_attempt(&asked, now, self.lease_until(now)).await?;
             self.starts.note(1, claimed.running_for);
             let spend = self.limiter.note(&asked.host, claimed.running_for);
-            let waited = Duration::ZERO;
+            let waited = between(since, now);
             claimed.attempts.push(Claim { asked, fence, lane, target, spend, firing_since: None, waited });
         }
         Ok(())
@@ -168,21 +174,22 @@ impl<J: Journal> Dispatcher<J> {
         work: &mut J::Work,
         claimed: &mut Claimed,
         room: &mut Room,
+        silenced: Option<&Option<Arc<Answer>>>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let silenced = self.silences.as_ref().map(|silences| silences.known(Instant::now()));
-        let order = if self.starts.is_for_the_longest_wait() { Order::Wait } else { Order::Standing };
+        let order = self.starts.order();
         for (mut stored, lane) in work.due_incidents(now, &room.lanes(), order, room.places()).await? {
-            let is_gone = !self.targets.contains_key(&stored.incident.host);
+            let known = self.targets.get(&stored.incident.host);
             // Also one that the intake of another configuration has opened at the last moment.
-            if is_gone || !stored.incident.has_policy(&self.policies) {
+            let Some(target) = known.filter(|_| stored.incident.has_policy(&self.policies)) else {
                 claimed.looked_at += 1;
-                stored.incident.close(if is_gone { Closed::Removed } else { Closed::NoPolicy }, now);
+                let reason = if known.is_some() { Closed::NoPolicy } else { Closed::Removed };
+                stored.incident.close(reason, now);
                 work.save_incident(&stored, &self.timing).await?;
                 claimed.closed.push(stored);
                 continue;
-            }
-            let answer = match &silenced {
+            };
+            let answer = match silenced {
                 None => None,
                 Some(Some(answer)) => Some(answer),
                 Some(None) => {
@@ -193,7 +200,7 @@ impl<J: Journal> Dispatcher<J> {
             if !room.take(lane) {
                 continue;
             }
-            match self.begin_due(work, claimed, &mut stored, lane, answer, now).await? {
+            match self.begin_due(work, claimed, &mut stored, (lane, target), answer, now).await? {
                 Due::Begins => {}
                 // A place that nobody took is there for the next.
                 Due::Deferred => *room = self.lanes.room(Instant::now()).less(&claimed.lanes()),
@@ -211,7 +218,7 @@ impl<J: Journal> Dispatcher<J> {
         work: &mut J::Work,
         claimed: &mut Claimed,
         stored: &mut Stored,
-        lane: Lane,
+        (lane, target): (Lane, &Target),
         answer: Option<&Arc<Answer>>,
         now: Timestamp,
     ) -> Result<Due, JournalError> {
@@ -220,6 +227,8 @@ impl<J: Journal> Dispatcher<J> {
             let wait = self.timing.recheck.min(SILENCED_AGAIN);
             return Ok(deferred(claimed, stored, SILENCED, wait, now));
         }
+        let may_since = work.standing(&incident.host).await?.not_before.max(incident.due_at());
+        let waited = may_since.map_or(Duration::ZERO, |since| between(since, now));
         let urgency = incident.urgency().unwrap_or(Urgency::Warning);
         let spend = match self.limiter.check(&incident.host, urgency, claimed.running_for) {
             Ok(spend) => spend,
@@ -230,8 +239,6 @@ impl<J: Journal> Dispatcher<J> {
             claimed.starts_in = Some(wait);
             return Ok(Due::Blocked);
         }
-        let Some(target) = self.targets.get(&incident.host).cloned() else { return Ok(Due::Blocked) };
-        let waited = waited(incident, now);
         let asked = Asked {
             id: AttemptId::now(),
             host: incident.host.clone(),
@@ -243,6 +250,7 @@ impl<J: Journal> Dispatcher<J> {
         let firing_since = incident.firing_since();
         let started = work.start_attempt(&asked, now, self.lease_until(now)).await;
         let fence = started.inspect_err(|_| self.limiter.give_back(&spend))?;
+        let target = target.clone();
         claimed.attempts.push(Claim { asked, fence, lane, target, spend, firing_since, waited });
         Ok(Due::Begins)
     }
@@ -271,7 +279,9 @@ impl<J: Journal> Dispatcher<J> {
             self.metrics.attempts_deferred.get_or_create(&ByReason::new(reason)).inc();
             info!(incident = incident.0, %host, reason, wait_secs = wait.as_secs_f64().ceil(), "attempt deferred");
         }
-        if let Some(wait) = claimed.starts_in {
+        // Once, and not at each of the looks until there are enough again.
+        let scarce_before = self.starts_are_scarce.swap(claimed.starts_in.is_some(), Ordering::Relaxed);
+        if let Some(wait) = claimed.starts_in.filter(|_| !scarce_before) {
             self.metrics.attempts_deferred.get_or_create(&ByReason::new(FLEET)).inc();
             info!(
                 wait_secs = wait.as_secs_f64().ceil(),
@@ -302,8 +312,7 @@ fn deferred(
     Due::Deferred
 }
 
-/// How long an incident was due.
-fn waited(incident: &Incident, now: Timestamp) -> Duration {
-    let due_at = incident.due_at().unwrap_or(now);
-    Duration::try_from(now.duration_since(due_at)).unwrap_or_default()
+/// How long ago something was; nothing where the clocks disagree.
+fn between(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }

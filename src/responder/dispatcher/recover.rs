@@ -61,15 +61,10 @@ impl<J: Journal> Dispatcher<J> {
     /// Whatever was stored before the clock was set moves with it.
     async fn follow_clock_since(&self, work: &mut J::Work) -> Result<(), JournalError> {
         let Some(anchor) = work.anchor().await? else { return Ok(()) };
-        let by = self.clock.set_since(&anchor);
-        if by.is_zero() {
-            return Ok(());
-        }
+        let Some(by) = self.clock.go_on_from(&anchor) else { return Ok(()) };
         let then = anchor.at.min(self.clock.now().checked_sub(by).unwrap_or(Timestamp::MIN));
         work.shift(by, then.checked_sub(PAST.max(self.period)).unwrap_or(Timestamp::MIN)).await?;
-        if by.as_secs() != 0 {
-            info!(secs = by.as_secs_f64(), "the machine's clock was set since the last start");
-        }
+        info!(secs = by.as_secs_f64(), "the machine's clock was set since the last start");
         Ok(())
     }
 

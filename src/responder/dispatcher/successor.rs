@@ -3,7 +3,11 @@
 //! What the limits remember, how much is under way and the responder's time belong to the process and go
 //! on; inventory, times and bounds are the new configuration's.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use super::Dispatcher;
 use crate::{
@@ -86,6 +90,7 @@ impl<J: Journal> Dispatcher<J> {
             period,
             attempt_deadline,
             history,
+            starts_are_scarce: AtomicBool::default(),
             metrics: Arc::clone(&self.metrics),
             wake: Arc::clone(&self.wake),
         }

@@ -18,10 +18,15 @@ use crate::{
     responder::{
         clock::Source,
         intake::Intake,
-        journal::{Asked, sqlite::SqliteJournal},
+        journal::{Asked, AttemptView, sqlite::SqliteJournal},
         lanes,
+        metrics::ByReason,
+        ssh::SshError,
     },
 };
+
+mod silenced;
+mod waits;
 
 const PERIOD: Duration = Duration::from_mins(10);
 const CRITICAL_PERIOD: Duration = Duration::from_mins(2);
@@ -61,8 +66,12 @@ impl Turned {
 
     /// Somebody sets the clock.
     fn set(&self, secs: i64) {
+        self.set_by(SignedDuration::from_secs(secs));
+    }
+
+    fn set_by(&self, span: SignedDuration) {
         let mut clocks = self.0.lock().unwrap();
-        clocks.1 = clocks.1.checked_add(SignedDuration::from_secs(secs)).unwrap();
+        clocks.1 = clocks.1.checked_add(span).unwrap();
     }
 }
 
@@ -163,6 +172,9 @@ impl Stage {
         let ended = without_report(outcome, "a test");
         let told = dispatcher.end(&mut work, &claim.asked, claim.fence, &ended).await.unwrap();
         work.commit().await.unwrap();
+        if let Some(Some(escalated)) = &told {
+            dispatcher.escalated(escalated);
+        }
         told.is_some()
     }
 }
@@ -225,6 +237,7 @@ async fn responder(
         period: PERIOD,
         attempt_deadline: deadline,
         history: PAST,
+        starts_are_scarce: AtomicBool::default(),
         metrics: Arc::clone(&metrics),
         wake: Arc::clone(&wake),
     });
@@ -326,6 +339,71 @@ fn a_host_that_failed_is_not_tried_hotly_by_a_new_incident() {
 }
 
 #[test]
+fn a_restart_moves_nothing_where_nobody_set_the_clock() {
+    run(async {
+        let mut stage = Stage::new().await;
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let (claim, _permit) = stage.begin().await.pop().unwrap();
+        assert!(stage.end(&claim, Outcome::Active).await);
+        let began = |attempts: Vec<AttemptView>| attempts[0].started_at.unwrap();
+        let before = began(stage.dispatcher.journal.attempts(None, 1).await.unwrap());
+        // As two clocks drift apart; then somebody sets one of them.
+        for (millis, moved) in [(60, 0), (-30, 0), (69, 0), (150, 249), (0, 249)] {
+            stage.clocks.set_by(SignedDuration::from_millis(millis));
+            stage.restart().await;
+            let after = began(stage.dispatcher.journal.attempts(None, 1).await.unwrap());
+            assert_eq!(after.duration_since(before).as_millis(), moved, "{millis} ms");
+        }
+    });
+}
+
+#[test]
+fn trouble_of_this_machine_tells_nothing_of_a_host_and_a_report_does_whatever_its_words() {
+    run(async {
+        let stage = Stage::new().await;
+        let journal = &stage.dispatcher.journal;
+        let no_room = SshError::Local(std::io::ErrorKind::StorageFull.into());
+        let ours = || without_report(no_room.outcome(), no_room.reason());
+        let hosts = || Ended { report: Some("{}".to_owned()), ..without_report(Outcome::Failed, STOPPED) };
+        for (ended, lane) in [(ours(), Lane::New), (hosts(), Lane::Proven), (ours(), Lane::Proven)] {
+            stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+            let (claim, _permit) = stage.begin().await.pop().unwrap();
+            let mut work = journal.begin().await.unwrap();
+            stage.dispatcher.end(&mut work, &claim.asked, claim.fence, &ended).await.unwrap().unwrap();
+            let standing = work.standing(&claim.asked.host).await.unwrap();
+            let stands = (standing.lane(), standing.failures_in_row, standing.not_before);
+            assert_eq!(stands, (lane, 0, None), "{ended:?}");
+            work.commit().await.unwrap();
+            stage.clocks.pass(PERIOD);
+        }
+    });
+}
+
+#[test]
+fn what_becomes_critical_is_told_although_a_person_was_told_that_it_takes_long() {
+    run(async {
+        let stage = Stage::new().await;
+        let told = |reason| stage.dispatcher.metrics.escalations.get_or_create(&ByReason::new(reason)).get();
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let attempt = async || {
+            let (claim, _permit) = stage.begin().await.pop().unwrap();
+            assert!(stage.end(&claim, Outcome::Active).await);
+        };
+        attempt().await;
+        stage.clocks.pass(TIMING.escalate_after);
+        attempt().await;
+        assert_eq!((told("overdue"), told("critical_active")), (1, 0));
+        stage.send("ray-80", Urgency::Critical, AlertStatus::Firing).await;
+        stage.clocks.pass(CRITICAL_PERIOD);
+        attempt().await;
+        assert_eq!((told("overdue"), told("critical_active")), (1, 1));
+        stage.clocks.pass(TIMING.recheck);
+        attempt().await;
+        assert_eq!((told("overdue"), told("critical_active")), (1, 1), "told twice");
+    });
+}
+
+#[test]
 fn an_attempt_under_way_keeps_its_place_and_its_claim_over_a_reload() {
     run(async {
         let mut stage = Stage::new().await;
@@ -385,12 +463,29 @@ fn what_began_before_a_reload_counts_for_the_fleets_minute_after_it() {
         stage.reload(|changed| changed.starts_a_minute = 1).await;
         stage.send("ray-81", Urgency::Warning, AlertStatus::Firing).await;
         assert!(stage.begin().await.is_empty());
+        // However often it is looked at, it is told once.
+        assert!(stage.begin().await.is_empty());
+        let deferred = stage.dispatcher.metrics.attempts_deferred.get_or_create(&ByReason::new(FLEET)).get();
+        assert_eq!(deferred, 1);
         stage.clocks.pass(Duration::from_secs(59));
         // Nothing is forgotten, and nothing counts twice.
         stage.reload(|_| {}).await;
         assert!(stage.begin().await.is_empty());
         stage.clocks.pass(Duration::from_secs(2));
         assert_eq!(stage.begin().await.len(), 1);
+    });
+}
+
+#[test]
+fn a_reload_or_a_stop_does_not_wait_until_there_is_nothing_more_to_begin() {
+    run(async {
+        let stage = Stage::new().await;
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let (stop, attempts) = (CancellationToken::new(), TaskTracker::new());
+        stop.cancel();
+        stage.dispatcher.round(&attempts, &stop, &CancellationToken::new()).await.unwrap();
+        assert!(attempts.is_empty());
+        assert_eq!(stage.begin().await.len(), 1, "left to whoever comes next");
     });
 }
 

@@ -20,9 +20,14 @@ pub fn name(name: &str) -> String {
     text(name, NAME_BYTES)
 }
 
-/// Labels as a JSON object of at most some 30 KiB, whatever came.
+/// Labels as a JSON object of at most some 60 KiB, whatever came: a quote takes two bytes in it, and a
+/// control character, which would take six, is replaced.
 pub fn labels(labels: &BTreeMap<String, String>) -> String {
-    let kept = labels.iter().take(LABELS).map(|(key, value)| (name(key), text(value, VALUE_BYTES).into()));
+    let shown = |text: &str| text.replace(char::is_control, "\u{fffd}");
+    let kept = labels
+        .iter()
+        .take(LABELS)
+        .map(|(key, value)| (name(&shown(key)), text(&shown(value), VALUE_BYTES).into()));
     let mut object: serde_json::Map<_, _> = kept.collect();
     if labels.len() > LABELS {
         object.insert("…".to_owned(), format!("{} labels more", labels.len() - LABELS).into());
@@ -47,5 +52,11 @@ mod tests {
         let stored = labels(&many);
         assert!(stored.len() < 32 * 1024, "{}", stored.len());
         assert!(stored.contains("9936 labels more"));
+        for hostile in ['"', '\u{1}', '\n', 'ä'] {
+            let value = hostile.to_string().repeat(64 * 1024);
+            let many = (0..100).map(|n| (format!("{n}{value}"), value.clone())).collect();
+            let stored = labels(&many);
+            assert!(stored.len() < 64 * 1024, "{hostile:?}: {}", stored.len());
+        }
     }
 }

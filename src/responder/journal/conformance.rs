@@ -118,6 +118,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     only_what_spent_a_period_is_remembered_for_it(empty().await).await;
     a_clock_that_was_set_moves_what_is_recent(empty().await).await;
     what_is_too_old_is_forgotten_and_nothing_else(empty().await).await;
+    never_is_much_forgotten_at_once(empty().await).await;
     what_people_see_is_what_was_stored(empty().await).await;
 }
 
@@ -217,6 +218,17 @@ async fn what_is_due_comes_in_its_order_and_of_its_lanes(journal: impl Journal) 
     assert_eq!(all[..2], ["critical", "proven"], "{all:?}");
     let place = |name| all.iter().position(|other| other == name);
     assert!(place("new-2") < place("new-1"), "{all:?}");
+    assert_eq!(all.last().unwrap(), "failing");
+    let proven_first = due_by(&journal, soon, &Lane::ALL, Order::Proven).await;
+    assert_eq!(proven_first, ["proven", "critical", "new-2", "new-1", "failing"]);
+    // However pressing, who failed last time does not stand before who did not.
+    let pressing = alert(2);
+    let mut failing = journal.begin().await.unwrap().open_incident(&host("failing")).await.unwrap().unwrap();
+    failing.incident.receive(&pressing, Urgency::Critical, at(51));
+    saved(&journal, &failing).await;
+    for order in [Order::Standing, Order::Proven] {
+        assert_eq!(due_by(&journal, soon, &Lane::ALL, order).await.last().unwrap(), "failing", "{order:?}");
+    }
     let by_wait = due_by(&journal, soon, &Lane::ALL, Order::Wait).await;
     assert_eq!(by_wait, ["new-1", "new-2", "proven", "critical", "failing"]);
     started(&journal, &asked("proven", None), soon).await;
@@ -235,7 +247,8 @@ async fn a_host_that_is_left_alone_has_nothing_due(journal: impl Journal) {
     assert_eq!(due(&journal, 300, &Lane::ALL).await, ["a"]);
     let mut work = journal.begin().await.unwrap();
     assert_eq!(work.queued_attempts(at(299), &Lane::ALL, 10).await.unwrap(), []);
-    assert_eq!(work.queued_attempts(at(300), &Lane::ALL, 10).await.unwrap().len(), 1);
+    let (_, _, since) = work.queued_attempts(at(300), &Lane::ALL, 10).await.unwrap().pop().unwrap();
+    assert_eq!(since, at(300), "not since it was asked for");
     drop(work);
     assert_eq!(journal.next_event_at(at(100)).await.unwrap(), Some(at(300)));
     assert_eq!(journal.incidents(None, 1).await.unwrap()[0].due_at, Some(at(300)));
@@ -248,12 +261,12 @@ async fn a_persons_attempts_come_one_a_host_and_the_oldest_first(journal: impl J
         work.queue_attempt(asked, at(n)).await.unwrap();
     }
     let queued = work.queued_attempts(at(9), &Lane::ALL, 10).await.unwrap();
-    assert_eq!(queued, [(all[0].clone(), Lane::New), (all[1].clone(), Lane::New)]);
+    assert_eq!(queued, [(all[0].clone(), Lane::New, at(0)), (all[1].clone(), Lane::New, at(1))]);
     assert_eq!(work.queued_attempts(at(9), &[Lane::Proven], 10).await.unwrap(), []);
     assert_eq!(work.queued_attempts(at(9), &Lane::ALL, 1).await.unwrap().len(), 1);
     work.start_attempt(&all[0], at(9), at(60)).await.unwrap();
     let queued = work.queued_attempts(at(9), &Lane::ALL, 10).await.unwrap();
-    assert_eq!(queued, [(all[1].clone(), Lane::New)], "the host of the first is not free");
+    assert_eq!(queued, [(all[1].clone(), Lane::New, at(1))], "the host of the first is not free");
     work.refuse_attempt(all[1].id, &ended(Outcome::Refused), at(9)).await.unwrap();
     // What has begun is not refused.
     work.refuse_attempt(all[0].id, &ended(Outcome::Refused), at(9)).await.unwrap();
@@ -373,8 +386,11 @@ async fn what_is_too_old_is_forgotten_and_nothing_else(journal: impl Journal) {
         stored.incident.close(Closed::Resolved, at(now));
         saved(&journal, &stored).await;
     }
-    // Open, queued or running, however old.
+    // Open, queued or running, however old; but what was tried long ago, also for what is still open.
     let open = opened(&journal, "c", Urgency::Warning, at(-1000)).await;
+    let first = asked("c", Some(open.id));
+    let fence = started(&journal, &first, -1000).await;
+    finished(&journal, &first, fence, Outcome::Active, -1000).await;
     started(&journal, &asked("c", Some(open.id)), -1000).await;
     let mut work = journal.begin().await.unwrap();
     work.queue_attempt(&asked("d", None), at(-1000)).await.unwrap();
@@ -394,6 +410,34 @@ async fn what_is_too_old_is_forgotten_and_nothing_else(journal: impl Journal) {
     assert_eq!(incidents.iter().map(|view| view.host.as_str()).collect::<Vec<_>>(), ["c", "b"]);
     assert_eq!(incidents[1].alerts.len(), 1);
     assert_eq!(journal.ignored(100).await.unwrap().len(), 1);
+}
+
+async fn never_is_much_forgotten_at_once(journal: impl Journal) {
+    const MANY: u32 = 1200;
+    let mut stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    let member = stored.incident.members[&alert(1).fingerprint].clone();
+    let mut work = journal.begin().await.unwrap();
+    for number in 1..=MANY {
+        let attempt = asked("a", Some(stored.id));
+        let fence = work.start_attempt(&attempt, at(0), at(60)).await.unwrap();
+        assert!(work.end_attempt(attempt.id, fence, &ended(Outcome::Active), at(1)).await.unwrap());
+        work.record_alert(stored.id, &alert(number), &member).await.unwrap();
+    }
+    stored.incident.close(Closed::Resolved, at(2));
+    work.save_incident(&stored, &TIMING).await.unwrap();
+    work.commit().await.unwrap();
+    let left = async || {
+        let alerts = journal.incidents(None, 1).await.unwrap().first().map_or(0, |view| view.alerts.len());
+        (journal.attempts(None, MANY).await.unwrap().len(), alerts)
+    };
+    let mut before = left().await;
+    assert_eq!(before, (1200, 1200));
+    while journal.forget(at(50)).await.unwrap() > 0 {
+        let now = left().await;
+        assert!(before.0 - now.0 <= 600 && before.1 - now.1 <= 600, "{now:?} of {before:?} are left");
+        before = now;
+    }
+    assert_eq!((before, journal.incidents(None, 1).await.unwrap().len()), ((0, 0), 0));
 }
 
 async fn what_people_see_is_what_was_stored(journal: impl Journal) {

@@ -9,9 +9,11 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    ConnectOptions, Connection, Row, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
 };
 
 use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError, OpenHost};
@@ -37,6 +39,18 @@ const CHECK_TIMEOUT: Duration = Duration::from_mins(5);
 /// So many incidents, attempts or ignored alerts are forgotten at a time: intake waits for less than
 /// the time that Alertmanager gives it.
 const FORGOTTEN_AT_ONCE: u32 = 500;
+/// What is too old. An incident goes once nothing belongs to it any more: it would take all of its alerts and
+/// attempts with it at once, and there is no bound on them.
+const FORGET: [&str; 4] = [
+    "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE finished_at < ? LIMIT ?)",
+    "DELETE FROM alerts WHERE (fingerprint, incident) IN
+     (SELECT fingerprint, incident FROM incidents JOIN alerts ON incident = id WHERE closed_at < ? LIMIT ?)",
+    "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE closed_at < ?
+     AND NOT EXISTS (SELECT 1 FROM alerts WHERE incident = incidents.id)
+     AND NOT EXISTS (SELECT 1 FROM attempts WHERE incident = incidents.id) LIMIT ?)",
+    "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
+     (SELECT fingerprint, reason FROM ignored_alerts WHERE last_seen < ? LIMIT ?)",
+];
 
 /// How long a statement waits for a lock or a connection before it is storage trouble (503).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,9 +86,8 @@ impl SqliteJournal {
                 .connect_with(options)
         };
         let writer = pool(1, options.clone()).await?;
-        tokio::time::timeout(CHECK_TIMEOUT, check(&writer)).await.map_err(|_| {
-            JournalError::Corrupt(format!("its check took longer than {} s", CHECK_TIMEOUT.as_secs()))
-        })??;
+        let late = |_| JournalError::Unchecked { path: folder.join(FILE), secs: CHECK_TIMEOUT.as_secs() };
+        tokio::time::timeout(CHECK_TIMEOUT, check(&writer)).await.map_err(late)??;
         MIGRATIONS.run(&writer).await?;
         let readers = pool(4, options.read_only(true).create_if_missing(false)).await?;
         Ok(Self { writer, readers, latch: Latch::open(), _lock: Arc::new(lock) })
@@ -200,13 +213,10 @@ impl Journal for SqliteJournal {
 
     async fn probe(&self, now: Timestamp) -> Result<(), JournalError> {
         self.latch.check()?;
-        sqlx::query(
+        let write = sqlx::query(
             "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
-        )
-        .bind(now.as_microsecond())
-        .execute(&self.writer)
-        .await
-        .map_err(|error| self.noted(error))?;
+        );
+        self.written(write.bind(now.as_microsecond())).await?;
         Ok(())
     }
 
@@ -242,26 +252,21 @@ impl Journal for SqliteJournal {
         self.latch.check()?;
         let before = before.as_microsecond();
         let mut forgotten = 0;
-        // An incident takes its alerts and its attempts with it.
-        for statement in [
-            "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE closed_at < ? LIMIT ?)",
-            "DELETE FROM attempts WHERE id IN
-             (SELECT id FROM attempts WHERE incident IS NULL AND finished_at < ? LIMIT ?)",
-            "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
-             (SELECT fingerprint, reason FROM ignored_alerts WHERE last_seen < ? LIMIT ?)",
-        ] {
-            let done =
-                sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE).execute(&self.writer).await;
-            forgotten += done.map_err(|error| self.noted(error))?.rows_affected();
+        for statement in FORGET {
+            forgotten += self.written(sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE)).await?;
         }
         Ok(forgotten)
     }
 }
 
 impl SqliteJournal {
-    fn noted(&self, error: sqlx::Error) -> JournalError {
-        let error = JournalError::from(error);
-        self.latch.note(&error);
-        error
+    /// Writes and flushes by one statement; how many rows.
+    async fn written(
+        &self,
+        statement: sqlx::query::Query<'static, Sqlite, SqliteArguments>,
+    ) -> Result<u64, JournalError> {
+        let writer = self.writer.clone();
+        let done = self.latch.over(async move { statement.execute(&writer).await }).await?;
+        Ok(done.rows_affected())
     }
 }

@@ -77,6 +77,20 @@ fn a_disk_that_cannot_be_flushed_is_503_and_the_end_of_the_process_with_its_own_
 }
 
 #[test]
+fn a_flush_that_fails_after_its_request_was_given_up_is_the_end_of_the_process_too() {
+    let fleet = StandIns::new(["h-0"]);
+    let mut responder = fleet.serve(&format!("{PATIENT}\nlimits: {{ request_timeout: 2s }}"));
+    assert_eq!(send(&responder, 0), 200);
+    // The dispatcher writes for itself as well: here only the request's own flush is to fail.
+    responder.ended_attempt("h-0");
+    fleet.flushes_fail_after(4000);
+    assert_eq!(send(&responder, 1), 503);
+    assert_eq!(responder.exit_code(), Some(9), "{}", responder.log());
+    assert!(responder.log().contains("request given up"), "{}", responder.log());
+    assert!(responder.log().contains("could not be flushed"), "{}", responder.log());
+}
+
+#[test]
 fn a_file_system_that_is_really_full_is_no_other() {
     let fleet = StandIns::new(["h-0"]);
     let mut command = fleet.command(PATIENT);

@@ -164,6 +164,11 @@ impl StandIns {
         self.trouble(2, i64::from(!does));
     }
 
+    /// Flushing the journal fails, and not before it has taken so long.
+    pub(crate) fn flushes_fail_after(&self, ms: i64) {
+        self.trouble(2, ms);
+    }
+
     fn trouble(&self, at: u64, number: i64) {
         let file = File::options().write(true).open(self.path("trouble")).unwrap();
         file.write_all_at(&number.to_le_bytes(), at * 8).unwrap();

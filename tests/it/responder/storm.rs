@@ -140,3 +140,30 @@ fn a_thousand_hosts_that_hang_do_not_stand_before_one_that_answers() {
         without.as_secs_f64()
     );
 }
+
+#[test]
+fn a_thousand_critical_hosts_that_hang_do_not_take_the_starts_of_one_that_answers() {
+    let hanging: Vec<_> = (0..1000).map(|n| format!("hang-{n}")).collect();
+    let fleet = StandIns::new(hanging.iter().map(String::as_str).chain(["proven"]));
+    // As many starts as by default, of which the thousand alone would take eight minutes.
+    let responder = fleet.serve("timing: { period: 100ms, critical_period: 100ms }");
+    start_of(&responder, "proven", 0);
+    responder.ended_attempt("proven");
+    responder.send(resolved("proven"));
+    for part in hanging.chunks(100) {
+        let alerts: Vec<_> = part.iter().map(|host| alert(CRITICAL, "firing", &[("host", host)])).collect();
+        assert_eq!(responder.send(payload(&alerts)), 200);
+    }
+    let scarce = r#"raysweep_attempts_deferred_total{reason="fleet"}"#;
+    wait_for("starts to be scarce", || (responder.metric(scarce) >= 1).then_some(()));
+    // The first of them hold every place that is theirs; later it is the starts alone that are scarce.
+    let failed = r#"raysweep_attempt_failures_total{reason="connect_timeout"}"#;
+    wait_for("hosts that have failed", || (responder.metric(failed) >= 20).then_some(()));
+    let proven = start_of(&responder, "proven", 1);
+    assert_eq!(responder.ended_attempt("proven")["outcome"], "freed");
+    assert!(proven < Duration::from_secs(20), "{proven:?}");
+    println!(
+        "figure: 1,000 critical hosts that hang, 120 starts a minute: a proven host's attempt for a warning begins after {:.2} s",
+        proven.as_secs_f64()
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::FileExt, sync::Mutex};
 
-use sqlx::Executor;
+use sqlx::{AssertSqlSafe, Executor};
 use tempfile::TempDir;
 
 use super::*;
@@ -121,7 +121,7 @@ fn a_journal_of_a_later_version_is_refused_and_left_as_it_is() {
         .await;
         let before = std::fs::read(folder.path().join(FILE)).unwrap();
         let refused = SqliteJournal::open(folder.path()).await.unwrap_err();
-        assert!(matches!(refused, JournalError::Newer { found: 99, known: 2 }), "{refused}");
+        assert!(matches!(refused, JournalError::Newer { found: 99, known: 3 }), "{refused}");
         assert!(refused.to_string().contains("newer raysweep"), "{refused}");
         assert_eq!(std::fs::read(folder.path().join(FILE)).unwrap(), before);
     });
@@ -185,5 +185,31 @@ fn after_a_failed_flush_nothing_more_is_taken_in() {
         assert!(journal.begin().await.unwrap_err().is_fatal());
         assert!(journal.probe(Timestamp::UNIX_EPOCH).await.unwrap_err().is_fatal());
         assert!(journal.forget(Timestamp::UNIX_EPOCH).await.unwrap_err().is_fatal());
+    });
+}
+
+#[test]
+fn what_is_asked_for_every_attempt_does_not_read_what_is_long_over() {
+    run(async {
+        let folder = folder();
+        let journal = SqliteJournal::open(folder.path()).await.unwrap();
+        let [attempts, alerts, incidents, ignored] = FORGET;
+        for (statement, index) in [
+            (work::QUEUED, "attempts USING INDEX queued_attempts"),
+            (work::START, "attempts USING COVERING INDEX attempts_by_fence (host=?)"),
+            (views::OUTCOMES, "attempts USING COVERING INDEX attempts_by_outcome (incident=?"),
+            (views::LAST_HOLDS, "attempts USING INDEX attempts_by_incident (incident=?)"),
+            (attempts, "attempts USING INDEX attempts_by_end (finished_at<?)"),
+            (alerts, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
+            (incidents, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
+            (ignored, "ignored_alerts USING COVERING INDEX ignored_by_last_seen (last_seen<?)"),
+        ] {
+            let asked = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let plan = sqlx::query(asked).fetch_all(&journal.readers).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            assert!(plan.iter().any(|step| step.contains(index)), "{statement}: {plan:#?}");
+            let sorts = |step: &&String| step.contains("TEMP B-TREE");
+            assert!(statement == work::QUEUED || !plan.iter().any(|step| sorts(&step)), "{plan:#?}");
+        }
     });
 }

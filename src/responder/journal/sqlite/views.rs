@@ -66,20 +66,16 @@ fn incident(row: &SqliteRow, alerts: Vec<AlertView>) -> Result<IncidentView, Jou
     })
 }
 
+pub(super) const OUTCOMES: &str =
+    "SELECT outcome, COUNT(*) FROM attempts WHERE incident = ? AND outcome IS NOT NULL GROUP BY outcome";
+pub(super) const LAST_HOLDS: &str =
+    "SELECT holds FROM attempts WHERE incident = ? AND holds IS NOT NULL ORDER BY finished_at DESC LIMIT 1";
+
 /// How often each outcome came, and what holds the space as the incident's last report has it.
 pub(super) async fn tried(connection: &mut SqliteConnection, incident: i64) -> Result<Tried, JournalError> {
-    let outcomes = sqlx::query(
-        "SELECT outcome, COUNT(*) FROM attempts WHERE incident = ? AND outcome IS NOT NULL GROUP BY outcome",
-    )
-    .bind(incident)
-    .fetch_all(&mut *connection)
-    .await?;
-    let last: Option<String> = sqlx::query_scalar(
-        "SELECT holds FROM attempts WHERE incident = ? AND holds IS NOT NULL ORDER BY finished_at DESC LIMIT 1",
-    )
-    .bind(incident)
-    .fetch_optional(connection)
-    .await?;
+    let outcomes = sqlx::query(OUTCOMES).bind(incident).fetch_all(&mut *connection).await?;
+    let last: Option<String> =
+        sqlx::query_scalar(LAST_HOLDS).bind(incident).fetch_optional(connection).await?;
     Ok(Tried {
         tried: outcomes
             .iter()

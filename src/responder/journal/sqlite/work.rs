@@ -24,7 +24,7 @@ use crate::{
         policy::Urgency,
         standing::{Lane, Standing},
     },
-    responder::clock::Anchor,
+    responder::clock::{Anchor, microseconds},
 };
 
 /// Hosts on which an attempt runs.
@@ -35,20 +35,47 @@ macro_rules! running {
 }
 pub(super) use running;
 
+/// The order of those that are due, by what may be expected of them.
+macro_rules! standing {
+    () => {
+        "COALESCE(hosts.lane, 'new') = 'failing', urgency = 'critical' DESC,
+         COALESCE(hosts.lane, 'new') = 'proven' DESC,
+         IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at)"
+    };
+}
+
 /// Incidents that are due (?1: now, ?2: lanes, ?3: how many), in an order.
 macro_rules! due {
-    ($order:literal) => {
+    ($($order:expr),+) => {
         concat!(
             "SELECT incidents.*, COALESCE(hosts.lane, 'new') AS lane FROM incidents LEFT JOIN hosts USING (host)
              WHERE incidents.state = 'waiting' AND due_at <= ?1 AND COALESCE(not_before, 0) <= ?1
              AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
             running!(),
             " ORDER BY ",
-            $order,
+            $($order,)+
             ", incidents.id LIMIT ?3"
         )
     };
 }
+
+/// What people asked for that may begin (?1: now, ?2: lanes, ?3: how many). Grouped by no index: that one
+/// would lead through every attempt that was ever made.
+pub(super) const QUEUED: &str = concat!(
+    "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane,
+     MAX(MIN(queued_at), COALESCE(not_before, 0)) AS since FROM attempts LEFT JOIN hosts USING (host) WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
+     AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
+    running!(),
+    " GROUP BY +attempts.host ORDER BY MIN(queued_at) LIMIT ?3",
+);
+
+/// An attempt begins, with a fence greater than any of its host's before.
+pub(super) const START: &str =
+    "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, fence)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7,
+     (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
+     ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
+     lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
 
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
@@ -117,12 +144,8 @@ impl Work for SqliteWork {
         limit: u32,
     ) -> Result<Vec<(Stored, Lane)>, JournalError> {
         let query = match order {
-            Order::Standing => {
-                due!(
-                    "urgency = 'critical' DESC, COALESCE(hosts.lane, 'new') = 'proven' DESC,
-                     IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at)"
-                )
-            }
+            Order::Standing => due!(standing!()),
+            Order::Proven => due!("COALESCE(hosts.lane, 'new') = 'proven' DESC, ", standing!()),
             Order::Wait => due!("MAX(due_at, COALESCE(not_before, 0))"),
         };
         let found = sqlx::query(query)
@@ -198,7 +221,7 @@ impl Work for SqliteWork {
         .bind(incident.opened_at.as_microsecond())
         .bind(accepted_at.as_microsecond())
         .bind(incident.opened_at.as_microsecond())
-        .bind(rows::micros(incident.trouble_before))
+        .bind(microseconds(incident.trouble_before))
         .execute(&mut *self.transaction)
         .await?;
         let id = IncidentId(done.last_insert_rowid());
@@ -325,21 +348,14 @@ impl Work for SqliteWork {
         now: Timestamp,
         lanes: &[Lane],
         limit: u32,
-    ) -> Result<Vec<(Asked, Lane)>, JournalError> {
-        let found = sqlx::query(concat!(
-            "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane, MIN(queued_at)
-             FROM attempts LEFT JOIN hosts USING (host)
-             WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
-             AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
-            running!(),
-            " GROUP BY host ORDER BY MIN(queued_at) LIMIT ?3",
-        ))
-        .bind(now.as_microsecond())
-        .bind(words(lanes))
-        .bind(limit)
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        found.iter().map(|row| Ok((asked(row)?, lane(row)?))).collect()
+    ) -> Result<Vec<(Asked, Lane, Timestamp)>, JournalError> {
+        let found = sqlx::query(QUEUED)
+            .bind(now.as_microsecond())
+            .bind(words(lanes))
+            .bind(limit)
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        found.iter().map(|row| Ok((asked(row)?, lane(row)?, rows::time_of(row, "since")?))).collect()
     }
 
     async fn start_attempt(
@@ -348,22 +364,16 @@ impl Work for SqliteWork {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Fence, JournalError> {
-        let row = sqlx::query(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, fence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7,
-             (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
-             ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
-             lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence",
-        )
-        .bind(asked.id.to_string())
-        .bind(asked.host.as_str())
-        .bind(asked.incident.map(|id| id.0))
-        .bind(asked.replay.map(|id| id.to_string()))
-        .bind(asked.trigger.as_str())
-        .bind(now.as_microsecond())
-        .bind(lease_until.as_microsecond())
-        .fetch_one(&mut *self.transaction)
-        .await?;
+        let row = sqlx::query(START)
+            .bind(asked.id.to_string())
+            .bind(asked.host.as_str())
+            .bind(asked.incident.map(|id| id.0))
+            .bind(asked.replay.map(|id| id.to_string()))
+            .bind(asked.trigger.as_str())
+            .bind(now.as_microsecond())
+            .bind(lease_until.as_microsecond())
+            .fetch_one(&mut *self.transaction)
+            .await?;
         Ok(Fence(row.try_get(0)?))
     }
 
@@ -442,7 +452,7 @@ impl Work for SqliteWork {
     async fn save_anchor(&mut self, anchor: &Anchor) -> Result<(), JournalError> {
         sqlx::query("INSERT OR REPLACE INTO clock (id, boot, uptime, at) VALUES (1, ?, ?, ?)")
             .bind(&anchor.boot)
-            .bind(rows::micros(anchor.uptime))
+            .bind(microseconds(anchor.uptime))
             .bind(anchor.at.as_microsecond())
             .execute(&mut *self.transaction)
             .await?;
@@ -469,8 +479,7 @@ impl Work for SqliteWork {
     }
 
     async fn commit(self) -> Result<(), JournalError> {
-        let done = self.transaction.commit().await.map_err(JournalError::from);
-        done.inspect_err(|error| self.latch.note(error))
+        self.latch.over(self.transaction.commit()).await
     }
 }
 

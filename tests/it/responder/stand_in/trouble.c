@@ -3,10 +3,11 @@
  * that the test changes while the responder runs:
  *   0  seconds by which the clock is set
  *   1  writes to the journal that still find room; negative where all do
- *   2  not 0: flushing the journal fails */
+ *   2  not 0: flushing the journal fails, after so many milliseconds */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static int is_full(int fd) {
 
 static int cannot_flush(int fd) {
     if (!trouble || !trouble[2] || !of_journal(fd)) return 0;
+    poll(NULL, 0, (int)trouble[2]);
     errno = EIO;
     return 1;
 }
