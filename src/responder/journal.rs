@@ -307,13 +307,14 @@ pub trait Work: Send {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
-    /// Attempts that wait and may begin by now on a host in these lanes, one a host, the oldest first.
+    /// Attempts that wait and may begin by now on a host in these lanes, one a host, the oldest first; and
+    /// since when each of them may.
     fn queued_attempts(
         &mut self,
         now: Timestamp,
         lanes: &[Lane],
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<(Asked, Lane)>, JournalError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(Asked, Lane, Timestamp)>, JournalError>> + Send;
 
     /// Stores that an attempt begins, and until when whoever began it is believed to be at it. Fails
     /// where one already runs on its host.

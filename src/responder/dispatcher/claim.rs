@@ -16,7 +16,7 @@ use crate::{
     domain::{
         attempt::{AttemptId, Outcome, Trigger},
         host::HostName,
-        incident::{Closed, Incident, IncidentId, after},
+        incident::{Closed, IncidentId, after},
         policy::Urgency,
         standing::Lane,
     },
@@ -144,7 +144,7 @@ impl<J: Journal> Dispatcher<J> {
         room: &mut Room,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        for (asked, lane) in work.queued_attempts(now, &room.lanes(), room.places()).await? {
+        for (asked, lane, since) in work.queued_attempts(now, &room.lanes(), room.places()).await? {
             let Some(target) = self.targets.get(&asked.host).cloned() else {
                 claimed.looked_at += 1;
                 let ended = without_report(Outcome::Refused, NOT_IN_INVENTORY);
@@ -159,7 +159,7 @@ impl<J: Journal> Dispatcher<J> {
             let fence = work.start_attempt(&asked, now, self.lease_until(now)).await?;
             self.starts.note(1, claimed.running_for);
             let spend = self.limiter.note(&asked.host, claimed.running_for);
-            let waited = Duration::ZERO;
+            let waited = between(since, now);
             claimed.attempts.push(Claim { asked, fence, lane, target, spend, firing_since: None, waited });
         }
         Ok(())
@@ -220,6 +220,8 @@ impl<J: Journal> Dispatcher<J> {
             let wait = self.timing.recheck.min(SILENCED_AGAIN);
             return Ok(deferred(claimed, stored, SILENCED, wait, now));
         }
+        let may_since = work.standing(&incident.host).await?.not_before.max(incident.due_at());
+        let waited = may_since.map_or(Duration::ZERO, |since| between(since, now));
         let urgency = incident.urgency().unwrap_or(Urgency::Warning);
         let spend = match self.limiter.check(&incident.host, urgency, claimed.running_for) {
             Ok(spend) => spend,
@@ -230,7 +232,6 @@ impl<J: Journal> Dispatcher<J> {
             claimed.starts_in = Some(wait);
             return Ok(Due::Blocked);
         }
-        let waited = waited(incident, now);
         let asked = Asked {
             id: AttemptId::now(),
             host: incident.host.clone(),
@@ -304,8 +305,7 @@ fn deferred(
     Due::Deferred
 }
 
-/// How long an incident was due.
-fn waited(incident: &Incident, now: Timestamp) -> Duration {
-    let due_at = incident.due_at().unwrap_or(now);
-    Duration::try_from(now.duration_since(due_at)).unwrap_or_default()
+/// How long ago something was; nothing where the clocks disagree.
+fn between(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }

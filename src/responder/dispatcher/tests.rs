@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod silenced;
+mod waits;
 
 const PERIOD: Duration = Duration::from_mins(10);
 const CRITICAL_PERIOD: Duration = Duration::from_mins(2);

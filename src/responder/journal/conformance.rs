@@ -245,7 +245,8 @@ async fn a_host_that_is_left_alone_has_nothing_due(journal: impl Journal) {
     assert_eq!(due(&journal, 300, &Lane::ALL).await, ["a"]);
     let mut work = journal.begin().await.unwrap();
     assert_eq!(work.queued_attempts(at(299), &Lane::ALL, 10).await.unwrap(), []);
-    assert_eq!(work.queued_attempts(at(300), &Lane::ALL, 10).await.unwrap().len(), 1);
+    let (_, _, since) = work.queued_attempts(at(300), &Lane::ALL, 10).await.unwrap().pop().unwrap();
+    assert_eq!(since, at(300), "not since it was asked for");
     drop(work);
     assert_eq!(journal.next_event_at(at(100)).await.unwrap(), Some(at(300)));
     assert_eq!(journal.incidents(None, 1).await.unwrap()[0].due_at, Some(at(300)));
@@ -258,12 +259,12 @@ async fn a_persons_attempts_come_one_a_host_and_the_oldest_first(journal: impl J
         work.queue_attempt(asked, at(n)).await.unwrap();
     }
     let queued = work.queued_attempts(at(9), &Lane::ALL, 10).await.unwrap();
-    assert_eq!(queued, [(all[0].clone(), Lane::New), (all[1].clone(), Lane::New)]);
+    assert_eq!(queued, [(all[0].clone(), Lane::New, at(0)), (all[1].clone(), Lane::New, at(1))]);
     assert_eq!(work.queued_attempts(at(9), &[Lane::Proven], 10).await.unwrap(), []);
     assert_eq!(work.queued_attempts(at(9), &Lane::ALL, 1).await.unwrap().len(), 1);
     work.start_attempt(&all[0], at(9), at(60)).await.unwrap();
     let queued = work.queued_attempts(at(9), &Lane::ALL, 10).await.unwrap();
-    assert_eq!(queued, [(all[1].clone(), Lane::New)], "the host of the first is not free");
+    assert_eq!(queued, [(all[1].clone(), Lane::New, at(1))], "the host of the first is not free");
     work.refuse_attempt(all[1].id, &ended(Outcome::Refused), at(9)).await.unwrap();
     // What has begun is not refused.
     work.refuse_attempt(all[0].id, &ended(Outcome::Refused), at(9)).await.unwrap();

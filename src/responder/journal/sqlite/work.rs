@@ -63,7 +63,8 @@ macro_rules! due {
 /// would lead through every attempt that was ever made.
 pub(super) const QUEUED: &str = concat!(
     "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane,
-     MIN(queued_at) FROM attempts LEFT JOIN hosts USING (host) WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
+     MAX(MIN(queued_at), COALESCE(not_before, 0)) AS since FROM attempts LEFT JOIN hosts USING (host)
+     WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
      AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
     running!(),
     " GROUP BY +attempts.host ORDER BY MIN(queued_at) LIMIT ?3",
@@ -332,14 +333,14 @@ impl Work for SqliteWork {
         now: Timestamp,
         lanes: &[Lane],
         limit: u32,
-    ) -> Result<Vec<(Asked, Lane)>, JournalError> {
+    ) -> Result<Vec<(Asked, Lane, Timestamp)>, JournalError> {
         let found = sqlx::query(QUEUED)
             .bind(now.as_microsecond())
             .bind(words(lanes))
             .bind(limit)
             .fetch_all(&mut *self.transaction)
             .await?;
-        found.iter().map(|row| Ok((asked(row)?, lane(row)?))).collect()
+        found.iter().map(|row| Ok((asked(row)?, lane(row)?, rows::time_of(row, "since")?))).collect()
     }
 
     async fn start_attempt(

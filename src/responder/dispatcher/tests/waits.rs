@@ -1,0 +1,39 @@
+//! What is said of how long an attempt waited.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::attempt::{AttemptId, Trigger};
+
+#[test]
+fn an_attempts_wait_counts_from_when_it_could_have_begun() {
+    run(async {
+        let stage = Stage::new().await;
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let (claim, _permit) = stage.begin().await.pop().unwrap();
+        // What was begun may still run: the host is left alone for a recheck, whoever asks.
+        assert!(stage.end(&claim, Outcome::Unknown).await);
+        for status in [AlertStatus::Resolved, AlertStatus::Firing] {
+            stage.send("ray-80", Urgency::Warning, status).await;
+        }
+        let mut work = stage.dispatcher.journal.begin().await.unwrap();
+        let asked = Asked {
+            id: AttemptId::now(),
+            host: "ray-81".parse().unwrap(),
+            incident: None,
+            replay: Some(Uuid::nil()),
+            trigger: Trigger::Manual,
+        };
+        work.queue_attempt(&asked, stage.dispatcher.clock.now()).await.unwrap();
+        work.commit().await.unwrap();
+        stage.clocks.pass(PERIOD);
+        let waited: BTreeMap<_, _> = stage
+            .begin()
+            .await
+            .into_iter()
+            .map(|(claim, _permit)| (claim.asked.host.to_string(), claim.waited))
+            .collect();
+        let expected = [("ray-80", PERIOD.saturating_sub(TIMING.recheck)), ("ray-81", PERIOD)];
+        assert_eq!(waited, expected.map(|(host, wait)| (host.to_owned(), wait)).into());
+    });
+}
