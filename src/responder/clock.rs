@@ -69,23 +69,25 @@ impl Clock {
     /// The responder's time. What is stored has to be read within the unit of work that stores it: the
     /// clock is set only within one.
     pub fn now(&self) -> Timestamp {
-        let now = self.base.load(Ordering::Acquire).saturating_add(microseconds(self.source.uptime()));
-        Timestamp::from_microsecond(now).unwrap_or(Timestamp::MAX)
+        self.at(self.source.uptime())
+    }
+
+    fn at(&self, uptime: Duration) -> Timestamp {
+        let at = self.base.load(Ordering::Acquire).saturating_add(microseconds(uptime));
+        Timestamp::from_microsecond(at).unwrap_or(Timestamp::MAX)
     }
 
     /// The responder's time, and how long it has been running, of one instant: what the limits allow and
     /// what is stored must not be apart.
     pub fn moment(&self) -> (Timestamp, Duration) {
-        let Anchor { uptime, at, .. } = self.anchor();
-        (at, uptime.saturating_sub(self.began))
+        let uptime = self.source.uptime();
+        (self.at(uptime), uptime.saturating_sub(self.began))
     }
 
     /// What a later process needs to go on with this time.
     pub fn anchor(&self) -> Anchor {
         let uptime = self.source.uptime();
-        let at = self.base.load(Ordering::Acquire).saturating_add(microseconds(uptime));
-        let at = Timestamp::from_microsecond(at).unwrap_or(Timestamp::MAX);
-        Anchor { boot: self.source.boot(), uptime, at }
+        Anchor { boot: self.source.boot(), uptime, at: self.at(uptime) }
     }
 
     /// By how much the machine's clock was set since the anchor was written, as far as that can be told.
@@ -158,7 +160,8 @@ impl Source for Kernel {
     }
 }
 
-fn microseconds(span: Duration) -> i64 {
+/// A span as it is stored.
+pub fn microseconds(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 

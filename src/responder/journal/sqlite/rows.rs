@@ -22,10 +22,6 @@ pub(super) fn time(microseconds: i64) -> Result<Timestamp, JournalError> {
     Timestamp::from_microsecond(microseconds).map_err(corrupt)
 }
 
-pub(super) fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
-}
-
 pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, JournalError> {
     row.try_get::<Option<i64>, _>(column)?.map(time).transpose()
 }

@@ -24,7 +24,7 @@ use crate::{
         policy::Urgency,
         standing::{Lane, Standing},
     },
-    responder::clock::Anchor,
+    responder::clock::{Anchor, microseconds},
 };
 
 /// Hosts on which an attempt runs.
@@ -222,7 +222,7 @@ impl Work for SqliteWork {
         .bind(incident.opened_at.as_microsecond())
         .bind(accepted_at.as_microsecond())
         .bind(incident.opened_at.as_microsecond())
-        .bind(rows::micros(incident.trouble_before))
+        .bind(microseconds(incident.trouble_before))
         .execute(&mut *self.transaction)
         .await?;
         let id = IncidentId(done.last_insert_rowid());
@@ -437,7 +437,7 @@ impl Work for SqliteWork {
     async fn save_anchor(&mut self, anchor: &Anchor) -> Result<(), JournalError> {
         sqlx::query("INSERT OR REPLACE INTO clock (id, boot, uptime, at) VALUES (1, ?, ?, ?)")
             .bind(&anchor.boot)
-            .bind(rows::micros(anchor.uptime))
+            .bind(microseconds(anchor.uptime))
             .bind(anchor.at.as_microsecond())
             .execute(&mut *self.transaction)
             .await?;
