@@ -117,8 +117,8 @@ pub struct Starts {
     a_minute: u32,
     at_once: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, HandedIn, NoOpMiddleware<Nanos>>,
-    /// Starts that were given to incidents.
-    given: AtomicU64,
+    /// Looks in which attempts began for incidents.
+    turn: AtomicU64,
 }
 
 /// Where there are fewer starts than are asked for, each of so many in turn has its own order: a host that
@@ -140,7 +140,7 @@ impl Starts {
             .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
             .allow_burst(at_once);
         let limiter = RateLimiter::direct_with_clock(quota, time.clone());
-        Self { time, a_minute, at_once, limiter, given: AtomicU64::new(0) }
+        Self { time, a_minute, at_once, limiter, turn: AtomicU64::new(0) }
     }
 
     /// How many may begin in a minute.
@@ -153,19 +153,23 @@ impl Starts {
         self.time.set(BEFORE + since_start);
         let wait =
             |not_until: governor::NotUntil<Nanos>| not_until.wait_time_from(clock::Clock::now(&self.time));
-        self.limiter.check().map_err(wait)?;
-        self.given.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        self.limiter.check().map_err(wait)
     }
 
-    /// Whose turn the next start is. Whoever asks has an order for all that begins in one look: exactly one
-    /// of four is given by each turn where starts come singly, as they do where they are scarce.
+    /// Whose turn the next look is: of everything that begins in it. Where starts are scarce they come singly,
+    /// and exactly one of four is given by each turn.
     pub fn order(&self) -> Order {
-        match self.given.load(Ordering::Relaxed) % TURNS {
+        match self.turn.load(Ordering::Relaxed) % TURNS {
             PROVEN_TURN => Order::Proven,
             WAIT_TURN => Order::Wait,
             _ => Order::Standing,
         }
+    }
+
+    /// Something began in this look. However much it was, the next look has the next turn: counted by starts,
+    /// every look of four or eight at once would have the same one.
+    pub fn end_turn(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes starts that did not ask: a person's, or those of the last minute before a restart.
@@ -312,12 +316,16 @@ mod tests {
     }
 
     #[test]
-    fn of_four_starts_one_is_for_proven_hosts_and_one_for_whoever_waits_longest() {
+    fn of_four_looks_one_is_for_proven_hosts_and_one_for_whoever_waits_longest() {
         let starts = Starts::new(120);
         let turns: Vec<_> = (0..8)
             .map(|_| {
                 let turn = starts.order();
-                starts.check(Duration::ZERO).unwrap();
+                // However many begin at once.
+                for _ in 0..4 {
+                    starts.check(Duration::ZERO).unwrap_or_default();
+                }
+                starts.end_turn();
                 turn
             })
             .collect();

@@ -90,7 +90,11 @@ impl<J: Journal> Dispatcher<J> {
         }
         let mut room = self.lanes.room(Instant::now());
         self.claim_queued(&mut work, claimed, &mut room, now).await?;
+        let queued = claimed.attempts.len();
         self.claim_due(&mut work, claimed, &mut room, silenced.as_ref(), now).await?;
+        if claimed.attempts.len() > queued {
+            self.starts.end_turn();
+        }
         if !claimed.attempts.is_empty() {
             work.save_anchor(&self.clock.anchor()).await?;
         }
