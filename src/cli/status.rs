@@ -3,12 +3,12 @@
 use clap::Args;
 
 use super::{
-    connection::Connection,
+    connection::{AskError, Connection},
     exit::Exit,
     failed,
     text::{self, plain, size, time},
 };
-use crate::fleet::client::{ClientError, Incident};
+use crate::fleet::client::Incident;
 
 /// So many incidents are looked through for open ones: the most that a responder shows.
 const ROWS: u32 = 1000;
@@ -32,7 +32,7 @@ impl Status {
     }
 }
 
-fn open_incidents(connection: &Connection) -> Result<Vec<Incident>, ClientError> {
+fn open_incidents(connection: &Connection) -> Result<Vec<Incident>, AskError> {
     let mut incidents = connection.client()?.incidents(None, ROWS)?;
     incidents.retain(|incident| incident.closed_at.is_none());
     Ok(incidents)

@@ -2,6 +2,7 @@
 //! there are thousands of hosts.
 
 mod alertmanagers;
+mod asking;
 mod clocks;
 mod disk;
 mod escalation;
