@@ -17,7 +17,7 @@ use crate::{
     },
     responder::{
         clock::Source,
-        intake::Intake,
+        intake::{Intake, Queue},
         journal::{Asked, sqlite::SqliteJournal},
         lanes,
     },
@@ -87,7 +87,7 @@ struct Stage {
     folder: TempDir,
     clocks: Arc<Turned>,
     dispatcher: Arc<Dispatcher<SqliteJournal>>,
-    intake: Intake<SqliteJournal>,
+    intake: Arc<Intake<SqliteJournal>>,
 }
 
 impl Stage {
@@ -129,7 +129,7 @@ impl Stage {
             truncated_alerts: 0,
             alerts: vec![alert],
         };
-        self.intake.accept(&notification).await.unwrap();
+        self.intake.accept(notification).await.unwrap();
     }
 
     /// Everything that begins now.
@@ -168,7 +168,7 @@ impl Stage {
 async fn responder(
     folder: &TempDir,
     clocks: &Arc<Turned>,
-) -> (Arc<Dispatcher<SqliteJournal>>, Intake<SqliteJournal>) {
+) -> (Arc<Dispatcher<SqliteJournal>>, Arc<Intake<SqliteJournal>>) {
     let entry = |name: &&str| HostEntry {
         name: name.parse().unwrap(),
         address: (*name).to_owned(),
@@ -208,7 +208,9 @@ async fn responder(
         wake: Arc::clone(&wake),
     });
     dispatcher.recover().await.unwrap();
-    (dispatcher, Intake { journal, clock, policies, directory, timing: TIMING, metrics, wake })
+    let queue = Queue::default();
+    let intake = Intake { journal, clock, policies, directory, timing: TIMING, metrics, wake, queue };
+    (dispatcher, Arc::new(intake))
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {

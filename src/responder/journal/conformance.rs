@@ -63,7 +63,7 @@ async fn opened<J: Journal>(journal: &J, name: &str, urgency: Urgency, now: Time
     let past = work.past(&host(name), &TIMING, now).await.unwrap();
     let mut incident = Incident::open(host(name), past, now);
     let id = work.insert_incident(&incident, &TIMING, now).await.unwrap();
-    incident.receive(&alert(1), urgency, now);
+    incident.receive(&[(&alert(1), urgency)], now);
     work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint]).await.unwrap();
     let stored = Stored { id, incident };
     work.save_incident(&stored, &TIMING).await.unwrap();
@@ -120,6 +120,8 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     a_clock_that_was_set_moves_what_is_recent(empty().await).await;
     what_is_too_old_is_forgotten_and_nothing_else(empty().await).await;
     what_people_see_is_what_was_stored(empty().await).await;
+    an_alert_that_makes_room_is_gone_and_its_incident_stays(empty().await).await;
+    of_ignored_alerts_the_last_seen_are_kept(empty().await).await;
 }
 
 async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
@@ -420,4 +422,36 @@ async fn what_people_see_is_what_was_stored(journal: impl Journal) {
     assert_eq!((newest.outcome.as_deref(), newest.reason.as_deref()), (Some("unreachable"), Some("because")));
     assert_eq!((newest.freed_bytes, newest.finished_at), (Some(3), Some(at(3))));
     journal.probe(at(5)).await.unwrap();
+}
+
+async fn an_alert_that_makes_room_is_gone_and_its_incident_stays(journal: impl Journal) {
+    let mut stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    opened(&journal, "b", Urgency::Warning, at(0)).await;
+    stored.incident.receive(&[(&alert(2), Urgency::Warning)], at(1));
+    let mut work = journal.begin().await.unwrap();
+    work.record_alert(stored.id, &alert(2), &stored.incident.members[&alert(2).fingerprint]).await.unwrap();
+    work.drop_alert(stored.id, &alert(1).fingerprint).await.unwrap();
+    stored.incident.members.remove(&alert(1).fingerprint);
+    // One that is not there is gone already.
+    work.drop_alert(stored.id, &alert(3).fingerprint).await.unwrap();
+    work.commit().await.unwrap();
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.open_incident(&host("a")).await.unwrap(), Some(stored));
+    assert_eq!(work.open_incident(&host("b")).await.unwrap().unwrap().incident.members.len(), 1);
+}
+
+async fn of_ignored_alerts_the_last_seen_are_kept(journal: impl Journal) {
+    let mut work = journal.begin().await.unwrap();
+    for (number, now) in [(1, 0), (2, 10), (3, 20), (1, 30)] {
+        work.record_ignored(&alert(number), Ignored::UnknownHost, at(now)).await.unwrap();
+    }
+    work.keep_ignored(2).await.unwrap();
+    work.commit().await.unwrap();
+    let kept = journal.ignored(10).await.unwrap();
+    let kept: Vec<_> = kept.into_iter().map(|view| (view.fingerprint, view.times)).collect();
+    assert_eq!(kept, [(1, 2), (3, 1)].map(|(number, times)| (alert(number).fingerprint.to_string(), times)));
+    let mut work = journal.begin().await.unwrap();
+    work.keep_ignored(2).await.unwrap();
+    work.commit().await.unwrap();
+    assert_eq!(journal.ignored(10).await.unwrap().len(), 2);
 }

@@ -4,7 +4,10 @@ use super::*;
 
 impl Stage {
     /// The same process under another configuration; the dispatcher of before.
-    pub(super) async fn reload(&mut self, apply: impl FnOnce(&mut Changed)) -> Arc<Dispatcher<SqliteJournal>> {
+    pub(super) async fn reload(
+        &mut self,
+        apply: impl FnOnce(&mut Changed),
+    ) -> Arc<Dispatcher<SqliteJournal>> {
         let before = Arc::clone(&self.dispatcher);
         let mut changed = changed(&before);
         apply(&mut changed);

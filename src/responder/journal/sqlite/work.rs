@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{
-        alert::Alert,
+        alert::{Alert, Fingerprint},
         attempt::{AttemptId, Outcome},
         decision::Ignored,
         host::HostName,
@@ -227,6 +227,19 @@ impl Work for SqliteWork {
         Ok(())
     }
 
+    async fn drop_alert(
+        &mut self,
+        incident: IncidentId,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), JournalError> {
+        sqlx::query("DELETE FROM alerts WHERE incident = ? AND fingerprint = ?")
+            .bind(incident.0)
+            .bind(fingerprint.as_str())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
     async fn record_ignored(
         &mut self,
         alert: &Alert,
@@ -247,6 +260,17 @@ impl Work for SqliteWork {
         .bind(bounded::labels(&alert.labels))
         .bind(now)
         .bind(now)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    async fn keep_ignored(&mut self, most: u32) -> Result<(), JournalError> {
+        sqlx::query(
+            "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
+             (SELECT fingerprint, reason FROM ignored_alerts ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
+        )
+        .bind(most)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
