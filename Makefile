@@ -1,6 +1,6 @@
 # What there is to do with this repository. `make help` lists it.
 
-.PHONY: help build demo test matrix soak bench-sweep bench-measure fuzz mutants fmt
+.PHONY: help build demo test matrix soak bench-sweep bench-measure bench-responder fuzz mutants fmt
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -26,6 +26,9 @@ bench-sweep: ## measure removal, usage, verdicts, memory beside others (FILES=20
 
 bench-measure: build ## what `measure` costs 64 workers with 3,000,000 files in ten minutes; as root
 	benches/measure-duty.sh
+
+bench-responder: ## measure notifications accepted, on disk, beside webhook, and memory for 10,000 hosts; seven minutes
+	benches/responder.sh
 
 fuzz: ## what has to hold for any input, each target for SECONDS=600
 	fuzz/run.sh $(or $(SECONDS),600)

@@ -2,9 +2,11 @@
 //!
 //! Two files, two owners: `raysweep.yml` belongs to the operator and configures the responder and
 //! the fleet commands; `sweep.yml` belongs to a host's root and alone decides what a sweep may do.
-//! Beside the first there may be a web configuration file, as Prometheus' own programs take it.
+//! Beside the first there may be a web configuration file, and for those who ask a responder an HTTP
+//! client configuration file, as Prometheus' own programs take them.
 
 pub mod check;
+pub mod http_client;
 pub mod load;
 pub mod responder;
 pub mod secret;

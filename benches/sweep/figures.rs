@@ -25,9 +25,15 @@ impl Rounds {
 
     /// From the least to the most.
     pub(crate) fn range(&self) -> String {
+        let (least, most) = self.ends();
+        format!("{}–{}", digits(least), digits(most))
+    }
+
+    /// The least and the most.
+    pub(crate) fn ends(&self) -> (f64, f64) {
         let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        format!("{}–{}", digits(least), digits(most))
+        (least, most)
     }
 }
 

@@ -1,12 +1,11 @@
 //! The machine, named, so that its figures can be judged.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::world::{self, run};
 
-/// A line for each thing that makes a difference.
-pub(crate) fn named() -> String {
-    let said = |words: &[&str]| run(words, "").unwrap_or_else(|_| "unknown".to_owned());
+/// A line for each thing that makes a difference; `beside` says what else does.
+pub(crate) fn named(beside: &str) -> String {
     let repository = world::repository("").display().to_string();
     let git = |arguments: &[&str]| {
         let mut words = vec!["git", "-c", "safe.directory=*", "-C", &repository];
@@ -15,11 +14,10 @@ pub(crate) fn named() -> String {
     };
     let changed =
         if git(&["status", "--porcelain", "--untracked-files=no"]).is_empty() { "" } else { ", changed" };
-    let base = world::dir().parent().unwrap().display().to_string();
     format!(
         "- {date}, raysweep {version}, commit {commit}{changed}\n\
          - {cpu}, {cores} cores, {memory} of memory, load average {load} before\n\
-         - Linux {kernel}; Docker {docker} with overlay2; the world's disk is ext4 in a file on {below}",
+         - Linux {kernel}; {beside}",
         date = jiff::Timestamp::now().strftime("%F"),
         version = env!("CARGO_PKG_VERSION"),
         commit = git(&["rev-parse", "--short", "HEAD"]),
@@ -28,9 +26,17 @@ pub(crate) fn named() -> String {
         memory = gibibytes(&field("/proc/meminfo", "MemTotal")),
         load = fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or_default(),
         kernel = rustix::system::uname().release().to_string_lossy(),
-        docker = said(&["dockerd", "--version"]).split([' ', ',']).nth(2).unwrap_or("unknown"),
-        below = said(&["stat", "--file-system", "--format=%T", &base]),
     )
+}
+
+/// What a command says.
+pub(crate) fn said(words: &[&str]) -> String {
+    run(words, "").unwrap_or_else(|_| "unknown".to_owned())
+}
+
+/// The kind of file system that a folder is on.
+pub(crate) fn file_system(folder: &Path) -> String {
+    said(&["stat", "--file-system", "--format=%T", &folder.display().to_string()])
 }
 
 /// `NAME : value` of a file in /proc.

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
 mod calls;
+mod environment;
 mod figures;
 mod files;
 mod kept;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    let machine = machine::named();
+    let machine = machine::named(&stage::named());
     println!("{machine}\n\n{plan}\n");
     stage::docker_up();
     let mut sections = vec![];

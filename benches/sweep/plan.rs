@@ -1,6 +1,8 @@
 //! What is measured: from the environment, with a default for each.
 
-use std::{env, fmt, str::FromStr};
+use std::{env, fmt};
+
+use crate::environment::{joined, list, number, words};
 
 /// Beyond this the small disk of the world is full.
 const MOST_FILES: usize = 1_200_000;
@@ -18,36 +20,6 @@ pub(crate) struct Plan {
     pub(crate) parts: Vec<Part>,
     /// Whether the figures of less than the whole plan go into the documents too.
     keep: bool,
-}
-
-/// A set of words, each with a name.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($word:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum $name { $($word),+ }
-
-        impl $name {
-            pub(crate) const ALL: &[Self] = &[$(Self::$word),+];
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$word => $text),+ })
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                Self::ALL.iter().copied().find(|word| word.to_string() == text).ok_or_else(|| {
-                    let all: Vec<_> = Self::ALL.iter().map(Self::to_string).collect();
-                    format!("{text:?} is none of: {}", all.join(", "))
-                })
-            }
-        }
-    };
 }
 
 words!(
@@ -142,30 +114,4 @@ impl fmt::Display for Plan {
         writeln!(f, "WORKERS={:?}", joined(workers, " "))?;
         write!(f, "about {:.0} min on a machine with two cores", self.minutes())
     }
-}
-
-fn joined(words: &[impl fmt::Display], by: &str) -> String {
-    words.iter().map(ToString::to_string).collect::<Vec<_>>().join(by)
-}
-
-fn number(name: &str, default: usize, most: usize) -> Result<usize, String> {
-    let Ok(text) = env::var(name) else { return Ok(default) };
-    let number = text.parse().map_err(|_| format!("{name}: {text:?} is no number"))?;
-    if (1..=most).contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("{name}: {number} is not from 1 to {most}"))
-    }
-}
-
-fn list<T: FromStr + Clone>(name: &str, by: &str, default: &[T]) -> Result<Vec<T>, String>
-where
-    T::Err: fmt::Display,
-{
-    let Ok(text) = env::var(name) else { return Ok(default.to_vec()) };
-    let words = text.split(by).map(str::trim).filter(|word| !word.is_empty());
-    let list: Vec<T> = words
-        .map(|word| word.parse().map_err(|error| format!("{name}: {error}")))
-        .collect::<Result<_, _>>()?;
-    if list.is_empty() { Err(format!("{name} names nothing")) } else { Ok(list) }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    files,
+    files, machine,
     plan::Disk,
     programs,
     world::{self, lib, run},
@@ -19,6 +19,14 @@ const STARTED_AT_ONCE: usize = 4;
 pub(crate) fn docker_up() {
     lib(["dockerd_up"]).unwrap();
     lib(["ray_image_load"]).unwrap();
+}
+
+/// What the workers stand on.
+pub(crate) fn named() -> String {
+    let docker = machine::said(&["dockerd", "--version"]);
+    let docker = docker.split([' ', ',']).nth(2).unwrap_or("unknown");
+    let below = machine::file_system(world::dir().parent().unwrap());
+    format!("Docker {docker} with overlay2; the world's disk is ext4 in a file on {below}")
 }
 
 /// A worker, gone when it is dropped.

@@ -5,37 +5,80 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Exit;
-use crate::fleet::client::{Client, ClientError, DEFAULT_URL};
+use crate::{
+    config::{ConfigError, http_client::HttpClient},
+    fleet::{
+        access::{Access, AccessError},
+        client::{Client, ClientError, DEFAULT_URL},
+    },
+};
 
-/// Where the responder is.
+/// Where the responder is, and who we are to it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Responder")]
 pub(crate) struct Connection {
     /// Where the responder listens
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
     url: String,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+/// Who we are to a responder.
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
     /// The file with the bearer token that the responder wants
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "http_config_file")]
     bearer_token_file: Option<PathBuf>,
+    /// A user or a token, a certificate to show and the authority to trust, in the format of Prometheus'
+    /// HTTP clients
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    http_config_file: Option<PathBuf>,
+}
+
+/// Why a responder was not asked, or did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 impl Connection {
     /// A client for it.
-    pub(crate) fn client(&self) -> Result<Client, ClientError> {
-        Client::new(&self.url, self.bearer_token_file.as_deref())
+    pub(crate) fn client(&self) -> Result<Client, AskError> {
+        self.identity.client(&self.url)
     }
 }
 
-impl From<&ClientError> for Exit {
-    fn from(error: &ClientError) -> Self {
+impl Identity {
+    /// A client for the responder at `url`.
+    pub(crate) fn client(&self, url: &str) -> Result<Client, AskError> {
+        let access = match (&self.bearer_token_file, &self.http_config_file) {
+            (Some(file), _) => Access::with_token(file)?,
+            (None, Some(file)) => Access::configured(&HttpClient::read(file)?)?,
+            (None, None) => Access::default(),
+        };
+        Ok(Client::new(url, access))
+    }
+}
+
+impl From<&AskError> for Exit {
+    fn from(error: &AskError) -> Self {
         match error {
-            ClientError::Unreachable { .. } => Self::Unreachable,
+            AskError::Config(_) => Self::Config,
+            AskError::Client(ClientError::Unreachable { .. }) => Self::Unreachable,
             // 400: the payload is none; 401: the token is not right.
-            ClientError::Unauthorized { .. } | ClientError::Status { status: 400..=499, .. } => Self::Refused,
-            ClientError::Token { .. }
-            | ClientError::Status { .. }
-            | ClientError::TooLong { .. }
-            | ClientError::Shape { .. } => Self::Failure,
+            AskError::Client(
+                ClientError::Unauthorized { .. } | ClientError::Status { status: 400..=499, .. },
+            ) => Self::Refused,
+            AskError::Access(_)
+            | AskError::Client(
+                ClientError::Status { .. } | ClientError::TooLong { .. } | ClientError::Shape { .. },
+            ) => Self::Failure,
         }
     }
 }

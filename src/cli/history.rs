@@ -27,7 +27,8 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn run(self) -> Exit {
         let Self { host, limit, connection } = self;
-        match connection.client().and_then(|client| client.attempts(host.as_deref(), limit)) {
+        let attempts = connection.client().and_then(|client| Ok(client.attempts(host.as_deref(), limit)?));
+        match attempts {
             Ok(attempts) if attempts.is_empty() => text::say("no attempt is known\n"),
             Ok(attempts) => text::say(&table(&attempts)),
             Err(error) => failed(Exit::from(&error), &error),

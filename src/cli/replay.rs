@@ -10,6 +10,7 @@ use std::{
 use clap::Args;
 
 use super::{
+    connection::Identity,
     exit::Exit,
     failed,
     text::{self, plain},
@@ -21,7 +22,7 @@ use crate::{
     },
     domain::alert::Notification,
     fleet::{
-        client::{Client, Replayed},
+        client::Replayed,
         replay::{self, Explained},
     },
     responder::alertmanager,
@@ -47,9 +48,8 @@ pub(crate) struct Replay {
     /// Send it to the responder that listens there
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The file with the bearer token that the responder wants
-    #[arg(long, value_name = "FILE", requires = "url")]
-    bearer_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    identity: Identity,
     /// The configuration with the policies and the inventory to explain by
     #[arg(long = "config.file", value_name = "FILE", default_value = DEFAULT_PATH)]
     config_file: PathBuf,
@@ -57,7 +57,7 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn run(self) -> Exit {
-        let Self { file, dry_run, json, url, bearer_token_file, config_file } = self;
+        let Self { file, dry_run, json, url, identity, config_file } = self;
         let payload = match read(&file) {
             Ok(payload) => payload,
             Err(error) => return failed(Exit::Failure, &format!("{}: {error}", file.display())),
@@ -67,7 +67,7 @@ impl Replay {
             Err(error) => return failed(Exit::Refused, &format!("{}: {error}", file.display())),
         };
         match url.filter(|_| !dry_run) {
-            Some(url) => send(&url, bearer_token_file.as_deref(), &payload),
+            Some(url) => send(&url, &identity, &payload),
             None => explain(&notification, &config_file, json),
         }
     }
@@ -130,8 +130,8 @@ fn explanation(notification: &Notification, explained: &[Explained]) -> String {
     text
 }
 
-fn send(url: &str, token_file: Option<&Path>, payload: &[u8]) -> Exit {
-    match Client::new(url, token_file).and_then(|client| client.replay(payload)) {
+fn send(url: &str, identity: &Identity, payload: &[u8]) -> Exit {
+    match identity.client(url).and_then(|client| Ok(client.replay(payload)?)) {
         Ok(replayed) => text::say(&sent(&replayed)),
         Err(error) => failed(Exit::from(&error), &error),
     }

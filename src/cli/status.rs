@@ -24,7 +24,7 @@ pub(crate) struct Status {
 impl Status {
     pub(crate) fn run(self) -> Exit {
         let Self { connection } = self;
-        match connection.client().and_then(|client| client.open_incidents(ROWS)) {
+        match connection.client().and_then(|client| Ok(client.open_incidents(ROWS)?)) {
             Ok(incidents) if incidents.is_empty() => text::say("no host is in trouble\n"),
             Ok(incidents) => text::say(&table(&incidents)),
             Err(error) => failed(Exit::from(&error), &error),

@@ -35,6 +35,14 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The HTTP client configuration file cannot be read.
+    #[error("{path}: cannot be read: {source}; create it, or name another with --http.config.file", path = path.display())]
+    HttpClient {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The file is not YAML.
     #[error("{path}: is not YAML: {message}", path = path.display())]
     Syntax {

@@ -34,12 +34,14 @@ pub enum Ignored {
     UnknownHost,
     /// The host labels name different inventory entries.
     AmbiguousHost,
+    /// Its host's incident has as many alerts as are kept of one, each of which matters more.
+    TooMany,
 }
 
 impl Ignored {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 4] =
-        [Self::UnknownAlert, Self::NoHostLabel, Self::UnknownHost, Self::AmbiguousHost];
+    pub const ALL: [Self; 5] =
+        [Self::UnknownAlert, Self::NoHostLabel, Self::UnknownHost, Self::AmbiguousHost, Self::TooMany];
 
     /// The reason as log, journal and metrics write it.
     pub fn reason(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Ignored {
             Self::NoHostLabel => "no_host_label",
             Self::UnknownHost => "unknown_host",
             Self::AmbiguousHost => "ambiguous_host",
+            Self::TooMany => "too_many_alerts",
         }
     }
 }

@@ -9,15 +9,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    alert::{Alert, AlertStatus, Fingerprint},
+    alert::{AlertStatus, Fingerprint},
     attempt::Outcome,
     host::HostName,
     policy::Urgency,
 };
 
+mod members;
 mod policies;
 #[cfg(test)]
 mod tests;
+
+pub use members::{MEMBERS_MOST, Member, Receipt, Received};
 
 /// What identifies an incident in journal, log and page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,25 +67,6 @@ pub struct Past {
 /// recheck, so that a hundred short ones are no quiet day.
 pub fn counted(opened_at: Timestamp, closed_at: Timestamp, timing: &Timing) -> Duration {
     Duration::try_from(closed_at.duration_since(opened_at)).unwrap_or_default().max(timing.recheck)
-}
-
-/// One alert of an incident, by its last received status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// The alert's name, one of the policies'.
-    pub name: String,
-    /// How pressing its policy is.
-    pub urgency: Urgency,
-    /// Its last received status.
-    pub status: AlertStatus,
-    /// When it began to fire, by Prometheus' clock.
-    pub starts_at: Timestamp,
-    /// When it ended, by Prometheus' clock; `None` while it fires.
-    pub ends_at: Option<Timestamp>,
-    /// When it was first received for this incident.
-    pub received_at: Timestamp,
-    /// When it was last received.
-    pub last_seen: Timestamp,
 }
 
 /// Where an incident stands.
@@ -186,27 +170,12 @@ impl Escalation {
     }
 }
 
-/// What a received alert meant to the incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
-    /// A firing alert that the incident did not have.
-    Joined,
-    /// An alert that had left fires again.
-    Reopened,
-    /// The same as before.
-    Refreshed,
-    /// An alert resolved.
-    Left,
-    /// A resolution of an alert that the incident never had.
-    Unrelated,
-}
-
 /// A host's open trouble. At most one is open a host; alerts join and leave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
     /// The host.
     pub host: HostName,
-    /// Its alerts, firing and resolved.
+    /// Its alerts, firing and resolved; no more than [`MEMBERS_MOST`].
     pub members: BTreeMap<Fingerprint, Member>,
     /// When its first alert was received.
     pub opened_at: Timestamp,
@@ -225,7 +194,7 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Opens an incident for a host; its first alert is received next. It is due at once.
+    /// Opens an incident for a host; its first alerts are received next. It is due at once.
     pub fn open(host: HostName, past: Past, now: Timestamp) -> Self {
         Self {
             host,
@@ -237,58 +206,6 @@ impl Incident {
             trouble_before: past.trouble,
             last_outcome: None,
             escalated: None,
-        }
-    }
-
-    /// Takes in an alert of this host. The last received status counts, in order of receipt.
-    pub fn receive(&mut self, alert: &Alert, urgency: Urgency, now: Timestamp) -> Receipt {
-        if self.is_closed() {
-            return Receipt::Unrelated;
-        }
-        // Found at the first alert that is as pressing: a notification may bring ten thousand.
-        let raised = alert.status == AlertStatus::Firing && !self.firing().any(|m| m.urgency >= urgency);
-        let receipt = self.note(alert, urgency, now);
-        // An incident that becomes critical is looked at sooner; the limiter still has its say. The
-        // same alert again moves nothing: it makes no second attempt.
-        if let (State::Waiting { due_at }, true) = (self.state, raised) {
-            self.state = State::Waiting { due_at: due_at.min(now) };
-        }
-        if !self.is_firing() {
-            self.close(Closed::Resolved, now);
-        }
-        receipt
-    }
-
-    fn note(&mut self, alert: &Alert, urgency: Urgency, now: Timestamp) -> Receipt {
-        let Some(member) = self.members.get_mut(&alert.fingerprint) else {
-            if alert.status == AlertStatus::Resolved {
-                return Receipt::Unrelated;
-            }
-            self.members.insert(
-                alert.fingerprint.clone(),
-                Member {
-                    name: alert.name().to_owned(),
-                    urgency,
-                    status: alert.status,
-                    starts_at: alert.starts_at,
-                    ends_at: None,
-                    received_at: now,
-                    last_seen: now,
-                },
-            );
-            return Receipt::Joined;
-        };
-        let before = member.status;
-        member.status = alert.status;
-        member.urgency = urgency;
-        member.last_seen = now;
-        member.ends_at = alert.ends_at;
-        // A repeated alert keeps its first start: "seconds since firing" counts from there.
-        member.starts_at = member.starts_at.min(alert.starts_at);
-        match (before, alert.status) {
-            (AlertStatus::Firing, AlertStatus::Resolved) => Receipt::Left,
-            (AlertStatus::Resolved, AlertStatus::Firing) => Receipt::Reopened,
-            _ => Receipt::Refreshed,
         }
     }
 

@@ -1,11 +1,12 @@
 //! Talks to a running responder over HTTP.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use ureq::{Agent, Body, http::Response};
 
+use super::access::Access;
 use crate::domain::report::Holds;
 
 /// Where a responder listens that was told nothing else.
@@ -19,14 +20,6 @@ const MOST_BYTES: u64 = 64 * 1024 * 1024;
 /// Why a responder could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The token cannot be read.
-    #[error("{path}: cannot be read: {source}")]
-    Token {
-        /// The token's file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// No answer.
     #[error("{url} does not answer: {message}")]
     Unreachable {
@@ -36,7 +29,9 @@ pub enum ClientError {
         message: String,
     },
     /// It would not have us.
-    #[error("{url} wants a bearer token, or another one: --bearer-token-file")]
+    #[error(
+        "{url} does not let us in: it wants a token (--bearer-token-file), a user or a certificate (--http.config.file)"
+    )]
     Unauthorized {
         /// What was asked.
         url: String,
@@ -144,32 +139,30 @@ pub struct Attempt {
 pub struct Client {
     agent: Agent,
     base: String,
-    token: Option<String>,
+    authorization: Option<String>,
 }
 
 impl Client {
-    /// For the responder at `url`; the token is the one that Alertmanager shows.
-    pub fn new(url: &str, token_file: Option<&Path>) -> Result<Self, ClientError> {
-        let read = |path: &Path| {
-            let unreadable = |source| ClientError::Token { path: path.display().to_string(), source };
-            std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(unreadable)
-        };
-        let token = token_file.map(read).transpose()?;
-        // No proxy: the token is the responder's and nobody else's.
+    /// For the responder at `url`, which asks of us what it asks of Alertmanager.
+    pub fn new(url: &str, access: Access) -> Self {
+        let Access { authorization, tls } = access;
+        // No proxy: what we show is the responder's and nobody else's.
         let config = Agent::config_builder()
             .timeout_global(Some(TIME))
             .http_status_as_error(false)
+            .max_redirects(0)
             .proxy(None)
+            .tls_config(tls)
             .build();
-        Ok(Self { agent: config.new_agent(), base: url.trim_end_matches('/').to_owned(), token })
+        Self { agent: config.new_agent(), base: url.trim_end_matches('/').to_owned(), authorization }
     }
 
     /// Sends a payload, which makes one attempt on each host that it names.
     pub fn replay(&self, payload: &[u8]) -> Result<Replayed, ClientError> {
         let url = format!("{}/api/v1/replay", self.base);
         let request = self.agent.post(&url).content_type("application/json");
-        let request = match &self.token {
-            Some(token) => request.header("authorization", format!("Bearer {token}")),
+        let request = match &self.authorization {
+            Some(shown) => request.header("authorization", shown),
             None => request,
         };
         answered(url, request.send(payload))
@@ -211,8 +204,8 @@ impl Client {
             Some(host) => request.query("host", host),
             None => request,
         };
-        let request = match &self.token {
-            Some(token) => request.header("authorization", format!("Bearer {token}")),
+        let request = match &self.authorization {
+            Some(shown) => request.header("authorization", shown),
             None => request,
         };
         answered(url, request.call())

@@ -81,6 +81,8 @@ fn because(ignored: Ignored, alert: &Alert, policies: &Policies, directory: &Dir
         Ignored::AmbiguousHost => {
             format!("{}: sweeping the wrong host helps nobody", named_by(alert, directory))
         }
+        // What an incident has is known to the responder alone.
+        Ignored::TooMany => "its host's incident has as many alerts as are kept of one".to_owned(),
     }
 }
 

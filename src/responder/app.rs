@@ -30,7 +30,7 @@ use super::{
         users::Passwords,
         web_file::WebFile,
     },
-    intake::Intake,
+    intake::{Intake, Queue},
     journal::sqlite::SqliteJournal,
     lanes::{self, Lanes},
     limiter::{Limiter, Starts},
@@ -157,6 +157,7 @@ impl App {
             timing,
             metrics: Arc::clone(&metrics),
             wake,
+            queue: Queue::default(),
         };
         let (serving, served) = watch::channel(Arc::new(serving(&config, intake, inventory)));
         let (reload, reloads) = mpsc::channel(1);
@@ -198,7 +199,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// What a configuration makes of the HTTP side.
 fn serving(config: &ResponderConfig, intake: Intake<Journal>, inventory: Vec<HostName>) -> Serving<Journal> {
     let (bearer_token_file, limits) = (config.web.bearer_token_file.clone(), config.limits.clone());
-    Serving { intake, inventory, bearer_token_file, limits }
+    Serving { intake: Arc::new(intake), inventory, bearer_token_file, limits }
 }
 
 /// The server over a responder's HTTP side; its bounds are the configuration's of the moment.

@@ -109,7 +109,7 @@ pub struct Web<J> {
 #[derive(Debug)]
 pub struct Serving<J> {
     /// Takes notifications in.
-    pub intake: Intake<J>,
+    pub intake: Arc<Intake<J>>,
     /// The inventory.
     pub inventory: Vec<HostName>,
     /// Where the bearer token is, where one is asked for.
@@ -188,7 +188,13 @@ enum Refusal {
     #[error(transparent)]
     Payload(#[from] PayloadError),
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journal(Arc<JournalError>),
+}
+
+impl From<JournalError> for Refusal {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(Arc::new(error))
+    }
 }
 
 impl Refusal {
@@ -233,7 +239,7 @@ async fn webhook<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -
     let began = Instant::now();
     let serving = web.serving();
     let accepted = match read(&web, &serving.limits, request).await {
-        Ok((notification, _body)) => serving.intake.accept(&notification).await.map_err(Refusal::from),
+        Ok((notification, _body)) => serving.intake.accept(notification).await.map_err(Refusal::Journal),
         Err(refusal) => Err(refusal),
     };
     let result = accepted.as_ref().map_or_else(Refusal::result, |_| "accepted");

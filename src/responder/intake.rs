@@ -5,22 +5,28 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::Notify;
-use tracing::info;
-use uuid::Uuid;
+use tracing::{debug, info, warn};
 
 use super::{
     clock::Clock,
-    journal::{Asked, Journal, JournalError, Stored, Work, bounded},
+    journal::{IGNORED_MOST, Journal, JournalError, Stored, Work, bounded},
     metrics::{ByAlert, ByReason, Metrics},
 };
 use crate::domain::{
     alert::{Alert, AlertStatus, Notification},
-    attempt::{AttemptId, Trigger},
     decision::{Decision, Ignored, decide},
     host::{Directory, HostName},
-    incident::{Closed, Incident, IncidentId, Receipt, State, Timing},
+    incident::{Closed, Incident, Receipt, Received, State, Timing},
     policy::{Policies, Urgency},
 };
+
+mod replay;
+#[cfg(test)]
+mod tests;
+mod together;
+
+pub use replay::{Replayed, ReplayedAlert};
+pub use together::Queue;
 
 /// Takes notifications in.
 #[derive(Debug)]
@@ -39,10 +45,12 @@ pub struct Intake<J> {
     pub metrics: Arc<Metrics>,
     /// Wakes the dispatcher.
     pub wake: Arc<Notify>,
+    /// Notifications that wait for the journal.
+    pub queue: Queue,
 }
 
 /// What became of a notification's alerts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Accepted {
     /// Alerts that belong to a host of the inventory.
     pub accepted: u64,
@@ -50,194 +58,210 @@ pub struct Accepted {
     pub ignored: u64,
 }
 
-/// What a replayed notification leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Replayed {
-    /// The replay's own identity.
-    pub replay: Uuid,
-    /// What was decided about each alert, in the payload's order.
-    pub alerts: Vec<ReplayedAlert>,
+/// A notification's alerts, sorted by what they lead to.
+struct Sorted<'n> {
+    of_hosts: BTreeMap<HostName, Vec<(&'n Alert, Urgency)>>,
+    ignored: Vec<(&'n Alert, Ignored)>,
 }
 
-/// What was decided about a replayed alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ReplayedAlert {
-    /// What identifies it.
-    pub fingerprint: String,
-    /// Its name, bounded.
-    pub alert: String,
-    /// The host that it names, where something is done.
-    pub host: Option<HostName>,
-    /// The one attempt on that host.
-    pub attempt: Option<AttemptId>,
-    /// Why nothing is done.
-    pub ignored: Option<&'static str>,
+/// What became of a notification, told once it is on disk.
+struct Told<'n> {
+    truncated: u64,
+    of_hosts: Vec<ToldOfHost<'n>>,
+    ignored: Vec<(&'n Alert, Ignored)>,
 }
 
-/// What became of an alert, told once it is on disk.
-enum Told {
-    Ignored(Ignored),
-    Received { incident: Option<IncidentId>, host: HostName, receipt: Receipt, opened: bool },
+/// What became of a host's alerts.
+struct ToldOfHost<'n> {
+    host: HostName,
+    alerts: Vec<(&'n Alert, Urgency)>,
+    receipts: Vec<Receipt>,
+    /// Its incident; none where all of them were resolutions of what was not known.
+    incident: Option<Stored>,
+    /// Whether the incident is new.
+    opened: bool,
+    /// Whether its next attempt is due sooner than it was.
+    hastened: bool,
+}
+
+impl Told<'_> {
+    /// Whether alerts were recorded about which nothing is done.
+    fn has_ignored(&self) -> bool {
+        let is_crowded = |of_host: &ToldOfHost| of_host.receipts.contains(&Receipt::Crowded);
+        !self.ignored.is_empty() || self.of_hosts.iter().any(is_crowded)
+    }
+
+    /// Whether an attempt is due sooner than it was.
+    fn is_urgent(&self) -> bool {
+        self.of_hosts.iter().any(|of_host| of_host.hastened)
+    }
 }
 
 impl<J: Journal> Intake<J> {
-    /// Records every alert and lets it join, leave or open its host's incident, in one unit of work.
-    /// Returns once that is on disk.
-    pub async fn accept(&self, notification: &Notification) -> Result<Accepted, JournalError> {
+    /// Records every alert of some notifications and lets it join, leave or open its host's incident, in
+    /// one unit of work. Returns once that is on disk.
+    async fn take_in(&self, notifications: &[&Notification]) -> Result<Vec<Accepted>, JournalError> {
         let mut work = self.journal.begin().await?;
         // Within the unit of work: the clock may have been set before it began.
         let received_at = self.clock.now();
-        let mut incidents = BTreeMap::new();
-        let mut told = Vec::with_capacity(notification.alerts.len());
-        for alert in &notification.alerts {
-            told.push(match decide(alert, &self.policies, &self.directory) {
-                Decision::Ignore(reason) => {
-                    work.record_ignored(alert, reason, received_at).await?;
-                    Told::Ignored(reason)
-                }
-                Decision::Act { host, urgency } => {
-                    self.receive(&mut work, &mut incidents, alert, host, urgency, received_at).await?
-                }
-            });
+        let mut all = Vec::with_capacity(notifications.len());
+        for notification in notifications {
+            all.push(self.record(&mut work, notification, received_at).await?);
         }
-        for stored in incidents.values().flatten() {
-            work.save_incident(stored, &self.timing).await?;
+        if all.iter().any(Told::has_ignored) {
+            work.keep_ignored(IGNORED_MOST).await?;
         }
         work.commit().await?;
-        self.wake.notify_one();
-        Ok(self.tell(notification, &incidents, told))
+        // What is no sooner due than before is no work for the dispatcher, which would have the journal
+        // while the next notification waits for it.
+        if all.iter().any(Told::is_urgent) {
+            self.wake.notify_one();
+        }
+        Ok(all.iter().map(|told| self.tell(told)).collect())
     }
 
-    async fn receive(
+    async fn record<'n>(
         &self,
         work: &mut J::Work,
-        incidents: &mut BTreeMap<HostName, Vec<Stored>>,
-        alert: &Alert,
-        host: HostName,
-        urgency: Urgency,
+        notification: &'n Notification,
         received_at: Timestamp,
-    ) -> Result<Told, JournalError> {
-        let of_host = match incidents.entry(host.clone()) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(work.open_incident(&host).await?.into_iter().collect())
+    ) -> Result<Told<'n>, JournalError> {
+        let Sorted { of_hosts: sorted, ignored } = self.sorted(notification);
+        let mut of_hosts = Vec::with_capacity(sorted.len());
+        for (host, alerts) in sorted {
+            of_hosts.push(self.receive(work, host, alerts, received_at).await?);
+        }
+        for (alert, reason) in &ignored {
+            work.record_ignored(alert, *reason, received_at).await?;
+        }
+        Ok(Told { truncated: notification.truncated_alerts, of_hosts, ignored })
+    }
+
+    fn sorted<'n>(&self, notification: &'n Notification) -> Sorted<'n> {
+        let mut sorted = Sorted { of_hosts: BTreeMap::new(), ignored: vec![] };
+        for alert in &notification.alerts {
+            match decide(alert, &self.policies, &self.directory) {
+                Decision::Act { host, urgency } => {
+                    sorted.of_hosts.entry(host).or_default().push((alert, urgency));
+                }
+                Decision::Ignore(reason) => sorted.ignored.push((alert, reason)),
+            }
+        }
+        sorted
+    }
+
+    /// Takes in all alerts of a host together: its incident is read and written once, however many they are.
+    async fn receive<'n>(
+        &self,
+        work: &mut J::Work,
+        host: HostName,
+        alerts: Vec<(&'n Alert, Urgency)>,
+        received_at: Timestamp,
+    ) -> Result<ToldOfHost<'n>, JournalError> {
+        let (mut incident, known) = match work.open_incident(&host).await? {
+            Some(Stored { id, incident }) => (incident, Some(id)),
+            None if alerts.iter().any(|(alert, _)| alert.status == AlertStatus::Firing) => {
+                let past = work.past(&host, &self.timing, received_at).await?;
+                (Incident::open(host.clone(), past, received_at), None)
+            }
+            None => {
+                let receipts = vec![Receipt::Unrelated; alerts.len()];
+                return Ok(ToldOfHost {
+                    host,
+                    alerts,
+                    receipts,
+                    incident: None,
+                    opened: false,
+                    hastened: false,
+                });
             }
         };
-        let open = of_host.last().is_some_and(|stored| !stored.incident.is_closed());
-        if !open {
-            if alert.status == AlertStatus::Resolved {
-                let receipt = Receipt::Unrelated;
-                return Ok(Told::Received { incident: None, host, receipt, opened: false });
-            }
-            // One that closed within this very notification has to give way first: at most one is
-            // open a host.
-            for stored in of_host.iter() {
-                work.save_incident(stored, &self.timing).await?;
-            }
-            let past = work.past(&host, &self.timing, received_at).await?;
-            let incident = Incident::open(host.clone(), past, received_at);
+        let due_before = incident.due_at().filter(|_| known.is_some());
+        let Received { receipts, dropped } = incident.receive(&alerts, received_at);
+        let hastened = incident.due_at().is_some_and(|due_at| due_before != Some(due_at));
+        let stored = if let Some(id) = known {
+            let stored = Stored { id, incident };
+            work.save_incident(&stored, &self.timing).await?;
+            stored
+        } else {
             let id = work.insert_incident(&incident, &self.timing, self.clock.now()).await?;
-            of_host.push(Stored { id, incident });
-        }
-        let Some(stored) = of_host.last_mut() else {
-            return Err(JournalError::Corrupt("an incident that was just stored is gone".to_owned()));
+            Stored { id, incident }
         };
-        let receipt = stored.incident.receive(alert, urgency, received_at);
-        if let Some(member) = stored.incident.members.get(&alert.fingerprint) {
-            work.record_alert(stored.id, alert, member).await?;
+        for fingerprint in &dropped {
+            work.drop_alert(stored.id, fingerprint).await?;
         }
-        Ok(Told::Received { incident: Some(stored.id), host, receipt, opened: !open })
+        for ((alert, _), receipt) in alerts.iter().zip(&receipts) {
+            if let Some(member) = stored.incident.members.get(&alert.fingerprint) {
+                work.record_alert(stored.id, alert, member).await?;
+            } else if *receipt == Receipt::Crowded {
+                work.record_ignored(alert, Ignored::TooMany, received_at).await?;
+            }
+        }
+        Ok(ToldOfHost { host, alerts, receipts, incident: Some(stored), opened: known.is_none(), hastened })
     }
 
     /// Counts and logs, once it is true.
-    fn tell(
-        &self,
-        notification: &Notification,
-        incidents: &BTreeMap<HostName, Vec<Stored>>,
-        told: Vec<Told>,
-    ) -> Accepted {
-        let mut accepted = Accepted { accepted: 0, ignored: 0 };
-        if notification.truncated_alerts > 0 {
-            self.metrics.alerts_truncated.inc_by(notification.truncated_alerts);
-            tracing::warn!(
-                alerts = notification.truncated_alerts,
+    fn tell(&self, Told { truncated, of_hosts, ignored }: &Told) -> Accepted {
+        let mut accepted = Accepted::default();
+        if *truncated > 0 {
+            self.metrics.alerts_truncated.inc_by(*truncated);
+            warn!(
+                alerts = truncated,
                 "the sender cut alerts off and will not send them again: set max_alerts to 0"
             );
         }
-        for (alert, told) in notification.alerts.iter().zip(told) {
-            match told {
-                Told::Ignored(reason) => {
-                    accepted.ignored += 1;
-                    self.metrics.alerts_ignored.get_or_create(&ByReason::new(reason.reason())).inc();
-                    info!(alert = bounded::name(alert.name()), reason = reason.reason(), "alert ignored");
-                }
-                Told::Received { incident, host, receipt, opened } => {
-                    accepted.accepted += 1;
-                    if opened {
-                        self.metrics.incidents_opened.inc();
-                    }
-                    self.received(alert, incident, &host, if opened { "opened" } else { word(receipt) });
-                }
-            }
+        for (alert, reason) in ignored {
+            self.ignored(*reason, 1, &mut accepted);
+            info!(alert = bounded::name(alert.name()), reason = reason.reason(), "alert ignored");
         }
-        for stored in incidents.values().flatten() {
-            closed(&self.metrics, stored);
+        for of_host in of_hosts {
+            self.tell_of_host(of_host, &mut accepted);
         }
         accepted
     }
 
-    fn received(&self, alert: &Alert, incident: Option<IncidentId>, host: &HostName, receipt: &str) {
+    fn tell_of_host(&self, told: &ToldOfHost, accepted: &mut Accepted) {
+        let ToldOfHost { host, alerts, receipts, incident, opened, hastened: _ } = told;
+        if *opened {
+            self.metrics.incidents_opened.inc();
+        }
+        let incident = incident.as_ref();
+        let mut is_first = *opened;
+        let mut crowded = 0;
+        for ((alert, _), receipt) in alerts.iter().zip(receipts) {
+            if *receipt == Receipt::Crowded {
+                crowded += 1;
+                continue;
+            }
+            accepted.accepted += 1;
+            let opens = *receipt == Receipt::Joined && std::mem::take(&mut is_first);
+            self.received(alert, incident, host, if opens { "opened" } else { word(*receipt) });
+        }
+        if crowded > 0 {
+            let incident = incident.map(|stored| stored.id.0);
+            self.ignored(Ignored::TooMany, crowded, accepted);
+            warn!(incident, %host, alerts = crowded, reason = Ignored::TooMany.reason(), "alerts ignored: the incident has as many as are kept of one");
+        }
+        if let Some(stored) = incident {
+            closed(&self.metrics, stored);
+        }
+    }
+
+    fn ignored(&self, reason: Ignored, alerts: u64, accepted: &mut Accepted) {
+        accepted.ignored += alerts;
+        self.metrics.alerts_ignored.get_or_create(&ByReason::new(reason.reason())).inc_by(alerts);
+    }
+
+    fn received(&self, alert: &Alert, incident: Option<&Stored>, host: &HostName, receipt: &str) {
         let (name, status) = (alert.name(), alert.status.as_str());
         self.metrics.alerts.get_or_create(&ByAlert::new(name, status)).inc();
-        let incident = incident.map(|id| id.0);
+        let incident = incident.map(|stored| stored.id.0);
         if receipt == word(Receipt::Refreshed) {
-            tracing::debug!(incident, %host, alert = name, status, receipt, "alert accepted");
+            debug!(incident, %host, alert = name, status, receipt, "alert accepted");
         } else {
             let secs_since_firing = rounded(secs_between(alert.starts_at, self.clock.now()));
             info!(incident, %host, alert = name, status, receipt, secs_since_firing, "alert accepted");
         }
-    }
-
-    /// Queues one attempt on each host that the payload's firing alerts name. It belongs to no
-    /// incident and does not ask the limiter, as it is a person who asks, but it counts for it.
-    pub async fn replay(&self, notification: &Notification) -> Result<Replayed, JournalError> {
-        let replay = Uuid::now_v7();
-        let mut work = self.journal.begin().await?;
-        let now = self.clock.now();
-        let mut attempts = BTreeMap::new();
-        let mut alerts = Vec::with_capacity(notification.alerts.len());
-        for alert in &notification.alerts {
-            let mut replayed = ReplayedAlert {
-                fingerprint: alert.fingerprint.to_string(),
-                alert: bounded::name(alert.name()),
-                host: None,
-                attempt: None,
-                ignored: None,
-            };
-            match decide(alert, &self.policies, &self.directory) {
-                Decision::Ignore(reason) => replayed.ignored = Some(reason.reason()),
-                Decision::Act { host, .. } if alert.status == AlertStatus::Firing => {
-                    replayed.attempt = Some(*attempts.entry(host.clone()).or_insert_with(AttemptId::now));
-                    replayed.host = Some(host);
-                }
-                Decision::Act { host, .. } => {
-                    replayed.host = Some(host);
-                    replayed.ignored = Some("resolved");
-                }
-            }
-            alerts.push(replayed);
-        }
-        for (host, id) in &attempts {
-            let (host, trigger) = (host.clone(), Trigger::Manual);
-            let asked = Asked { id: *id, host, incident: None, replay: Some(replay), trigger };
-            work.queue_attempt(&asked, now).await?;
-        }
-        work.commit().await?;
-        for (host, attempt) in attempts {
-            info!(%replay, %host, %attempt, "replay accepted");
-        }
-        self.wake.notify_one();
-        Ok(Replayed { replay, alerts })
     }
 }
 
@@ -249,6 +273,7 @@ fn word(receipt: Receipt) -> &'static str {
         Receipt::Refreshed => "refreshed",
         Receipt::Left => "left",
         Receipt::Unrelated => "unrelated",
+        Receipt::Crowded => "crowded",
     }
 }
 

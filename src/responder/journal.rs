@@ -73,6 +73,9 @@ pub enum JournalError {
     /// written since can be trusted to be there, and asking again would answer "yes" without it.
     #[error("the journal's disk could not be flushed: {0}")]
     Flush(String),
+    /// Whoever wrote for us has panicked.
+    #[error("nobody knows whether the journal was written")]
+    Unanswered,
     /// What is stored is not what this binary writes.
     #[error("the journal is damaged: {0}")]
     Corrupt(String),
@@ -89,6 +92,7 @@ impl JournalError {
             Self::Migrate(_) => "migrate",
             Self::Storage(_) => "storage",
             Self::Flush(_) => "flush",
+            Self::Unanswered => "unanswered",
             Self::Corrupt(_) => "corrupt",
         }
     }
@@ -98,6 +102,9 @@ impl JournalError {
         matches!(self, Self::Flush(_))
     }
 }
+
+/// So many ignored alerts are kept, the last seen ones: whoever sends ever new ones must not fill the disk.
+pub const IGNORED_MOST: u32 = 5000;
 
 /// An incident with its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -314,6 +321,13 @@ pub trait Work: Send {
         member: &Member,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
+    /// Takes an alert of an incident away again.
+    fn drop_alert(
+        &mut self,
+        incident: IncidentId,
+        fingerprint: &Fingerprint,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
     /// Stores an alert about which nothing is done.
     fn record_ignored(
         &mut self,
@@ -321,6 +335,9 @@ pub trait Work: Send {
         reason: Ignored,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Keeps so many of the ignored alerts, the last seen ones.
+    fn keep_ignored(&mut self, most: u32) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Stores an attempt that waits for its host to be free.
     fn queue_attempt(

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashSet,
-    io::Read,
+    io::{BufReader, Read},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -31,7 +31,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(1);
 /// After a failure Alertmanager is left alone for so long, and nothing is put off.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
-/// The longest answer that is read; some tens of thousands of alerts.
+/// The longest answer that is read; some tens of thousands of alerts. Of what is read only fingerprints are
+/// kept.
 const ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What may become of a question, for metrics that start at zero.
@@ -96,8 +97,7 @@ impl Silences {
             .user_agent(concat!("raysweep/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        let filter = encoded(&matcher(policies));
-        let url = format!("{}/api/v2/alerts?filter={filter}", url?.trim_end_matches('/'));
+        let url = question(url?.trim_end_matches('/'), policies);
         let credentials = match (username.zip(password_file), bearer_token_file) {
             (Some((username, password_file)), _) => Credentials::Basic { username, password_file },
             (None, Some(file)) => Credentials::Bearer(file),
@@ -198,14 +198,19 @@ fn ask(agent: &Agent, url: &str, credentials: &Credentials) -> Result<HashSet<Fi
         request = request.header("Authorization", shown);
     }
     let mut body = request.call()?.into_body();
-    let mut text = Vec::new();
-    body.as_reader().take(ANSWER_BYTES).read_to_end(&mut text).map_err(ureq::Error::Io)?;
-    let shown: Vec<Shown> = serde_json::from_slice(&text)?;
+    let answer = BufReader::new(body.as_reader().take(ANSWER_BYTES));
+    let shown: Vec<Shown> = serde_json::from_reader(answer)?;
+    // Also where an Alertmanager shows more than it was asked for.
     let suppressed = shown.into_iter().filter(|alert| alert.status.state == "suppressed");
     Ok(suppressed.map(|alert| alert.fingerprint).collect())
 }
 
-/// Only the alerts that we act on: another team's need not be read.
+/// Only the alerts that are suppressed, and only those that we act on: in most answers there are none, and
+/// another team's need not be read.
+fn question(base: &str, policies: &Policies) -> String {
+    format!("{base}/api/v2/alerts?active=false&filter={}", encoded(&matcher(policies)))
+}
+
 fn matcher(policies: &Policies) -> String {
     let names: Vec<_> = policies.iter().map(|(name, _)| escaped(name)).collect();
     let text = names.join("|").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -270,7 +275,12 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_alerts_are_asked_for_whatever_they_are_called() {
+    fn only_our_own_alerts_that_are_suppressed_are_asked_for_whatever_they_are_called() {
+        let policies = Policies::new([("A".to_owned(), Urgency::Warning)]);
+        assert_eq!(
+            question("http://am:9093", &policies),
+            "http://am:9093/api/v2/alerts?active=false&filter=alertname%3D~%22A%22"
+        );
         let policies =
             Policies::new([("A|B".to_owned(), Urgency::Warning), ("C\"".to_owned(), Urgency::Warning)]);
         assert_eq!(matcher(&policies), r#"alertname=~"A\\|B|C\\\"""#);

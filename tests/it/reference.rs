@@ -30,6 +30,7 @@ fn sections(source: &str) -> Vec<Section> {
         } else if let (true, Some(field)) = (inside, text.strip_prefix("pub ")) {
             let (name, kind) = field.trim_end_matches(',').split_once(": ").unwrap();
             let doc = std::mem::take(&mut doc).trim().to_owned();
+            let name = name.trim_start_matches("r#");
             sections.last_mut().unwrap().fields.push((name.to_owned(), kind.to_owned(), doc));
         } else if !text.starts_with("#[") {
             doc.clear();
@@ -106,6 +107,7 @@ fn the_reference_is_what_the_code_says() {
         },
         "http_server_config": { "http2": false },
     });
+    let client = json!({ "authorization": { "type": "Bearer" } });
     let text = format!(
         "# Configuration\n\n\
          Made from the code by `tests/it/reference.rs`. Durations and sizes are written with their unit \
@@ -117,10 +119,14 @@ fn the_reference_is_what_the_code_says() {
          The file alone decides: no variable overrides it, and only root may be able to write it.\n{}\n\
          ## `--web.config.file`: TLS and users\n\n\
          In the format of Prometheus' exporter-toolkit. Relative paths begin at the file's folder. It is read \
-         anew for each connection and request. What is not supported is refused by its name.\n{}",
+         anew for each connection and request. What is not supported is refused by its name.\n{}\n\
+         ## `--http.config.file`: who asks a responder\n\n\
+         For `status`, `history` and `replay --url`, in the format of Prometheus' HTTP clients. Relative paths begin \
+         at the file's folder. What is not supported is refused by its name.\n{}",
         render("src/config/responder.rs", "ResponderConfig", &responder),
         render("src/config/sweep.rs", "SweepSettings", &sweep),
         render("src/config/web.rs", "WebConfig", &web),
+        render("src/config/http_client.rs", "HttpClient", &client),
     );
     expect_test::expect_file!["../../docs/configuration.md"].assert_eq(&text);
 }

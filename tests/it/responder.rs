@@ -3,6 +3,7 @@
 
 mod alertmanagers;
 mod answers;
+mod asking;
 mod clocks;
 mod disk;
 mod escalation;

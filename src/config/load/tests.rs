@@ -14,9 +14,9 @@ fn load_text<T: DeserializeOwned>(text: &str, variables: &[(&str, &str)]) -> Res
     let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     load(&path, Overrides::Given(variables.collect())).map_err(|error| match error {
         // The folder's name differs from run to run.
-        ConfigError::Read { source, .. } | ConfigError::Web { source, .. } => {
-            ConfigError::Read { path: FILE.into(), source }
-        }
+        ConfigError::Read { source, .. }
+        | ConfigError::Web { source, .. }
+        | ConfigError::HttpClient { source, .. } => ConfigError::Read { path: FILE.into(), source },
         ConfigError::Syntax { message, .. } => ConfigError::Syntax { path: FILE.into(), message },
         ConfigError::Invalid { problems, .. } => ConfigError::Invalid { path: FILE.into(), problems },
     })

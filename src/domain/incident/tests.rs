@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::alert::Alert;
+
+mod many;
 
 const TIMING: Timing = Timing {
     recheck: Duration::from_mins(5),
@@ -27,8 +30,15 @@ fn alert(number: u8, status: AlertStatus) -> Alert {
 
 fn opened(urgency: Urgency) -> Incident {
     let mut incident = Incident::open("ray-80".parse().unwrap(), Past::default(), at(0));
-    assert_eq!(incident.receive(&alert(1, AlertStatus::Firing), urgency, at(0)), Receipt::Joined);
+    assert_eq!(received(&mut incident, &alert(1, AlertStatus::Firing), urgency, at(0)), Receipt::Joined);
     incident
+}
+
+/// Receives one alert alone.
+fn received(incident: &mut Incident, alert: &Alert, urgency: Urgency, now: Timestamp) -> Receipt {
+    let Received { receipts, dropped } = incident.receive(&[(alert, urgency)], now);
+    assert_eq!((receipts.len(), dropped.len()), (1, 0));
+    receipts[0]
 }
 
 fn due_after(outcome: Outcome) -> i64 {
@@ -46,7 +56,10 @@ fn a_new_incident_is_due_at_once_and_the_same_alert_again_changes_nothing() {
     incident.begin();
     incident.finish(Outcome::Freed, &TIMING, 0.0, at(5));
     let before = incident.state;
-    assert_eq!(incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(6)), Receipt::Refreshed);
+    assert_eq!(
+        received(&mut incident, &alert(1, AlertStatus::Firing), Urgency::Warning, at(6)),
+        Receipt::Refreshed
+    );
     assert_eq!(incident.state, before);
 }
 
@@ -79,19 +92,25 @@ fn backoff_doubles_up_to_its_bound_and_jitter_takes_at_most_half() {
 #[test]
 fn an_incident_closes_when_its_last_firing_alert_leaves() {
     let mut incident = opened(Urgency::Warning);
-    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Critical, at(1));
-    assert_eq!(incident.receive(&alert(1, AlertStatus::Resolved), Urgency::Warning, at(2)), Receipt::Left);
+    received(&mut incident, &alert(2, AlertStatus::Firing), Urgency::Critical, at(1));
+    assert_eq!(
+        received(&mut incident, &alert(1, AlertStatus::Resolved), Urgency::Warning, at(2)),
+        Receipt::Left
+    );
     assert!(!incident.is_closed());
-    incident.receive(&alert(2, AlertStatus::Resolved), Urgency::Critical, at(3));
+    received(&mut incident, &alert(2, AlertStatus::Resolved), Urgency::Critical, at(3));
     assert_eq!(incident.state, State::Closed { at: at(3), reason: Closed::Resolved });
 }
 
 #[test]
 fn an_alert_that_left_may_come_back_while_another_holds_the_incident_open() {
     let mut incident = opened(Urgency::Warning);
-    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(1));
-    incident.receive(&alert(1, AlertStatus::Resolved), Urgency::Warning, at(2));
-    assert_eq!(incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(3)), Receipt::Reopened);
+    received(&mut incident, &alert(2, AlertStatus::Firing), Urgency::Warning, at(1));
+    received(&mut incident, &alert(1, AlertStatus::Resolved), Urgency::Warning, at(2));
+    assert_eq!(
+        received(&mut incident, &alert(1, AlertStatus::Firing), Urgency::Warning, at(3)),
+        Receipt::Reopened
+    );
 }
 
 #[test]
@@ -99,9 +118,9 @@ fn a_critical_alert_that_joins_makes_the_incident_due_at_once() {
     let mut incident = opened(Urgency::Warning);
     incident.begin();
     incident.finish(Outcome::Active, &TIMING, 0.0, at(5));
-    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(6));
+    received(&mut incident, &alert(2, AlertStatus::Firing), Urgency::Warning, at(6));
     assert_eq!(incident.state, State::Waiting { due_at: at(305) });
-    incident.receive(&alert(3, AlertStatus::Firing), Urgency::Critical, at(7));
+    received(&mut incident, &alert(3, AlertStatus::Firing), Urgency::Critical, at(7));
     assert_eq!(incident.state, State::Waiting { due_at: at(7) });
 }
 
@@ -109,7 +128,7 @@ fn a_critical_alert_that_joins_makes_the_incident_due_at_once() {
 fn an_incident_that_resolves_in_mid_attempt_stays_closed_when_the_attempt_ends() {
     let mut incident = opened(Urgency::Warning);
     incident.begin();
-    incident.receive(&alert(1, AlertStatus::Resolved), Urgency::Warning, at(5));
+    received(&mut incident, &alert(1, AlertStatus::Resolved), Urgency::Warning, at(5));
     incident.finish(Outcome::Freed, &TIMING, 0.0, at(6));
     assert_eq!(incident.state, State::Closed { at: at(5), reason: Closed::Resolved });
     assert_eq!((incident.attempts, incident.last_outcome), (1, Some(Outcome::Freed)));
@@ -130,7 +149,7 @@ fn only_a_critical_incident_is_escalated_at_once_and_any_is_when_it_lasts() {
         assert_eq!(incident.escalated.map(|e| e.reason), expected, "{urgency:?} {outcome:?}");
     }
     let mut incident = opened(Urgency::Warning);
-    incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(3000));
+    received(&mut incident, &alert(1, AlertStatus::Firing), Urgency::Warning, at(3000));
     incident.pass_time(&TIMING, at(3599));
     assert_eq!(incident.escalated, None);
     incident.pass_time(&TIMING, at(3600));
@@ -147,7 +166,7 @@ fn trouble_that_comes_and_goes_counts_for_its_host_and_reaches_a_person() {
 
     let past = Past { trouble: minutes(50), failures_in_row: 3 };
     let mut incident = Incident::open("ray-80".parse().unwrap(), past, at(0));
-    incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(0));
+    received(&mut incident, &alert(1, AlertStatus::Firing), Urgency::Warning, at(0));
     assert_eq!(incident.time_event_at(&TIMING), Some(at(600)));
     incident.pass_time(&TIMING, at(599));
     assert_eq!(incident.escalated, None);
@@ -162,9 +181,9 @@ fn trouble_that_comes_and_goes_counts_for_its_host_and_reaches_a_person() {
 #[test]
 fn who_was_told_that_it_takes_long_is_told_once_more_where_it_becomes_critical() {
     let mut incident = opened(Urgency::Warning);
-    incident.receive(&alert(1, AlertStatus::Firing), Urgency::Warning, at(3000));
+    received(&mut incident, &alert(1, AlertStatus::Firing), Urgency::Warning, at(3000));
     incident.pass_time(&TIMING, at(3600));
-    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Critical, at(3601));
+    received(&mut incident, &alert(2, AlertStatus::Firing), Urgency::Critical, at(3601));
     incident.begin();
     incident.finish(Outcome::Active, &TIMING, 0.0, at(3602));
     let critical = Some(Escalated { at: at(3602), reason: Escalation::CriticalActive });
@@ -189,7 +208,7 @@ fn a_person_is_told_while_an_attempt_is_still_under_way() {
 #[test]
 fn an_incident_expires_when_none_of_its_alerts_is_seen_again() {
     let mut incident = opened(Urgency::Warning);
-    incident.receive(&alert(2, AlertStatus::Firing), Urgency::Warning, at(100));
+    received(&mut incident, &alert(2, AlertStatus::Firing), Urgency::Warning, at(100));
     incident.pass_time(&TIMING, at(2799));
     assert!(!incident.is_closed());
     incident.pass_time(&TIMING, at(2800));
@@ -228,7 +247,7 @@ proptest! {
                 Event::Receive(number, firing, critical) => {
                     let status = if firing { AlertStatus::Firing } else { AlertStatus::Resolved };
                     let urgency = if critical { Urgency::Critical } else { Urgency::Warning };
-                    let receipt = incident.receive(&alert(number, status), urgency, at(now));
+                    let receipt = received(&mut incident, &alert(number, status), urgency, at(now));
                     // Only greater urgency moves the next attempt, and never to a later instant.
                     if let (State::Waiting { due_at: was }, State::Waiting { due_at: is }) = (before.state, incident.state) {
                         prop_assert!(is <= was);

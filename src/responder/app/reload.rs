@@ -14,7 +14,12 @@ use super::{
 };
 use crate::{
     config::{self, responder::ResponderConfig},
-    responder::{ServeError, dispatcher::Changed, intake::Intake, silences::Silences},
+    responder::{
+        ServeError,
+        dispatcher::Changed,
+        intake::{Intake, Queue},
+        silences::Silences,
+    },
 };
 
 /// How long the files may take to be read; everything else waits for it.
@@ -99,6 +104,7 @@ impl Parts {
             timing: incident_timing(&config.timing),
             metrics: Arc::clone(metrics),
             wake: Arc::clone(&before.intake.wake),
+            queue: Queue::default(),
         };
         self.serving.send_replace(Arc::new(serving(config, intake, inventory)));
     }

@@ -62,7 +62,7 @@ async fn opened<J: Journal>(journal: &J, name: &str, urgency: Urgency, now: Time
     let past = work.past(&host(name), &TIMING, now).await.unwrap();
     let mut incident = Incident::open(host(name), past, now);
     let id = work.insert_incident(&incident, &TIMING, now).await.unwrap();
-    incident.receive(&alert(1), urgency, now);
+    incident.receive(&[(&alert(1), urgency)], now);
     work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint]).await.unwrap();
     let stored = Stored { id, incident };
     work.save_incident(&stored, &TIMING).await.unwrap();
@@ -120,6 +120,8 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     what_is_too_old_is_forgotten_and_nothing_else(empty().await).await;
     never_is_much_forgotten_at_once(empty().await).await;
     what_people_see_is_what_was_stored(empty().await).await;
+    an_alert_that_makes_room_is_gone_and_its_incident_stays(empty().await).await;
+    of_ignored_alerts_the_last_seen_are_kept(empty().await).await;
 }
 
 async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
@@ -224,7 +226,7 @@ async fn what_is_due_comes_in_its_order_and_of_its_lanes(journal: impl Journal) 
     // However pressing, who failed last time does not stand before who did not.
     let pressing = alert(2);
     let mut failing = journal.begin().await.unwrap().open_incident(&host("failing")).await.unwrap().unwrap();
-    failing.incident.receive(&pressing, Urgency::Critical, at(51));
+    failing.incident.receive(&[(&pressing, Urgency::Critical)], at(51));
     saved(&journal, &failing).await;
     for order in [Order::Standing, Order::Proven] {
         assert_eq!(due_by(&journal, soon, &Lane::ALL, order).await.last().unwrap(), "failing", "{order:?}");
@@ -481,4 +483,36 @@ async fn what_people_see_is_what_was_stored(journal: impl Journal) {
     let brief = journal.attempts_in_brief(Some("a"), 1).await.unwrap().pop().unwrap();
     assert_eq!((brief.id, brief.finished_at, brief.report), (newest.id, newest.finished_at, None));
     journal.probe(at(5)).await.unwrap();
+}
+
+async fn an_alert_that_makes_room_is_gone_and_its_incident_stays(journal: impl Journal) {
+    let mut stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    opened(&journal, "b", Urgency::Warning, at(0)).await;
+    stored.incident.receive(&[(&alert(2), Urgency::Warning)], at(1));
+    let mut work = journal.begin().await.unwrap();
+    work.record_alert(stored.id, &alert(2), &stored.incident.members[&alert(2).fingerprint]).await.unwrap();
+    work.drop_alert(stored.id, &alert(1).fingerprint).await.unwrap();
+    stored.incident.members.remove(&alert(1).fingerprint);
+    // One that is not there is gone already.
+    work.drop_alert(stored.id, &alert(3).fingerprint).await.unwrap();
+    work.commit().await.unwrap();
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.open_incident(&host("a")).await.unwrap(), Some(stored));
+    assert_eq!(work.open_incident(&host("b")).await.unwrap().unwrap().incident.members.len(), 1);
+}
+
+async fn of_ignored_alerts_the_last_seen_are_kept(journal: impl Journal) {
+    let mut work = journal.begin().await.unwrap();
+    for (number, now) in [(1, 0), (2, 10), (3, 20), (1, 30)] {
+        work.record_ignored(&alert(number), Ignored::UnknownHost, at(now)).await.unwrap();
+    }
+    work.keep_ignored(2).await.unwrap();
+    work.commit().await.unwrap();
+    let kept = journal.ignored(10).await.unwrap();
+    let kept: Vec<_> = kept.into_iter().map(|view| (view.fingerprint, view.times)).collect();
+    assert_eq!(kept, [(1, 2), (3, 1)].map(|(number, times)| (alert(number).fingerprint.to_string(), times)));
+    let mut work = journal.begin().await.unwrap();
+    work.keep_ignored(2).await.unwrap();
+    work.commit().await.unwrap();
+    assert_eq!(journal.ignored(10).await.unwrap().len(), 2);
 }

@@ -19,6 +19,7 @@ use sqlx::{
 use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError, OpenHost};
 use crate::domain::{attempt::Outcome, host::HostName};
 
+mod due;
 mod latch;
 mod rows;
 #[cfg(test)]
@@ -28,7 +29,6 @@ mod work;
 
 use latch::Latch;
 pub use work::SqliteWork;
-use work::running;
 
 const FILE: &str = "journal.db";
 const LOCK: &str = "lock";
@@ -177,21 +177,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn next_event_at(&self, now: Timestamp) -> Result<Option<Timestamp>, JournalError> {
-        let row = sqlx::query(concat!(
-            "SELECT MIN(at) FROM (
-             SELECT time_event_at AS at FROM incidents WHERE time_event_at IS NOT NULL
-             UNION ALL SELECT MAX(due_at, COALESCE(not_before, 0)) FROM incidents LEFT JOIN hosts USING (host)
-             WHERE state = 'waiting' AND host NOT IN ",
-            running!(),
-            " UNION ALL SELECT MAX(queued_at, COALESCE(not_before, 0)) FROM attempts LEFT JOIN hosts USING (host)
-             WHERE started_at IS NULL AND finished_at IS NULL AND host NOT IN ",
-            running!(),
-            ") WHERE at > ?",
-        ))
-        .bind(now.as_microsecond())
-        .fetch_one(&self.readers)
-        .await?;
-        row.try_get::<Option<i64>, _>(0)?.map(rows::time).transpose()
+        due::next_event_at(&self.readers, now).await
     }
 
     async fn last_spends(&self) -> Result<Vec<(HostName, Timestamp)>, JournalError> {

@@ -276,9 +276,13 @@ fn the_help_of_replay() {
                   --bearer-token-file <FILE>
                       The file with the bearer token that the responder wants
 
+                  --http.config.file <FILE>
+                      A user or a token, a certificate to show and the authority to trust, in the format of
+                      Prometheus' HTTP clients
+
                   --config.file <FILE>
                       The configuration with the policies and the inventory to explain by
-          
+
                       [default: /etc/raysweep/raysweep.yml]
 
               -h, --help
@@ -287,13 +291,13 @@ fn the_help_of_replay() {
             Logging:
                   --log.level <LEVEL>
                       Only log messages of this severity or above; the log goes to standard error
-          
+
                       [default: info]
                       [possible values: debug, info, warn, error]
 
                   --log.format <FORMAT>
                       How a log line is written
-          
+
                       [default: text]
                       [possible values: text, json]
 
@@ -309,26 +313,28 @@ fn the_help_of_status() {
     check(
         "status",
         expect![[r#"
-        exit 0
-        Show the incidents that a responder has open
+            exit 0
+            Show the incidents that a responder has open
 
-        Usage: raysweep status [OPTIONS]
+            Usage: raysweep status [OPTIONS]
 
-        Options:
-          -h, --help  Print help
+            Options:
+              -h, --help  Print help
 
-        Responder:
-              --url <URL>                 Where the responder listens [default: http://127.0.0.1:9095]
-              --bearer-token-file <FILE>  The file with the bearer token that the responder wants
+            Responder:
+                  --url <URL>                 Where the responder listens [default: http://127.0.0.1:9095]
+                  --bearer-token-file <FILE>  The file with the bearer token that the responder wants
+                  --http.config.file <FILE>   A user or a token, a certificate to show and the authority to
+                                              trust, in the format of Prometheus' HTTP clients
 
-        Logging:
-              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
-                                     error [default: info] [possible values: debug, info, warn, error]
-              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+            Logging:
+                  --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                         error [default: info] [possible values: debug, info, warn, error]
+                  --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
-        Example:
-          raysweep status --url http://127.0.0.1:9095
-    "#]],
+            Example:
+              raysweep status --url http://127.0.0.1:9095
+        "#]],
     );
 }
 
@@ -337,27 +343,29 @@ fn the_help_of_history() {
     check(
         "history",
         expect![[r#"
-        exit 0
-        Show the newest attempts of a responder, and how they ended
+            exit 0
+            Show the newest attempts of a responder, and how they ended
 
-        Usage: raysweep history [OPTIONS]
+            Usage: raysweep history [OPTIONS]
 
-        Options:
-              --host <HOST>   Only this host's
-              --limit <ROWS>  So many of them [default: 50]
-          -h, --help          Print help
+            Options:
+                  --host <HOST>   Only this host's
+                  --limit <ROWS>  So many of them [default: 50]
+              -h, --help          Print help
 
-        Responder:
-              --url <URL>                 Where the responder listens [default: http://127.0.0.1:9095]
-              --bearer-token-file <FILE>  The file with the bearer token that the responder wants
+            Responder:
+                  --url <URL>                 Where the responder listens [default: http://127.0.0.1:9095]
+                  --bearer-token-file <FILE>  The file with the bearer token that the responder wants
+                  --http.config.file <FILE>   A user or a token, a certificate to show and the authority to
+                                              trust, in the format of Prometheus' HTTP clients
 
-        Logging:
-              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
-                                     error [default: info] [possible values: debug, info, warn, error]
-              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+            Logging:
+                  --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                         error [default: info] [possible values: debug, info, warn, error]
+                  --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
-        Example:
-          raysweep history --host ray-80 --limit 20
-    "#]],
+            Example:
+              raysweep history --host ray-80 --limit 20
+        "#]],
     );
 }

@@ -14,21 +14,21 @@ use super::{
     stand_in::{StandIns, long},
 };
 
-const HOSTS: u64 = 8;
 const SENDERS: u64 = 4;
 /// Every wait is short, so that a life of a responder sees many attempts begin and end.
 const SETTINGS: &str = "timing: { period: 150ms, critical_period: 100ms, recheck: 300ms, decay: 50ms, backoff_first: 100ms, backoff_most: 200ms }";
 
 #[test]
 fn nothing_acknowledged_is_lost_and_no_host_is_swept_twice_at_once_whoever_is_killed() {
-    let kills = if long() { 500 } else { 20 };
-    let fleet = StandIns::new((0..HOSTS).map(|n| format!("h-{n}"))).sweeping_for(40);
+    // Hosts enough that none has more alerts than are kept of an incident.
+    let (kills, hosts) = if long() { (500, 32) } else { (20, 8) };
+    let fleet = StandIns::new((0..hosts).map(|n| format!("h-{n}"))).sweeping_for(40);
     let (next, acknowledged) = (AtomicU64::new(0), Mutex::new(BTreeSet::new()));
     for kill in 0..kills {
         let responder = fleet.serve(SETTINGS);
         // Between a few and some dozens of acknowledgements, so that the kill finds all kinds of moments.
         let until = acknowledged.lock().unwrap().len() + 5 + usize::try_from(kill * 7 % 60).unwrap();
-        under_load(&responder, &next, &acknowledged, until);
+        under_load(&responder, &next, &acknowledged, hosts, until);
         responder.kill_9();
     }
 
@@ -53,7 +53,13 @@ fn nothing_acknowledged_is_lost_and_no_host_is_swept_twice_at_once_whoever_is_ki
 }
 
 /// Sends alerts until so many are acknowledged, from several senders, and leaves them sending.
-fn under_load(responder: &Responder, next: &AtomicU64, acknowledged: &Mutex<BTreeSet<u64>>, until: usize) {
+fn under_load(
+    responder: &Responder,
+    next: &AtomicU64,
+    acknowledged: &Mutex<BTreeSet<u64>>,
+    hosts: u64,
+    until: usize,
+) {
     let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..SENDERS {
@@ -62,7 +68,7 @@ fn under_load(responder: &Responder, next: &AtomicU64, acknowledged: &Mutex<BTre
                     ureq::Agent::config_builder().http_status_as_error(false).build().into();
                 while !enough.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let (host, tag) = (format!("h-{}", number % HOSTS), number.to_string());
+                    let (host, tag) = (format!("h-{}", number % hosts), number.to_string());
                     let body = payload(&[alert(LARGE, "firing", &[("host", &host), ("n", &tag)])]);
                     let sent = agent.post(responder.url("/webhook")).send(body);
                     if sent.is_ok_and(|response| response.status() == 200) {

@@ -34,7 +34,11 @@ fn ten_thousand_alerts_for_one_host_make_two_attempts_at_most() {
     attempts = attempts.max(responder.attempts("h-0").len());
     assert!((1..=2).contains(&attempts), "{attempts} attempts");
     assert_eq!(fleet.count("h-0", "begin"), attempts);
-    assert_eq!(responder.rows("incidents").len(), 1);
+    let incidents = responder.rows("incidents");
+    assert_eq!(incidents.len(), 1);
+    // A thousand of them are kept; a critical one displaces another, and the rest is counted.
+    assert_eq!(incidents[0]["alerts"].as_array().unwrap().len(), 1000);
+    assert_eq!(responder.metric(r#"raysweep_alerts_ignored_total{reason="too_many_alerts"}"#), 90 * 99);
     let memory = most_memory(responder.process.id());
     println!(
         "figure: 10,000 alerts for one host in {:.1} s: {attempts} attempt(s), at most {} MiB",

@@ -6,12 +6,14 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use sqlx::{Row, sqlite::SqliteRow};
+use uuid::Uuid;
 
-use super::super::{JournalError, Stored};
+use super::super::{Asked, JournalError, Stored};
 use crate::domain::{
     alert::Fingerprint,
     host::HostName,
     incident::{Closed, Escalated, Escalation, Incident, IncidentId, Member, State},
+    standing::Lane,
 };
 
 pub(super) fn corrupt(what: impl std::fmt::Display) -> JournalError {
@@ -95,4 +97,26 @@ pub(super) fn member(row: &SqliteRow) -> Result<(Fingerprint, Member), JournalEr
             last_seen: time_of(row, "last_seen")?,
         },
     ))
+}
+
+pub(super) fn lane(row: &SqliteRow) -> Result<Lane, JournalError> {
+    let word: &str = row.try_get("lane")?;
+    Lane::ALL
+        .into_iter()
+        .find(|lane| lane.as_str() == word)
+        .ok_or_else(|| corrupt("a lane that is not known"))
+}
+
+pub(super) fn asked(row: &SqliteRow) -> Result<Asked, JournalError> {
+    Ok(Asked {
+        id: row.try_get::<&str, _>("id")?.parse().map_err(corrupt)?,
+        host: host(row.try_get("host")?)?,
+        incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
+        replay: row
+            .try_get::<Option<&str>, _>("replay")?
+            .map(Uuid::parse_str)
+            .transpose()
+            .map_err(corrupt)?,
+        trigger: word(row.try_get("trigger")?)?,
+    })
 }

@@ -195,7 +195,7 @@ fn what_is_asked_for_every_attempt_does_not_read_what_is_long_over() {
         let journal = SqliteJournal::open(folder.path()).await.unwrap();
         let [attempts, alerts, incidents, ignored] = FORGET;
         for (statement, index) in [
-            (work::QUEUED, "attempts USING INDEX queued_attempts"),
+            (due::QUEUED, "attempts USING INDEX queued_attempts"),
             (work::START, "attempts USING COVERING INDEX attempts_by_fence (host=?)"),
             (views::OUTCOMES, "attempts USING COVERING INDEX attempts_by_outcome (incident=?"),
             (views::LAST_HOLDS, "attempts USING INDEX attempts_by_incident (incident=?)"),
@@ -209,7 +209,7 @@ fn what_is_asked_for_every_attempt_does_not_read_what_is_long_over() {
             let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
             assert!(plan.iter().any(|step| step.contains(index)), "{statement}: {plan:#?}");
             let sorts = |step: &&String| step.contains("TEMP B-TREE");
-            assert!(statement == work::QUEUED || !plan.iter().any(|step| sorts(&step)), "{plan:#?}");
+            assert!(statement == due::QUEUED || !plan.iter().any(|step| sorts(&step)), "{plan:#?}");
         }
     });
 }

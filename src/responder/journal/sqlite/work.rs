@@ -7,10 +7,10 @@ use sqlx::{
     Row, Sqlite, Transaction,
     sqlite::{SqliteArguments, SqliteRow},
 };
-use uuid::Uuid;
 
 use super::{
     super::{Asked, Ended, Fence, JournalError, Order, Running, Stored, Tried, Work, bounded},
+    due,
     latch::Latch,
     rows, views,
 };
@@ -26,49 +26,6 @@ use crate::{
     },
     responder::clock::{Anchor, microseconds},
 };
-
-/// Hosts on which an attempt runs.
-macro_rules! running {
-    () => {
-        "(SELECT host FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL)"
-    };
-}
-pub(super) use running;
-
-/// The order of those that are due, by what may be expected of them.
-macro_rules! standing {
-    () => {
-        "COALESCE(hosts.lane, 'new') = 'failing', urgency = 'critical' DESC,
-         COALESCE(hosts.lane, 'new') = 'proven' DESC,
-         IIF(hosts.lane IS NULL OR hosts.lane = 'new', -opened_at, due_at)"
-    };
-}
-
-/// Incidents that are due (?1: now, ?2: lanes, ?3: how many), in an order.
-macro_rules! due {
-    ($($order:expr),+) => {
-        concat!(
-            "SELECT incidents.*, COALESCE(hosts.lane, 'new') AS lane FROM incidents LEFT JOIN hosts USING (host)
-             WHERE incidents.state = 'waiting' AND due_at <= ?1 AND COALESCE(not_before, 0) <= ?1
-             AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
-            running!(),
-            " ORDER BY ",
-            $($order,)+
-            ", incidents.id LIMIT ?3"
-        )
-    };
-}
-
-/// What people asked for that may begin (?1: now, ?2: lanes, ?3: how many). Grouped by no index: that one
-/// would lead through every attempt that was ever made.
-pub(super) const QUEUED: &str = concat!(
-    "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane,
-     MAX(MIN(queued_at), COALESCE(not_before, 0)) AS since FROM attempts LEFT JOIN hosts USING (host)
-     WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
-     AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
-    running!(),
-    " GROUP BY +attempts.host ORDER BY MIN(queued_at) LIMIT ?3",
-);
 
 /// An attempt begins, with a fence greater than any of its host's before.
 pub(super) const START: &str =
@@ -144,18 +101,8 @@ impl Work for SqliteWork {
         order: Order,
         limit: u32,
     ) -> Result<Vec<(Stored, Lane)>, JournalError> {
-        let query = match order {
-            Order::Standing => due!(standing!()),
-            Order::Proven => due!("COALESCE(hosts.lane, 'new') = 'proven' DESC, ", standing!()),
-            Order::Wait => due!("MAX(due_at, COALESCE(not_before, 0))"),
-        };
-        let found = sqlx::query(query)
-            .bind(now.as_microsecond())
-            .bind(words(lanes))
-            .bind(limit)
-            .fetch_all(&mut *self.transaction)
-            .await?;
-        let lanes: Vec<_> = found.iter().map(lane).collect::<Result<_, _>>()?;
+        let found = due::incidents(&mut self.transaction, now, lanes, order, limit).await?;
+        let lanes: Vec<_> = found.iter().map(rows::lane).collect::<Result<_, _>>()?;
         Ok(self.with_members(found).await?.into_iter().zip(lanes).collect())
     }
 
@@ -304,6 +251,19 @@ impl Work for SqliteWork {
         Ok(())
     }
 
+    async fn drop_alert(
+        &mut self,
+        incident: IncidentId,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), JournalError> {
+        sqlx::query("DELETE FROM alerts WHERE incident = ? AND fingerprint = ?")
+            .bind(incident.0)
+            .bind(fingerprint.as_str())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
     async fn record_ignored(
         &mut self,
         alert: &Alert,
@@ -324,6 +284,17 @@ impl Work for SqliteWork {
         .bind(bounded::labels(&alert.labels))
         .bind(now)
         .bind(now)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    async fn keep_ignored(&mut self, most: u32) -> Result<(), JournalError> {
+        sqlx::query(
+            "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
+             (SELECT fingerprint, reason FROM ignored_alerts ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
+        )
+        .bind(most)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
@@ -350,13 +321,7 @@ impl Work for SqliteWork {
         lanes: &[Lane],
         limit: u32,
     ) -> Result<Vec<(Asked, Lane, Timestamp)>, JournalError> {
-        let found = sqlx::query(QUEUED)
-            .bind(now.as_microsecond())
-            .bind(words(lanes))
-            .bind(limit)
-            .fetch_all(&mut *self.transaction)
-            .await?;
-        found.iter().map(|row| Ok((asked(row)?, lane(row)?, rows::time_of(row, "since")?))).collect()
+        due::queued(&mut self.transaction, now, lanes, limit).await
     }
 
     async fn start_attempt(
@@ -430,7 +395,7 @@ impl Work for SqliteWork {
                 .await?;
         let running = |row| {
             Ok(Running {
-                asked: asked(row)?,
+                asked: rows::asked(row)?,
                 fence: Fence(row.try_get("fence")?),
                 // What was claimed before there were leases has been left by whoever claimed it.
                 lease_until: rows::maybe_time(row, "lease_until")?.unwrap_or(Timestamp::MIN),
@@ -510,32 +475,4 @@ impl SqliteWork {
         .await?;
         Ok(done.rows_affected() == 1)
     }
-}
-
-/// The lanes as a JSON list of words.
-fn words(lanes: &[Lane]) -> String {
-    let words: Vec<_> = lanes.iter().map(|lane| format!("\"{}\"", lane.as_str())).collect();
-    format!("[{}]", words.join(","))
-}
-
-fn lane(row: &SqliteRow) -> Result<Lane, JournalError> {
-    let word: &str = row.try_get("lane")?;
-    Lane::ALL
-        .into_iter()
-        .find(|lane| lane.as_str() == word)
-        .ok_or_else(|| rows::corrupt("a lane that is not known"))
-}
-
-fn asked(row: &SqliteRow) -> Result<Asked, JournalError> {
-    Ok(Asked {
-        id: row.try_get::<&str, _>("id")?.parse().map_err(rows::corrupt)?,
-        host: rows::host(row.try_get("host")?)?,
-        incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
-        replay: row
-            .try_get::<Option<&str>, _>("replay")?
-            .map(Uuid::parse_str)
-            .transpose()
-            .map_err(rows::corrupt)?,
-        trigger: rows::word(row.try_get("trigger")?)?,
-    })
 }

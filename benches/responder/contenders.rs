@@ -1,0 +1,129 @@
+//! Who answers: raysweep as shipped, and adnanh/webhook with a command that does nothing.
+
+use std::{
+    env, fs,
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    harness::{LOOPBACK, Responder, free_port, serve_command, wait_for},
+    load::{self, Answered},
+    payload,
+    stand_in::StandIns,
+};
+
+/// Nobody is measured cold.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// `raysweep serve` over hosts that a stand-in for ssh leads to, without the tests' hand on its disk and
+/// its clock.
+pub(crate) fn serve(fleet: &StandIns, settings: &str) -> Responder {
+    let mut command = serve_command(&fleet.configure(settings), &fleet.path("data"), LOOPBACK);
+    let path = format!("{}:{}", fleet.path("bin").display(), env::var("PATH").unwrap());
+    command.env("PATH", path).env("STAND_IN", fleet.path("")).env("SWEEP_MS", "0");
+    Responder::launch(command, fleet.path("responder.log"))
+        .unwrap_or_else(|log| panic!("the responder does not serve:\n{log}"))
+}
+
+/// What raysweep answered, all of which is in its journal after it was killed.
+pub(crate) fn raysweep(connections: usize, span: Duration) -> Answered {
+    let fleet = StandIns::new((0..payload::HOSTS).map(payload::host));
+    let responder = serve(&fleet, "");
+    let (url, next) = (responder.url("/webhook"), AtomicU64::new(0));
+    let warm = load::send(&url, connections, WARM_UP, &next);
+    let answered = load::send(&url, connections, span, &next);
+    let sent = warm.count + answered.count;
+    assert_eq!(next.load(Ordering::Relaxed), sent);
+    assert_eq!(responder.metric(r#"raysweep_notifications_total{result="accepted"}"#), sent);
+    responder.kill_9();
+    let responder = serve(&fleet, "");
+    assert_eq!(stored(&responder), payload::distinct(sent), "what was acknowledged is not what is stored");
+    responder.stop();
+    answered
+}
+
+/// How many incidents and alerts the journal has.
+fn stored(responder: &Responder) -> (u64, u64) {
+    let (status, text) = responder.get("/api/v1/incidents?limit=1000");
+    assert_eq!(status, 200, "{text}");
+    let rows: Value = serde_json::from_str(&text).unwrap();
+    let incidents = rows["incidents"].as_array().unwrap();
+    let alerts: usize = incidents.iter().map(|incident| incident["alerts"].as_array().unwrap().len()).sum();
+    (incidents.len() as u64, alerts as u64)
+}
+
+/// What webhook answered, for each of which it has started its command.
+pub(crate) fn webhook(connections: usize, span: Duration) -> Answered {
+    let webhook = Webhook::start();
+    let next = AtomicU64::new(0);
+    let forks = forks();
+    let warm = load::send(&webhook.url, connections, WARM_UP, &next);
+    let answered = load::send(&webhook.url, connections, span, &next);
+    wait_for("the commands' ends", || webhook.is_idle().then_some(()));
+    assert!(self::forks() - forks >= warm.count + answered.count, "webhook did not start every command");
+    answered
+}
+
+/// Processes that were ever started here, threads among them.
+fn forks() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    stat.lines().find_map(|line| line.strip_prefix("processes ")).unwrap().parse().unwrap()
+}
+
+struct Webhook {
+    url: String,
+    process: Child,
+    _folder: TempDir,
+}
+
+impl Webhook {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = folder.path().join("hooks.json");
+        fs::write(&hooks, json!([{ "id": "alert", "execute-command": "/bin/true" }]).to_string()).unwrap();
+        let port = free_port("127.0.0.1");
+        let process = Command::new(program())
+            .arg("-hooks")
+            .arg(&hooks)
+            .args(["-ip", "127.0.0.1", "-port", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let webhook = Self { url: format!("http://127.0.0.1:{port}/hooks/alert"), process, _folder: folder };
+        wait_for("webhook", || TcpStream::connect(("127.0.0.1", port)).ok());
+        webhook
+    }
+
+    /// Whether none of its commands runs.
+    fn is_idle(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let children = |thread: PathBuf| fs::read_to_string(thread.join("children")).unwrap_or_default();
+        threads.flatten().all(|thread| children(thread.path()).is_empty())
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn program() -> PathBuf {
+    env::var_os("WEBHOOK").expect("benches/responder.sh says where webhook is").into()
+}
+
+/// Its version, as it says it.
+pub(crate) fn webhook_version() -> String {
+    let said = Command::new(program()).arg("-version").output().unwrap().stdout;
+    String::from_utf8_lossy(&said).trim().to_owned()
+}
