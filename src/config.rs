@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod load;
+pub mod overlay;
 pub mod responder;
 pub mod sweep;
 pub mod units;
