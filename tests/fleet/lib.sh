@@ -1,8 +1,10 @@
 # shellcheck shell=bash
 # What the test of a fleet stands on: hosts in a network, an operator, and a word for each thing that holds.
 
+FLEET_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 passed=0
 # What a shell, sudo or printf could take for something else.
+# shellcheck disable=SC2016
 readonly PASSWORD='correct horse \ 1"$x%s'"'"
 
 ok() {
@@ -71,7 +73,9 @@ fleet_sshd() {
     folder=$(sshd_folder "$name")
     mkdir -p "$folder"
     [[ -e $folder/host_key ]] || ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$folder/host_key"
-    sshd_settings "$folder" "$address" "$port" >"$folder/sshd_config"
+    # As open as an administrator may have left it: what is not there would be no answer.
+    { sshd_settings "$folder" "$address" "$port" && printf '%s\n' 'AcceptEnv *' 'Subsystem sftp internal-sftp' \
+        'X11Forwarding yes' 'PermitTunnel yes' 'GatewayPorts yes'; } >"$folder/sshd_config"
     daemon_start "sshd-$name" nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- \
         "$(command -v sshd)" -D -e -f "$folder/sshd_config"
     daemon_ready "sshd-$name" 20 on "$name" ssh-keyscan -T 2 -p "$port" -t ed25519 "$address"
@@ -107,12 +111,12 @@ known() {
 # tree NAME: every path that a deploy could touch, with what makes it what it is. Accounts' files and
 # crontabs by what is in them; the rest, which is much, by size and time.
 tree() {
-    on "$1" "$here/tree.sh" | LC_ALL=C sort
+    on "$1" "$FLEET_DIR/tree.sh" | LC_ALL=C sort
 }
 
 # as_operator CMD…: from a desk, with an agent.
 as_operator() {
-    setpriv --reuid operator --regid operator --init-groups --reset-env -- \
+    setpriv --reuid desk --regid desk --init-groups --reset-env -- \
         env SSH_AUTH_SOCK="$WORK/agent" PATH="$WORK/bin:$PATH" "$@"
 }
 
@@ -146,5 +150,5 @@ as_responder() {
     shift
     as_operator ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
         -o UserKnownHostsFile="$CONFIG/known_hosts" -i "$CONFIG/id_ed25519" -o ConnectTimeout=10 \
-        "${options[@]}" -- "raysweep@$address" -- "$@"
+        "${options[@]}" -- "raysweep@$address" "$@"
 }

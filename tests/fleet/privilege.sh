@@ -19,7 +19,7 @@ one_sweep() {
 no_other_way_in() {
     local name=$1 address=$2
     ends 'no shell' 6 as_responder "$address" --
-    ends 'no terminal' 6 as_responder "$address" -tt --
+    ends 'no terminal' 255 as_responder "$address" -tt --
     [[ $(cat "$WORK/err") == *'PTY allocation request failed'* ]] || not_ok 'a terminal was given'
     ends 'no sftp' 255 as_operator sftp -q -b /dev/null -F none -o BatchMode=yes -o IdentitiesOnly=yes \
         -o UserKnownHostsFile="$CONFIG/known_hosts" -i "$CONFIG/id_ed25519" "raysweep@$address"
@@ -32,6 +32,7 @@ no_other_way_in() {
     echo '{}' | as_responder "$address" -A -X -- sweep >"$WORK/out" 2>"$WORK/err" || true
     is 'no agent' '' "$(on "$name" find /tmp -maxdepth 1 -name 'ssh-*' -user raysweep)"
     ends 'no environment opens anything' 6 as_responder "$address" -o SetEnv="LC_ALL=x BASH_ENV=/tmp/x RAYSWEEP__X=1" -- 'id'
+    ends 'nor what the gate itself reads' 6 as_responder "$address" -o SetEnv=SSH_ORIGINAL_COMMAND=sweep -- id
     on "$name" install -m 755 /dev/stdin /var/lib/raysweep-account/.ssh/rc <<<"touch /tmp/raysweep-fleet-rc"
     ends 'no rc file of the account' 6 as_responder "$address" -- id
     on "$name" rm /var/lib/raysweep-account/.ssh/rc
@@ -60,7 +61,7 @@ no_other_command() {
         [[ $code == 6 && ! -s $WORK/out ]] || not_ok "taken, or not refused by the gate ($code): $line"
         grep -q '^raysweep: refused: ' "$WORK/err" || not_ok "refused without a word: $line"
         refused=$((refused + 1))
-    done <"$here/hostile.txt"
+    done <"$FLEET_DIR/hostile.txt"
     as_operator ssh -F none -S "$socket" -O exit -- "$address" 2>/dev/null
     ((refused >= 200)) || not_ok "only $refused commands"
     ok "$refused hostile commands are refused"

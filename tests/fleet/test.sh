@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 DEMO_DIR=$here/../../deploy/demo
 : "${WORLD_DIR:?run it by tests/fleet/run.sh}"
-WORK=$WORLD_DIR/fleet CONFIG=/home/operator/fleet
+WORK=$WORLD_DIR/fleet CONFIG=/home/desk/fleet
 for part in wait daemons hosts; do
     # shellcheck source=/dev/null
     source "$DEMO_DIR/lib/$part.sh"
@@ -27,18 +27,18 @@ program() {
 }
 
 operator() {
-    useradd -m -s /bin/bash operator
-    install -d -o operator -g operator "$CONFIG" /home/operator/.ssh
+    useradd -m -s /bin/bash desk
+    install -d -o desk -g desk "$CONFIG" /home/desk/.ssh
     local name
-    for name in "$CONFIG/id_ed25519" /home/operator/.ssh/desk /home/operator/.ssh/agents; do
+    for name in "$CONFIG/id_ed25519" /home/desk/.ssh/desk /home/desk/.ssh/agents; do
         as_operator ssh-keygen -q -t ed25519 -N '' -f "$name"
     done
-    chmod 700 /home/operator/.ssh
-    install -d -o operator "$WORK"
+    chmod 700 /home/desk/.ssh
+    install -d -o desk "$WORK"
     as_operator ssh-agent -a "$WORK/agent" >/dev/null
-    as_operator ssh-add -q /home/operator/.ssh/agents
-    rm /home/operator/.ssh/agents
-    as_operator tee /home/operator/.ssh/config >/dev/null <<'SSH'
+    as_operator ssh-add -q /home/desk/.ssh/agents
+    rm /home/desk/.ssh/agents
+    as_operator tee /home/desk/.ssh/config >/dev/null <<'SSH'
 Host 10.99.0.80
     User root
 Host 10.99.0.81
@@ -56,7 +56,7 @@ SSH
 }
 
 hosts_up() {
-    local desk=/home/operator/.ssh/desk agents=/home/operator/.ssh/agents at
+    local desk=/home/desk/.ssh/desk agents=/home/desk/.ssh/agents at
     network_up
     for at in 80 81 82 84 86 87 88 89; do
         fleet_host "ray-$at" "10.99.0.$at"
@@ -88,9 +88,9 @@ inventory() {
     local at
     for at in 80 81 82 86 87 88 89; do
         known "ray-$at" "10.99.0.$at" 22
-    done >/home/operator/.ssh/known_hosts
-    known ray-83 10.99.83.2 22 >>/home/operator/.ssh/known_hosts
-    known ray-84 10.99.0.84 2222 >>/home/operator/.ssh/known_hosts
+    done >/home/desk/.ssh/known_hosts
+    known ray-83 10.99.83.2 22 >>/home/desk/.ssh/known_hosts
+    known ray-84 10.99.0.84 2222 >>/home/desk/.ssh/known_hosts
     cat >"$CONFIG/raysweep.yml" <<YAML
 ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 3s}
 deploy: {from: [10.99.0.254, 10.99.83.1], sweep: {activity: {sampling_window: 1s}}}
@@ -245,9 +245,9 @@ interrupted() {
     kill -STOP "$(daemon_pid sshd-ray-84)"
     deploy ray-84 --json >"$WORK/out" 2>"$WORK/err" &
     job=$!
-    wait_for 20 'ssh to be started' pgrep -u operator -x ssh
+    wait_for 20 'ssh to be started' pgrep -u desk -x ssh
     # By its place in the tree: the shell's child is the one that became raysweep.
-    pid=$(pgrep -u operator -x raysweep)
+    pid=$(pgrep -u desk -x raysweep)
     kill -INT "$pid"
     wait "$job" || code=$?
     kill -CONT "$(daemon_pid sshd-ray-84)"
@@ -314,7 +314,7 @@ main() {
     operator
     hosts_up
     inventory
-    chown -R operator: /home/operator
+    chown -R desk: /home/desk
     remember before "${ALL[@]}"
     first_contact
     whole_fleet
