@@ -17,13 +17,10 @@ use crate::{domain::attempt::Mode, fleet::deploy::Wish};
 /// cron, logrotate and the link for node_exporter, all of it or nothing. What is as it should be is left
 /// alone. Your ssh must know the host and let you in without a question; root is reached by sudo.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "A host observes unless its settings in the inventory or --mode say otherwise. It is enforced or observed\n\
-    by its own sweep.yml and by nothing else.\n\n\
-    The responder is told of a host's key only after you have seen the fingerprint: at the terminal, or by\n\
-    --accept-host-key. With deploy.host_ca_file the CA is what it is told of.\n\n\
-    Example:\n  raysweep deploy --all --check\n  raysweep deploy ray-80 ray-81 --mode enforce --replace-old-cron"
-)]
+#[command(after_help = "A host observes unless its settings in the inventory or --mode say otherwise.\n\n\
+    The responder is told of a host's key only after you have seen its fingerprint: at the\n\
+    terminal, or by --accept-host-key. With deploy.host_ca_file the CA is what it is told of.\n\n\
+    Example:\n  raysweep deploy --all --check\n  raysweep deploy ray-80 ray-81 --mode enforce --replace-old-cron")]
 pub(crate) struct Deploy {
     #[command(flatten)]
     hosts: Hosts,
@@ -52,6 +49,6 @@ impl Deploy {
     pub(crate) fn run(self) -> Exit {
         let Self { hosts, mode, replace_old_cron, accept_host_key, passage } = self;
         let wish = Wish::Deploy { mode, replace_old_cron };
-        Run { hosts, wish, accept_host_key, passage }.to_the_end()
+        Run { hosts, wish, accept_host_key, passage }.carry_out()
     }
 }

@@ -33,9 +33,9 @@ use progress::Progress;
 pub(super) struct Hosts {
     /// The hosts, by their names in the inventory
     #[arg(value_name = "HOST", required_unless_present = "all")]
-    hosts: Vec<String>,
+    names: Vec<String>,
     /// All hosts of the inventory
-    #[arg(long, conflicts_with = "hosts")]
+    #[arg(long, conflicts_with = "names")]
     all: bool,
     /// Show what would be changed, and change nothing
     #[arg(long)]
@@ -86,9 +86,9 @@ pub(super) struct Run {
 
 impl Run {
     /// Loads the inventory, goes to the hosts, and says how it went.
-    pub(super) fn to_the_end(self) -> Exit {
+    pub(super) fn carry_out(self) -> Exit {
         let Self { hosts, wish, accept_host_key, passage } = self;
-        let Hosts { hosts: names, all: _, check, json, config_file } = hosts;
+        let Hosts { names, all: _, check, json, config_file } = hosts;
         let config = match config::load_responder(&config_file) {
             Ok(config) => config,
             Err(error) => return failed(Exit::Config, &error),

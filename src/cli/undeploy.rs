@@ -24,6 +24,6 @@ pub(crate) struct Undeploy {
 impl Undeploy {
     pub(crate) fn run(self) -> Exit {
         let Self { hosts, passage } = self;
-        Run { hosts, wish: Wish::Undeploy, accept_host_key: vec![], passage }.to_the_end()
+        Run { hosts, wish: Wish::Undeploy, accept_host_key: vec![], passage }.carry_out()
     }
 }

@@ -22,6 +22,7 @@ use std::{
 use self::{
     place::{Lock, Place},
     system::{Machine, System},
+    wanted::Thing,
 };
 use super::order::{Answer, Change, Done, Failed, HostPart, How, Order, Task};
 
@@ -126,12 +127,12 @@ fn deploy(
         things.extend(old_cron.into_iter().map(|crontab| crontab.without));
     }
     let mut different = vec![];
-    for thing in things {
-        let found = difference::of(&thing, place)
+    for thing in &things {
+        let found = difference::of(thing, place)
             .map_err(|error| unchanged(format!("{}: {error}", thing.path().display())))?;
         if let Some(change) = found {
             done.changes.push(change);
-            different.push(thing);
+            different.push(thing.clone());
         }
     }
     if !has_account {
@@ -143,9 +144,22 @@ fn deploy(
     }
     if !check && !done.changes.is_empty() {
         transaction::carry_out(different, !has_account, place, system)?;
+        verify(&things, place)?;
     }
     done.notes.extend(notes(part, check, place, system, !done.changes.is_empty()));
     Ok(())
+}
+
+/// Looks once more: what a table says of a host has been seen there.
+fn verify(things: &[Thing], place: &Place) -> Result<(), Failed> {
+    let is_wrong = |thing: &&Thing| !matches!(difference::of(thing, place), Ok(None));
+    match things.iter().find(is_wrong) {
+        None => Ok(()),
+        Some(thing) => Err(Failed {
+            why: format!("{} was put in place, and is another by now", place.shown(thing.path())),
+            as_before: false,
+        }),
+    }
 }
 
 /// Whether the account is there; one of the same name with another home is somebody else's.

@@ -67,15 +67,15 @@ on() {
     nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- "$@"
 }
 
-# fleet_sshd NAME ADDRESS PORT
+# fleet_sshd NAME ADDRESS PORT [SETTING]
 fleet_sshd() {
-    local name=$1 address=$2 port=$3 folder
+    local name=$1 address=$2 port=$3 setting=${4:-} folder
     folder=$(sshd_folder "$name")
     mkdir -p "$folder"
     [[ -e $folder/host_key ]] || ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$folder/host_key"
     # As open as an administrator may have left it: what is not there would be no answer.
     { sshd_settings "$folder" "$address" "$port" && printf '%s\n' 'AcceptEnv *' 'Subsystem sftp internal-sftp' \
-        'X11Forwarding yes' 'PermitTunnel yes' 'GatewayPorts yes'; } >"$folder/sshd_config"
+        'X11Forwarding yes' 'PermitTunnel yes' 'GatewayPorts yes' "$setting"; } >"$folder/sshd_config"
     daemon_start "sshd-$name" nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- \
         "$(command -v sshd)" -D -e -f "$folder/sshd_config"
     daemon_ready "sshd-$name" 20 on "$name" ssh-keyscan -T 2 -p "$port" -t ed25519 "$address"
@@ -149,6 +149,5 @@ as_responder() {
     done
     shift
     as_operator ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
-        -o UserKnownHostsFile="$CONFIG/known_hosts" -i "$CONFIG/id_ed25519" -o ConnectTimeout=10 \
-        "${options[@]}" -- "raysweep@$address" "$@"
+        "${options[@]}" -o UserKnownHostsFile="$CONFIG/known_hosts" -i "$CONFIG/id_ed25519" -o ConnectTimeout=10 -- "raysweep@$address" "$@"
 }

@@ -138,13 +138,13 @@ remember() {
     done
 }
 
-# with_password PASSWORD CMD…: CMD at a terminal, where somebody types that.
-with_password() {
-    local password=$1 line
-    shift
+# typed QUESTION ANSWER CMD…: CMD at a terminal, where somebody types that once he is asked.
+typed() {
+    local question=$1 answer=$2 line
+    shift 2
     printf -v line '%q ' "$@"
-    # Whoever types before being asked is shown what he types.
-    { wait_for 20 'the question' grep -q 'sudo password: ' "$WORK/out" && printf '%s\n' "$password"; } |
+    # Whoever types a password before being asked is shown what he types.
+    { wait_for 20 'the question' grep -q "$question" "$WORK/out" && printf '%s\n' "$answer"; } |
         as_operator script -qec "$line" /dev/null
 }
 
@@ -220,15 +220,20 @@ full_in_the_middle() {
     [[ $(said ray-86) == *'No space left on device'*'the host is as it was' ]] || not_ok "$(said ray-86)"
     the_same before ray-86
     disk_left ray-86 $((kilobytes * 4))
-    ends 'with room again it goes' 0 deploy ray-86 --json --accept-host-key "$(fingerprint ray-86)"
+    local command=(raysweep deploy ray-86 --config.file "$CONFIG/raysweep.yml")
+    ends 'whoever does not know the key says no' 6 typed 'Shall it know' n "${command[@]}"
+    the_same before ray-86
+    ends 'with room again, and a yes, it goes' 0 typed 'Shall it know' y "${command[@]}"
+    grep -q "$(fingerprint ray-86)" "$WORK/out" || not_ok 'the fingerprint was not shown'
+    grep -q '^10.99.0.86 ' "$CONFIG/known_hosts" || not_ok 'it was not pinned'
 }
 
 passwords() {
     local command=(raysweep deploy ray-89 --ask-sudo-pass --config.file "$CONFIG/raysweep.yml"
         --accept-host-key "$(fingerprint ray-89)")
-    ends 'a wrong password is refused' 6 with_password wrong "${command[@]}"
+    ends 'a wrong password is refused' 6 typed 'sudo password: ' wrong "${command[@]}"
     the_same before ray-89
-    ends 'the right one is asked for once' 0 with_password "$PASSWORD" "${command[@]}"
+    ends 'the right one is asked for once' 0 typed 'sudo password: ' "$PASSWORD" "${command[@]}"
     [[ $(cat "$WORK/out") != *'correct horse'* ]] || not_ok 'the password was shown'
     ok 'and shown nowhere'
 }
@@ -237,6 +242,22 @@ old_cron() {
     ends 'the old line of cron is taken over' 0 deploy ray-88 --replace-old-cron --json
     is 'and nothing else of that crontab is' '1 2 * * * other' "$(on ray-88 cat /var/spool/cron/crontabs/op)"
     is 'which is still its owner'"'"'s' 'op crontab 600' "$(on ray-88 stat -c '%U %G %a' /var/spool/cron/crontabs/op)"
+}
+
+# The CA that signs the hosts' keys: it is what the responder knows, and enough.
+host_ca() {
+    local folder
+    folder=$(sshd_folder ray-84)
+    ssh-keygen -q -t ed25519 -N '' -f "$WORK/ca"
+    ssh-keygen -q -s "$WORK/ca" -I ray-84 -h -n 10.99.0.84 "$folder/host_key.pub"
+    daemon_stop sshd-ray-84
+    fleet_sshd ray-84 10.99.0.84 2222 "HostCertificate $folder/host_key-cert.pub"
+    sed "s|known_hosts_file: [^,]*,|known_hosts_file: $CONFIG/by_ca,|; s|^deploy: {|&host_ca_file: $WORK/ca.pub, |" \
+        "$CONFIG/raysweep.yml" >"$CONFIG/with_ca.yml"
+    ends 'a CA needs no word for each key' 0 raysweep deploy ray-84 --json --config.file "$CONFIG/with_ca.yml"
+    is 'it is what is pinned' "@cert-authority [10.99.0.84]:2222 $(cut -d' ' -f1,2 "$WORK/ca.pub")" "$(cat "$CONFIG/by_ca")"
+    ends 'and by it the responder knows the host' 6 as_responder 10.99.0.84 -p 2222 \
+        -o UserKnownHostsFile="$CONFIG/by_ca" -- id
 }
 
 # A host that hangs: Ctrl-C is heard at once.
@@ -263,7 +284,7 @@ back_again() {
     ends 'undeploy shows what it would take' 0 raysweep undeploy --check "${GOOD[@]}" --config.file "$CONFIG/raysweep.yml"
     the_same deployed ray-80
     ends 'and takes it' 0 raysweep undeploy "${GOOD[@]}" ray-86 --json --config.file "$CONFIG/raysweep.yml"
-    ends 'by a password too' 0 with_password "$PASSWORD" \
+    ends 'by a password too' 0 typed 'sudo password: ' "$PASSWORD" \
         raysweep undeploy ray-89 --ask-sudo-pass --config.file "$CONFIG/raysweep.yml"
     the_same before "${ALL[@]}"
     ends 'a second time there is nothing to take' 0 raysweep undeploy "${GOOD[@]}" --json --config.file "$CONFIG/raysweep.yml"
@@ -322,6 +343,7 @@ main() {
     full_in_the_middle
     passwords
     least_privilege ray-82 10.99.0.82
+    host_ca
     interrupted
     old_cron
     back_again

@@ -246,7 +246,9 @@ fn what_a_deploy_would_write_into_files_is_checked() {
     check_responder(
         "deploy: { sweep: { ages: { in_job: 1h } } }
 hosts: [{ name: a, address: a }, { name: b, address: b, sweep: { ages: { no_job: 2h } } }]",
-        expect!["raysweep.yml: hosts[1].sweep.ages.in_job: must not be shorter than ages.no_job: a leftover is safer where no job is alive"],
+        expect![
+            "raysweep.yml: hosts[1].sweep.ages.in_job: must not be shorter than ages.no_job: a leftover is safer where no job is alive"
+        ],
     );
 }
 

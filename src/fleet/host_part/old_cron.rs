@@ -40,7 +40,7 @@ pub(super) fn find(place: &Place) -> Vec<Crontab> {
 }
 
 fn crontab(file: &Path, place: &Place) -> Option<Crontab> {
-    let metadata = fs::symlink_metadata(file).ok().filter(|metadata| metadata.is_file())?;
+    let metadata = fs::symlink_metadata(file).ok().filter(fs::Metadata::is_file)?;
     let text = fs::read_to_string(file).ok()?;
     let (lines, without) = split(&text);
     if lines.is_empty() {

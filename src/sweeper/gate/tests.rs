@@ -114,15 +114,12 @@ fn corpus() -> Vec<Vec<u8>> {
         let mut rest = line;
         while let Some((before, after)) = rest.split_once('\\') {
             bytes.extend(before.as_bytes());
-            rest = match after.strip_prefix('x') {
-                Some(digits) => {
-                    bytes.push(u8::from_str_radix(&digits[..2], 16).unwrap());
-                    &digits[2..]
-                }
-                None => {
-                    bytes.push(b'\\');
-                    after.strip_prefix('\\').unwrap()
-                }
+            rest = if let Some(digits) = after.strip_prefix('x') {
+                bytes.push(u8::from_str_radix(&digits[..2], 16).unwrap());
+                &digits[2..]
+            } else {
+                bytes.push(b'\\');
+                after.strip_prefix('\\').unwrap()
             };
         }
         bytes.extend(rest.as_bytes());
