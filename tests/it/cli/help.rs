@@ -388,13 +388,10 @@ fn the_help_of_deploy() {
                       [default: text]
                       [possible values: text, json]
 
-            A host observes unless its settings in the inventory or --mode say otherwise. It is enforced or
-            observed
-            by its own sweep.yml and by nothing else.
+            A host observes unless its settings in the inventory or --mode say otherwise.
 
-            The responder is told of a host's key only after you have seen the fingerprint: at the terminal, or
-            by
-            --accept-host-key. With deploy.host_ca_file the CA is what it is told of.
+            The responder is told of a host's key only after you have seen its fingerprint: at the
+            terminal, or by --accept-host-key. With deploy.host_ca_file the CA is what it is told of.
 
             Example:
               raysweep deploy --all --check
