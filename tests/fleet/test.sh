@@ -92,7 +92,7 @@ inventory() {
     known ray-83 10.99.83.2 22 >>/home/desk/.ssh/known_hosts
     known ray-84 10.99.0.84 2222 >>/home/desk/.ssh/known_hosts
     cat >"$CONFIG/raysweep.yml" <<YAML
-ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 3s}
+ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 10s}
 deploy: {from: [10.99.0.254, 10.99.83.1], sweep: {activity: {sampling_window: 1s}}}
 hosts:
   - {name: ray-80, address: 10.99.0.80}
@@ -277,12 +277,22 @@ interrupted() {
     ((SECONDS - begun < 15)) || not_ok 'it took too long'
 }
 
+account_rests() {
+    ! pgrep -u "$(on ray-82 id -u raysweep)"
+}
+
 back_again() {
     local name
     # What was taken over is not given back by itself.
     on ray-88 tee /var/spool/cron/crontabs/op <"$WORK/crontab" >/dev/null
     ends 'undeploy shows what it would take' 0 raysweep undeploy --check "${GOOD[@]}" --config.file "$CONFIG/raysweep.yml"
     the_same deployed ray-80
+    as_responder 10.99.0.82 -M -N -f -S "$WORK/in-use.sock" -o ControlPersist=no --
+    ends 'an account in use is named' 1 raysweep undeploy ray-82 --json --config.file "$CONFIG/raysweep.yml"
+    [[ $(said ray-82) == *'another undeploy takes it' ]] || not_ok "$(said ray-82)"
+    as_operator ssh -F none -S "$WORK/in-use.sock" -O exit -- 10.99.0.82 2>/dev/null
+    # sshd's process ends a little later than its client.
+    wait_for 20 'the account to be at rest' account_rests
     ends 'and takes it' 0 raysweep undeploy "${GOOD[@]}" ray-86 --json --config.file "$CONFIG/raysweep.yml"
     ends 'by a password too' 0 typed 'sudo password: ' "$PASSWORD" \
         raysweep undeploy ray-89 --ask-sudo-pass --config.file "$CONFIG/raysweep.yml"
