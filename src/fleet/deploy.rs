@@ -64,6 +64,27 @@ impl Trouble {
     fn local(error: &io::Error) -> Self {
         Self::Failed(format!("ssh cannot be run here: {error}"))
     }
+
+    /// The state of a host that has it.
+    fn state(&self) -> State {
+        match self {
+            Self::Unreachable(_) => State::Unreachable,
+            Self::Refused(_) => State::Refused,
+            Self::Failed(_) => State::Failed,
+            Self::Interrupted => State::Interrupted,
+            Self::NotBegun => State::NotBegun,
+        }
+    }
+
+    fn why(self) -> Option<String> {
+        match self {
+            Self::Unreachable(why) | Self::Refused(why) | Self::Failed(why) => Some(why),
+            Self::Interrupted => {
+                Some("broken off; what was begun there ends by itself: run it again".to_owned())
+            }
+            Self::NotBegun => None,
+        }
+    }
 }
 
 /// How it stands with a host.
@@ -369,29 +390,6 @@ fn answer(ended: Ended) -> Result<Done, Trouble> {
         Err(_) => {
             let said = remote::last_words(&ended.stderr);
             Err(Trouble::Failed(format!("the program gives no answer there: {said}; run it again")))
-        }
-    }
-}
-
-impl Trouble {
-    /// The state of a host that has it.
-    fn state(&self) -> State {
-        match self {
-            Self::Unreachable(_) => State::Unreachable,
-            Self::Refused(_) => State::Refused,
-            Self::Failed(_) => State::Failed,
-            Self::Interrupted => State::Interrupted,
-            Self::NotBegun => State::NotBegun,
-        }
-    }
-
-    fn why(self) -> Option<String> {
-        match self {
-            Self::Unreachable(why) | Self::Refused(why) | Self::Failed(why) => Some(why),
-            Self::Interrupted => {
-                Some("broken off; what was begun there ends by itself: run it again".to_owned())
-            }
-            Self::NotBegun => None,
         }
     }
 }

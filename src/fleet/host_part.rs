@@ -8,8 +8,6 @@ mod old_cron;
 mod place;
 mod removal;
 mod system;
-#[cfg(test)]
-mod tests;
 mod transaction;
 mod wanted;
 
@@ -46,9 +44,9 @@ pub fn main() -> ExitCode {
     };
     let mut line = serde_json::to_vec(&answer).unwrap_or_default();
     line.push(b'\n');
-    match io::stdout().write_all(&line) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+    match (io::stdout().write_all(&line), answer) {
+        (Ok(()), Answer::Done(_)) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -215,3 +213,6 @@ fn notes(part: &HostPart, check: bool, place: &Place, system: &dyn System, has_c
 fn unchanged(why: impl Into<String>) -> Failed {
     Failed { why: why.into(), as_before: true }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,3 +70,29 @@ impl Lock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_deploys_do_not_work_on_one_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::below(folder.path(), Path::new(""));
+        std::fs::create_dir_all(place.path("/var/lib")).unwrap();
+        let first = Lock::take(&place).unwrap();
+        assert_eq!(Lock::take(&place).unwrap_err(), "another deploy is at work on this host");
+        drop(first);
+        Lock::take(&place).unwrap();
+    }
+
+    #[test]
+    fn the_logs_belong_to_the_group_that_reads_logs() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::below(folder.path(), Path::new(""));
+        assert_eq!(place.log_group(), place.gid, "where there is none");
+        std::fs::create_dir_all(place.path("/etc")).unwrap();
+        std::fs::write(place.path("/etc/group"), "root:x:0:\nadm:x:4:syslog\nadmin:x:5:\n").unwrap();
+        assert_eq!(place.log_group(), 4);
+    }
+}

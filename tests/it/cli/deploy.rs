@@ -33,29 +33,45 @@ const FROM: &str = "deploy: { from: [192.0.2.10] }";
 
 #[test]
 fn without_a_source_and_for_an_unknown_host_nothing_is_begun() {
-    check("", &["deploy", "--all"], expect![[r#"
+    check(
+        "",
+        &["deploy", "--all"],
+        expect![[r#"
         exit 3
         raysweep: a.yml: deploy.from: name the addresses that the responder comes from, such as [192.0.2.10]
-    "#]]);
-    check(FROM, &["deploy", "ray-8"], expect![[r#"
+    "#]],
+    );
+    check(
+        FROM,
+        &["deploy", "ray-8"],
+        expect![[r#"
         exit 3
         raysweep: a.yml: "ray-8" is no host of the inventory
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn hosts_that_do_not_answer_end_in_the_table_and_in_the_exit_code() {
-    check(FROM, &["deploy", "--all", "--parallel", "1"], expect![[r#"
+    check(
+        FROM,
+        &["deploy", "--all", "--parallel", "1"],
+        expect![[r#"
         exit 8
           host     state         changes   note
         ──────────────────────────────────────────────────────────────────────────────────────────────
           ray-80   unreachable         -   ssh: connect to host 127.0.0.1 port 1: Connection refused
           ray-81   unreachable         -   ssh: connect to host 127.0.0.2 port 1: Connection refused
-    "#]]);
-    check("", &["undeploy", "ray-81", "--json"], expect![[r#"
+    "#]],
+    );
+    check(
+        "",
+        &["undeploy", "ray-81", "--json"],
+        expect![[r#"
         exit 8
         [{"host":"ray-81","state":"unreachable","why":"ssh: connect to host 127.0.0.2 port 1: Connection refused","changes":[],"notes":[],"old_cron":[]}]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
