@@ -5,7 +5,9 @@
 
 mod check_config;
 mod connection;
+mod deploy;
 mod exit;
+mod fleet;
 mod gate;
 mod history;
 mod log;
@@ -16,6 +18,7 @@ mod status;
 mod sweep;
 mod table;
 mod text;
+mod undeploy;
 
 use std::{io::Write, process::ExitCode};
 
@@ -48,6 +51,8 @@ enum Command {
     Measure(measure::Measure),
     Gate(gate::Gate),
     Replay(replay::Replay),
+    Deploy(deploy::Deploy),
+    Undeploy(undeploy::Undeploy),
     Status(status::Status),
     History(history::History),
     CheckConfig(check_config::CheckConfig),
@@ -64,6 +69,8 @@ pub fn main() -> ExitCode {
         Command::Measure(measure) => measure.run(),
         Command::Gate(gate) => gate.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Deploy(deploy) => deploy.run(),
+        Command::Undeploy(undeploy) => undeploy.run(),
         Command::Status(status) => status.run(),
         Command::History(history) => history.run(),
         Command::CheckConfig(check_config) => check_config.run(),

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod http_client;
 pub mod load;
+pub mod overlay;
 pub mod responder;
 pub mod secret;
 pub mod sweep;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use raysweep::{
     cli,
+    fleet::host_part,
     sweeper::{inside, supervise},
 };
 
@@ -13,6 +14,8 @@ fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(argument) if argument == inside::ARGUMENT => inside::main(),
         Some(argument) if argument == supervise::ARGUMENT => supervise::main(),
+        // Not a subcommand: what it is told comes from the `deploy` of this very binary and from nobody else.
+        Some(argument) if argument == host_part::ARGUMENT => host_part::main(),
         _ => cli::main(),
     }
 }

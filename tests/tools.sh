@@ -44,3 +44,5 @@ deploy/demo/install.sh
 if [[ $("$tools/bin/cargo-deny" --version 2>/dev/null) != "cargo-deny $DENY_VERSION" ]]; then
     cargo install --quiet --locked --root "$tools" "cargo-deny@$DENY_VERSION"
 fi
+# It looks at all that Cargo.lock names, for other systems too, and asks nobody.
+cargo fetch --quiet --locked

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    contenders::{raysweep, webhook, webhook_version},
+    contenders::{Measured, raysweep, webhook, webhook_version},
     figures::{Rounds, Section, Table},
     load::Answered,
     payload::HOSTS,
@@ -13,16 +13,17 @@ use crate::{
 /// Who answers, with what was measured of it.
 struct Entry {
     who: &'static str,
-    answer: fn(usize, Duration) -> Answered,
+    answer: fn(usize, Duration) -> Measured,
     a_second: Rounds,
+    done: Rounds,
     p50_ms: Rounds,
     p99_ms: Rounds,
 }
 
 impl Entry {
-    fn new(who: &'static str, answer: fn(usize, Duration) -> Answered) -> Self {
-        let [a_second, p50_ms, p99_ms] = [(), (), ()].map(|()| Rounds::default());
-        Self { who, answer, a_second, p50_ms, p99_ms }
+    fn new(who: &'static str, answer: fn(usize, Duration) -> Measured) -> Self {
+        let [a_second, done, p50_ms, p99_ms] = [(); 4].map(|()| Rounds::default());
+        Self { who, answer, a_second, done, p50_ms, p99_ms }
     }
 }
 
@@ -35,6 +36,8 @@ pub(crate) fn section(plan: &Plan) -> Section {
         "p50 ms",
         "p99 ms",
         "times as many",
+        "done a second",
+        "times as many",
     ]);
     let span = Duration::from_secs(plan.seconds as u64);
     for connections in &plan.connections {
@@ -43,14 +46,15 @@ pub(crate) fn section(plan: &Plan) -> Section {
             // Who comes first changes from round to round.
             entries.rotate_left(round % 2);
             for entry in &mut entries {
-                let answered = (entry.answer)(*connections, span);
+                let (answered, done) = (entry.answer)(*connections, span);
                 let Answered { count, a_second, p50_ms, p99_ms } = answered;
                 println!(
-                    "accepting, {connections} connections, round {}: {} {a_second:.0}/s, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms ({count} answers)",
+                    "accepting, {connections} connections, round {}: {} {a_second:.0}/s ({done:.0}/s done), p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms ({count} answers)",
                     round + 1,
                     entry.who
                 );
                 entry.a_second.push(a_second);
+                entry.done.push(done);
                 entry.p50_ms.push(p50_ms);
                 entry.p99_ms.push(p99_ms);
             }
@@ -65,7 +69,8 @@ pub(crate) fn section(plan: &Plan) -> Section {
          the next, for {seconds} s a run after one that warms up, over a connection that stays open; the sender is on the \
          same machine. The notification is one that Alertmanager sent \
          (`alertmanager/payloads/firing-single.json`), each time with another host, start and fingerprint. Everybody in \
-         turn, who comes first changes (rounds: {rounds}). A run counts only if every answer is 200; for raysweep if it \
+         turn, who comes first changes (rounds: {rounds}). *Done*: what an answer promises has happened: it is on disk, \
+         or its command has ended, for which webhook lets nobody wait. A run counts only if every answer is 200; for raysweep if it \
          has counted as many notifications as were answered, and if after `kill -9` its next start has each alert of \
          them; for webhook if as many commands were started.",
         version = webhook_version(),
@@ -83,8 +88,8 @@ fn whole(rounds: &Rounds) -> String {
 
 fn rows(table: &mut Table, connections: usize, mut entries: [Entry; 2]) {
     entries.sort_by_key(|entry| entry.who);
-    let beside = entries[1].a_second.median();
-    for Entry { who, answer: _, a_second, p50_ms, p99_ms } in entries {
+    let (beside, done_beside) = (entries[1].a_second.median(), entries[1].done.median());
+    for Entry { who, answer: _, a_second, done, p50_ms, p99_ms } in entries {
         let shown = if who == "raysweep" { format!("**{who}**") } else { format!("`{who}`") };
         table.row([
             connections.to_string(),
@@ -94,6 +99,8 @@ fn rows(table: &mut Table, connections: usize, mut entries: [Entry; 2]) {
             format!("{:.2}", p50_ms.median()),
             format!("{:.2}", p99_ms.median()),
             format!("{:.2}×", a_second.median() / beside),
+            format!("{:.0}", done.median()),
+            format!("{:.2}×", done.median() / done_beside),
         ]);
     }
 }

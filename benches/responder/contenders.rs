@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -32,8 +32,11 @@ pub(crate) fn serve(fleet: &StandIns, settings: &str) -> Responder {
         .unwrap_or_else(|log| panic!("the responder does not serve:\n{log}"))
 }
 
-/// What raysweep answered, all of which is in its journal after it was killed.
-pub(crate) fn raysweep(connections: usize, span: Duration) -> Answered {
+/// What was answered, and how much a second was also done, as far as an answer promises it.
+pub(crate) type Measured = (Answered, f64);
+
+/// What raysweep answered, all of which is in its journal after it was killed: what is answered is done.
+pub(crate) fn raysweep(connections: usize, span: Duration) -> Measured {
     let fleet = StandIns::new((0..payload::HOSTS).map(payload::host));
     let responder = serve(&fleet, "");
     let (url, next) = (responder.url("/webhook"), AtomicU64::new(0));
@@ -46,7 +49,8 @@ pub(crate) fn raysweep(connections: usize, span: Duration) -> Answered {
     let responder = serve(&fleet, "");
     assert_eq!(stored(&responder), payload::distinct(sent), "what was acknowledged is not what is stored");
     responder.stop();
-    answered
+    let done = answered.a_second;
+    (answered, done)
 }
 
 /// How many incidents and alerts the journal has.
@@ -59,16 +63,20 @@ fn stored(responder: &Responder) -> (u64, u64) {
     (incidents.len() as u64, alerts as u64)
 }
 
-/// What webhook answered, for each of which it has started its command.
-pub(crate) fn webhook(connections: usize, span: Duration) -> Answered {
+/// What webhook answered, for each of which it has started its command; done once the last has ended.
+pub(crate) fn webhook(connections: usize, span: Duration) -> Measured {
     let webhook = Webhook::start();
     let next = AtomicU64::new(0);
     let forks = forks();
     let warm = load::send(&webhook.url, connections, WARM_UP, &next);
+    let idle = || wait_for("the commands' ends", || webhook.is_idle().then_some(()));
+    idle();
+    let begun = Instant::now();
     let answered = load::send(&webhook.url, connections, span, &next);
-    wait_for("the commands' ends", || webhook.is_idle().then_some(()));
+    idle();
+    let done = answered.count as f64 / begun.elapsed().as_secs_f64();
     assert!(self::forks() - forks >= warm.count + answered.count, "webhook did not start every command");
-    answered
+    (answered, done)
 }
 
 /// Processes that were ever started here, threads among them.

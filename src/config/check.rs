@@ -63,6 +63,13 @@ pub fn access(
     problems.end(path)
 }
 
+/// What is wrong with a host's settings that stand in the inventory, beyond their shape.
+pub(super) fn settings(settings: &SweepSettings) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    sweep::check(settings, &mut problems);
+    problems.0
+}
+
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<Problem>);

@@ -125,13 +125,20 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str, overrides: Overrides)
         .map_err(syntax)?;
     let mut from_variables = vec![];
     let merged = plain(merged, "", &mut from_variables).map_err(invalid)?;
-    serde_path_to_error::deserialize(merged).map_err(|error| {
-        let path = error.path().to_string();
-        let mut problem = message::shape(&path, &error.into_inner());
+    read(merged).map_err(|(path, mut problem)| {
         if from_variables.contains(&path) {
             problem.message.push_str(" (a variable of the environment sets it)");
         }
         invalid(problem)
+    })
+}
+
+/// The value that merged keys stand for, or where they stand for none, and why.
+pub(super) fn read<T: DeserializeOwned>(merged: Json) -> Result<T, (String, Problem)> {
+    serde_path_to_error::deserialize(merged).map_err(|error| {
+        let path = error.path().to_string();
+        let problem = message::shape(&path, &error.into_inner());
+        (path, problem)
     })
 }
 

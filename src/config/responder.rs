@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::units::Span;
+use super::{overlay::Overlay, units::Span};
 use crate::domain::{
     host::{Directory, DirectoryClash, HostName},
     policy::{Policies, Urgency},
@@ -27,6 +27,8 @@ pub struct ResponderConfig {
     pub ssh: Ssh,
     /// What is asked of Alertmanager.
     pub alertmanager: Alertmanager,
+    /// What `raysweep deploy` puts on the hosts.
+    pub deploy: Deploy,
     /// What each alert name asks for. Default: the four alerts of the shipped rules.
     pub policies: Vec<PolicyEntry>,
     /// The inventory. Nothing outside it is ever connected to.
@@ -42,6 +44,7 @@ impl Default for ResponderConfig {
             limits: Limits::default(),
             ssh: Ssh::default(),
             alertmanager: Alertmanager::default(),
+            deploy: Deploy::default(),
             policies: policies
                 .iter()
                 .map(|(alert, urgency)| PolicyEntry { alert: alert.to_owned(), urgency })
@@ -222,6 +225,40 @@ impl Default for Alertmanager {
     }
 }
 
+/// What `raysweep deploy` puts on the hosts, and how it gets there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deploy {
+    /// Whom the operator logs in as; without it, as the operator's own ssh configuration says.
+    pub user: Option<String>,
+    /// The addresses and networks that the responder comes from, as sshd's `from=` takes them. `deploy` asks for at least one.
+    pub from: Vec<String>,
+    /// The responder's public key. Default: the host's `identity_file` with `.pub` behind it.
+    pub public_key_file: Option<PathBuf>,
+    /// The public key of the CA that signs the hosts' keys; then it is pinned for each host, and no single key is.
+    pub host_ca_file: Option<PathBuf>,
+    /// When the hosts' own sweep runs, as five fields of a crontab. Default `7 * * * *`.
+    pub schedule: String,
+    /// The folder that node_exporter's textfile collector reads. Default `/var/lib/prometheus/node-exporter`.
+    pub textfile_dir: PathBuf,
+    /// The hosts' `sweep.yml`: keys that are not as their default.
+    pub sweep: Option<Overlay>,
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self {
+            user: None,
+            from: vec![],
+            public_key_file: None,
+            host_ca_file: None,
+            schedule: "7 * * * *".to_owned(),
+            textfile_dir: "/var/lib/prometheus/node-exporter".into(),
+            sweep: None,
+        }
+    }
+}
+
 /// What an alert name asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -255,4 +292,7 @@ pub struct HostEntry {
     /// A host to go through, as `ssh -J` takes it: `[user@]host[:port]`.
     #[serde(default)]
     pub jump: Option<String>,
+    /// Its `sweep.yml`: keys that are not as in `deploy.sweep`.
+    #[serde(default)]
+    pub sweep: Option<Overlay>,
 }

@@ -125,8 +125,19 @@ impl Serialize for Span {
 }
 
 impl Serialize for Size {
+    /// To the byte: what people are shown is rounded.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        const UNITS: [(&str, u64); 6] = [
+            ("GB", 1_000_000_000),
+            ("GiB", 1 << 30),
+            ("MB", 1_000_000),
+            ("MiB", 1 << 20),
+            ("kB", 1_000),
+            ("KiB", 1 << 10),
+        ];
+        let fits = |(_, unit): &(&str, u64)| self.0 >= *unit && self.0.is_multiple_of(*unit);
+        let (name, unit) = UNITS.into_iter().find(fits).unwrap_or(("B", 1));
+        serializer.collect_str(&format_args!("{}{name}", self.0 / unit))
     }
 }
 
@@ -149,5 +160,9 @@ mod tests {
         assert_eq!("100y".parse::<Span>().map(|span| span.0.as_secs() / 86_400), Ok(36_525));
         assert_eq!("5000MB".parse::<Size>(), Ok(Size(5_000_000_000)));
         assert_eq!("1GiB".parse::<Size>(), Ok(Size(1 << 30)));
+        for size in [0, 1, 999, 1024, 5_000_000_000, 1 << 30, (1 << 30) + 1, 1_234_000] {
+            let written = serde_json::to_string(&Size(size)).unwrap();
+            assert_eq!(serde_json::from_str::<Size>(&written).unwrap(), Size(size), "{written}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod check_config;
 mod deaf;
+mod deploy;
 mod gate;
 mod gentle;
 mod help;

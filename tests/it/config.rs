@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use raysweep::config::{
     load_responder, load_sweep,
-    responder::{HostEntry, ResponderConfig},
+    responder::{Deploy, HostEntry, ResponderConfig},
     sweep::SweepSettings,
     web::WebConfig,
 };
+use raysweep::domain::attempt::Mode;
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples").join(name)
@@ -72,9 +73,14 @@ fn the_commented_out_settings_of_the_examples_are_settings() {
     let config = load_responder(&path).unwrap();
     assert!(config.web.bearer_token_file.is_some());
     assert!(config.alertmanager.url.is_some() && config.alertmanager.bearer_token_file.is_some());
-    let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump } = &config.hosts[1];
+    let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump, sweep } = &config.hosts[1];
     assert!(!aliases.is_empty());
-    assert!(user.is_some() && port.is_some() && identity_file.is_some() && jump.is_some());
+    assert!(user.is_some() && port.is_some() && identity_file.is_some() && jump.is_some() && sweep.is_some());
+    let Deploy { user, from: _, public_key_file, host_ca_file, schedule: _, textfile_dir: _, sweep } =
+        &config.deploy;
+    assert!(user.is_some() && public_key_file.is_some() && host_ca_file.is_some() && sweep.is_some());
+    let settings = config.settings_of(&config.hosts[1]).unwrap();
+    assert_eq!((settings.mode, settings.bare.is_some()), (Mode::Enforce, true));
 }
 
 #[test]

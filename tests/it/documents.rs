@@ -122,9 +122,13 @@ fn every_file_that_a_folders_readme_lists_is_there() {
 }
 
 #[test]
-fn the_architecture_names_every_part_of_two_wings_and_none_that_is_not_there() {
+fn the_architecture_names_every_part_of_the_wings_and_none_that_is_not_there() {
     let text = read("ARCHITECTURE.md");
-    for (chapter, folder) in [("## The responder", "src/responder"), ("## The sweeper", "src/sweeper")] {
+    for (chapter, folder) in [
+        ("## The responder", "src/responder"),
+        ("## The sweeper", "src/sweeper"),
+        ("## The operator's side", "src/fleet"),
+    ] {
         let (_, chapter) = text.split_once(chapter).unwrap();
         let chapter = chapter.split("\n## ").next().unwrap();
         let named = rows(chapter, "| file | its one purpose |");

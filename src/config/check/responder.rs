@@ -5,23 +5,28 @@ use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::Path};
 use super::Problems;
 use crate::{
     config::{
-        responder::{Alertmanager, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web},
+        overlay,
+        responder::{
+            Alertmanager, Deploy, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web,
+        },
         secret,
     },
     domain::incident::PAST,
 };
 
 pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
-    let ResponderConfig { web, timing, limits, ssh, alertmanager, policies, hosts } = config;
+    let ResponderConfig { web, timing, limits, ssh, alertmanager, deploy, policies, hosts } = config;
     check_web(web, problems);
     check_timing(timing, problems);
     check_limits(limits, problems);
     check_ssh(ssh, problems);
     check_alertmanager(alertmanager, problems);
+    check_deploy(deploy, problems);
     check_policies(policies, problems);
     for (at, host) in hosts.iter().enumerate() {
         check_host(&format!("hosts[{at}]"), host, problems);
     }
+    check_settings(config, problems);
     if let Err(clash) = config.directory() {
         problems.add("hosts", clash.to_string());
     }
@@ -201,6 +206,63 @@ fn check_alertmanager(alertmanager: &Alertmanager, problems: &mut Problems) {
     );
 }
 
+fn check_deploy(deploy: &Deploy, problems: &mut Problems) {
+    let Deploy { user, from, public_key_file, host_ca_file, schedule, textfile_dir, sweep: _ } = deploy;
+    if let Some(user) = user {
+        check_user("deploy.user", user, problems);
+    }
+    for (at, from) in from.iter().enumerate() {
+        let key = format!("deploy.from[{at}]");
+        problems.unless(is_source(from), &key, &format!("{from:?} is no source: {SOURCE}"));
+    }
+    for (key, file) in [("deploy.public_key_file", public_key_file), ("deploy.host_ca_file", host_ca_file)] {
+        if let Some(file) = file {
+            problems.absolute(key, file);
+        }
+    }
+    problems.unless(
+        is_schedule(schedule),
+        "deploy.schedule",
+        &format!("{schedule:?} is no schedule: write five fields of a crontab, such as \"7 * * * *\""),
+    );
+    problems.absolute("deploy.textfile_dir", textfile_dir);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    problems.unless(
+        textfile_dir.to_str().is_some_and(|text| text.chars().all(plain)),
+        "deploy.textfile_dir",
+        "must be a plain path: letters, digits, '/', '.', '_' and '-'",
+    );
+}
+
+const SOURCE: &str = "write an address, a network such as 10.0.0.0/24, or a name";
+
+/// What may stand between the quotes of `from=`; a comma would begin another source.
+fn is_source(from: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '*' | '?' | '_' | '-');
+    !from.is_empty() && from.chars().all(fits)
+}
+
+/// Five fields of what cron knows; a percent sign or a sixth word would be part of a command.
+fn is_schedule(schedule: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-');
+    let fields: Vec<_> = schedule.split(' ').collect();
+    fields.len() == 5 && fields.iter().all(|field| !field.is_empty() && field.chars().all(fits))
+}
+
+/// What the inventory would have the hosts do; each host's is looked at as it would get it.
+fn check_settings(config: &ResponderConfig, problems: &mut Problems) {
+    if let Err(wrong) = overlay::settings("deploy.sweep", [config.deploy.sweep.as_ref()]) {
+        problems.0.extend(wrong);
+        return;
+    }
+    for (at, host) in config.hosts.iter().enumerate().filter(|(_, host)| host.sweep.is_some()) {
+        let layers = [config.deploy.sweep.as_ref(), host.sweep.as_ref()];
+        if let Err(wrong) = overlay::settings(&format!("hosts[{at}].sweep"), layers) {
+            problems.0.extend(wrong);
+        }
+    }
+}
+
 const PORT: &str = "must be from 1 to 65535";
 
 fn check_policies(policies: &[PolicyEntry], problems: &mut Problems) {
@@ -213,7 +275,7 @@ fn check_policies(policies: &[PolicyEntry], problems: &mut Problems) {
 }
 
 fn check_host(key: &str, host: &HostEntry, problems: &mut Problems) {
-    let HostEntry { name: _, address, aliases, user, port, identity_file, jump } = host;
+    let HostEntry { name: _, address, aliases, user, port, identity_file, jump, sweep: _ } = host;
     if let Err(wrong) = destination(address) {
         problems.add(format!("{key}.address"), wrong);
     }

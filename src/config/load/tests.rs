@@ -43,13 +43,13 @@ fn an_unknown_key_is_named_with_the_known_ones_and_the_likeliest() {
     check(
         "webb:\n",
         expect![
-            "raysweep.yml: unknown key `webb`; known keys: web, timing, limits, ssh, alertmanager, policies, hosts; did you mean `web`?"
+            "raysweep.yml: unknown key `webb`; known keys: web, timing, limits, ssh, alertmanager, deploy, policies, hosts; did you mean `web`?"
         ],
     );
     check(
         "hosts:\n- name: a\n  address: a\n  colour: blue\n",
         expect![
-            "raysweep.yml: hosts[0]: unknown key `colour`; known keys: name, address, aliases, user, port, identity_file, jump"
+            "raysweep.yml: hosts[0]: unknown key `colour`; known keys: name, address, aliases, user, port, identity_file, jump, sweep"
         ],
     );
 }

@@ -182,6 +182,7 @@ async fn responder(
         port: None,
         identity_file: None,
         jump: None,
+        sweep: None,
     };
     let settings = SshSettings::default();
     let targets: BTreeMap<HostName, Target> = HOSTS

@@ -156,6 +156,7 @@ mod tests {
             port: None,
             identity_file: None,
             jump: None,
+            sweep: None,
         }
     }
 

@@ -107,6 +107,39 @@ fn every_other_command_is_refused_in_one_line_that_cannot_drive_a_terminal() {
     }
 }
 
+/// The same file is sent through a real sshd by `tests/fleet`. A line is a command, with `\\` and `\xHH`.
+fn corpus() -> Vec<Vec<u8>> {
+    let unescaped = |line: &str| {
+        let mut bytes = vec![];
+        let mut rest = line;
+        while let Some((before, after)) = rest.split_once('\\') {
+            bytes.extend(before.as_bytes());
+            rest = if let Some(digits) = after.strip_prefix('x') {
+                bytes.push(u8::from_str_radix(&digits[..2], 16).unwrap());
+                &digits[2..]
+            } else {
+                bytes.push(b'\\');
+                after.strip_prefix('\\').unwrap()
+            };
+        }
+        bytes.extend(rest.as_bytes());
+        bytes
+    };
+    include_str!("../../../tests/fleet/hostile.txt").lines().map(unescaped).collect()
+}
+
+#[test]
+fn each_command_of_the_hostile_corpus_is_refused() {
+    let corpus = corpus();
+    assert!(corpus.len() >= 350, "{}", corpus.len());
+    for hostile in corpus {
+        let refusal = check_command(Some(OsStr::from_bytes(&hostile))).unwrap_err();
+        let line = refusal.to_string();
+        assert!(line.starts_with("refused: ") && line.len() < 1000, "{hostile:?}: {line:?}");
+        assert!(line.chars().all(|c| c == '…' || c == ' ' || c.is_ascii_graphic()), "{line:?}");
+    }
+}
+
 #[test]
 fn no_command_is_refused_as_a_login() {
     assert!(matches!(check_command(None), Err(GateError::NoCommand)));

@@ -35,6 +35,9 @@ fn the_help_of_the_program() {
               gate          On a host: the one command that the responder's key may run
               replay        Explain what an Alertmanager payload would lead to, or send it to a responder once
                             more
+              deploy        Put a host's part in place on hosts of the inventory, over your own SSH login
+              undeploy      Take a host's part away from hosts of the inventory: program, settings, account,
+                            cron, logs
               status        Show the incidents that a responder has open
               history       Show the newest attempts of a responder, and how they ended
               check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
@@ -304,6 +307,174 @@ fn the_help_of_replay() {
             Example:
               raysweep replay payload.json
               raysweep replay --url http://127.0.0.1:9095 --bearer-token-file /etc/raysweep/token payload.json
+        "#]],
+    );
+}
+
+#[test]
+fn the_help_of_deploy() {
+    check(
+        "deploy",
+        expect![[r#"
+            exit 0
+            Put a host's part in place on hosts of the inventory, over your own SSH login
+
+            Each host gets this very program, its sweep.yml, the account with the responder's key, one sudoers
+            line, cron, logrotate and the link for node_exporter, all of it or nothing. What is as it should be
+            is left alone. Your ssh must know the host and let you in without a question; root is reached by
+            sudo.
+
+            Usage: raysweep deploy [OPTIONS] [HOST]...
+
+            Arguments:
+              [HOST]...
+                      The hosts, by their names in the inventory
+
+            Options:
+                  --all
+                      All hosts of the inventory
+
+                  --check
+                      Show what would be changed, and change nothing
+
+                  --json
+                      Print what was done as one line of JSON
+
+                  --config.file <FILE>
+                      The configuration with the inventory
+
+                      [default: /etc/raysweep/raysweep.yml]
+
+                  --mode <MODE>
+                      What the hosts may do, instead of what the inventory says
+
+                      [possible values: observe, enforce]
+
+                  --replace-old-cron
+                      Take the old script's line out of the hosts' crontabs
+
+                  --accept-host-key <SHA256:…>
+                      A host key that you have seen and take for a host's own; may be given several times
+
+              -h, --help
+                      Print help (see a summary with '-h')
+
+            Passage:
+                  --user <NAME>
+                      Whom to log in as, instead of deploy.user or what your ssh configuration says
+
+                  --ask-sudo-pass
+                      Ask once for the password that sudo wants
+
+                  --parallel <HOSTS>
+                      So many hosts at once
+
+                      [default: 8]
+
+                  --max-failures <HOSTS>
+                      Begin no other host after so many have failed
+
+                  --timeout <DURATION>
+                      How long one command on a host may take
+
+                      [default: 3m]
+
+            Logging:
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
+
+                      [default: info]
+                      [possible values: debug, info, warn, error]
+
+                  --log.format <FORMAT>
+                      How a log line is written
+
+                      [default: text]
+                      [possible values: text, json]
+
+            A host observes unless its settings in the inventory or --mode say otherwise.
+
+            The responder is told of a host's key only after you have seen its fingerprint: at the
+            terminal, or by --accept-host-key. With deploy.host_ca_file the CA is what it is told of.
+
+            Example:
+              raysweep deploy --all --check
+              raysweep deploy ray-80 ray-81 --mode enforce --replace-old-cron
+        "#]],
+    );
+}
+
+#[test]
+fn the_help_of_undeploy() {
+    check(
+        "undeploy",
+        expect![[r#"
+            exit 0
+            Take a host's part away from hosts of the inventory: program, settings, account, cron, logs
+
+            A sweep that runs ends by itself. An account that is in use is named; a second run takes it. On the
+            responder's own host the program stays.
+
+            Usage: raysweep undeploy [OPTIONS] [HOST]...
+
+            Arguments:
+              [HOST]...
+                      The hosts, by their names in the inventory
+
+            Options:
+                  --all
+                      All hosts of the inventory
+
+                  --check
+                      Show what would be changed, and change nothing
+
+                  --json
+                      Print what was done as one line of JSON
+
+                  --config.file <FILE>
+                      The configuration with the inventory
+
+                      [default: /etc/raysweep/raysweep.yml]
+
+              -h, --help
+                      Print help (see a summary with '-h')
+
+            Passage:
+                  --user <NAME>
+                      Whom to log in as, instead of deploy.user or what your ssh configuration says
+
+                  --ask-sudo-pass
+                      Ask once for the password that sudo wants
+
+                  --parallel <HOSTS>
+                      So many hosts at once
+
+                      [default: 8]
+
+                  --max-failures <HOSTS>
+                      Begin no other host after so many have failed
+
+                  --timeout <DURATION>
+                      How long one command on a host may take
+
+                      [default: 3m]
+
+            Logging:
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
+
+                      [default: info]
+                      [possible values: debug, info, warn, error]
+
+                  --log.format <FORMAT>
+                      How a log line is written
+
+                      [default: text]
+                      [possible values: text, json]
+
+            Example:
+              raysweep undeploy ray-80 --check
+              raysweep undeploy ray-80
         "#]],
     );
 }

@@ -1,0 +1,218 @@
+//! What `deploy` does on a host, run there as root by the binary that it brought along.
+//!
+//! Everything that differs is found first. Then all of it is put in place in one transaction: whatever
+//! goes wrong, and whenever the process is killed, the host ends as it was or as it should be.
+
+mod difference;
+mod old_cron;
+mod place;
+mod removal;
+mod system;
+mod transaction;
+mod wanted;
+
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use self::{
+    place::{Lock, Place},
+    system::{Machine, System},
+    wanted::Thing,
+};
+use super::order::{Answer, Change, Done, Failed, HostPart, How, Order, Task};
+
+/// The hidden first argument under which the binary is this part.
+pub const ARGUMENT: &str = "host-part";
+
+/// Where the program goes.
+pub(super) const PROGRAM: &str = "/usr/local/bin/raysweep";
+/// What the name of a program begins with that `deploy` brought along and that is not in place yet.
+pub(super) const STAGED: &str = ".raysweep-";
+
+/// The longest order that is read.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Reads the order from standard input, carries it out, and prints the answer.
+pub fn main() -> ExitCode {
+    let answer = if rustix::process::geteuid().is_root() {
+        read_order().map_or_else(|why| Answer::Failed(unchanged(why)), |order| here(&order))
+    } else {
+        Answer::Failed(unchanged("this is not root"))
+    };
+    let mut line = serde_json::to_vec(&answer).unwrap_or_default();
+    line.push(b'\n');
+    match (io::stdout().write_all(&line), answer) {
+        (Ok(()), Answer::Done(_)) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn read_order() -> Result<Order, String> {
+    let mut text = vec![];
+    io::stdin()
+        .take(MOST_BYTES)
+        .read_to_end(&mut text)
+        .map_err(|error| format!("the order cannot be read: {error}"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("the order cannot be read: {error}"))
+}
+
+/// On this very machine. The program that was brought along has done its part afterwards.
+fn here(order: &Order) -> Answer {
+    let place = Place::here();
+    let answer = match Lock::take(&place) {
+        Ok(lock) => {
+            let answer = carry_out(order, &place, &Machine);
+            removal::staged_programs(&place);
+            drop(lock);
+            answer
+        }
+        Err(why) => Err(unchanged(why)),
+    };
+    answer.map_or_else(Answer::Failed, Answer::Done)
+}
+
+fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, Failed> {
+    let mut done = Done::default();
+    if let Some(note) = recovered(order, place, system)? {
+        done.notes.push(note);
+    }
+    match &order.task {
+        Task::Deploy(part) => deploy(part, order.check, place, system, &mut done)?,
+        Task::Undeploy { textfile_dir } => {
+            done.changes = removal::list(textfile_dir, place, system).map_err(unchanged)?;
+            if !order.check {
+                removal::remove(textfile_dir, place, system)
+                    .map_err(|why| Failed { why, as_before: false })?;
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Ends what a killed run left in the middle. A check changes nothing, not even that.
+fn recovered(order: &Order, place: &Place, system: &dyn System) -> Result<Option<String>, Failed> {
+    if order.check {
+        let left = transaction::is_left(place);
+        return Ok(left.then(|| "an earlier run was broken off; the next one ends it first".to_owned()));
+    }
+    let ended = transaction::recover(place, system).map_err(|error| Failed {
+        why: format!("what an earlier run left cannot be put back: {error}"),
+        as_before: false,
+    })?;
+    Ok(ended.map(|how| format!("an earlier run was broken off: {how}")))
+}
+
+fn deploy(
+    part: &HostPart,
+    check: bool,
+    place: &Place,
+    system: &dyn System,
+    done: &mut Done,
+) -> Result<(), Failed> {
+    if let Some(why) = unfit(place, system) {
+        return Err(unchanged(why));
+    }
+    let has_account = account(system).map_err(unchanged)?;
+    let old_cron = old_cron::find(place);
+    done.old_cron = old_cron.iter().flat_map(|crontab| crontab.lines.clone()).collect();
+    let program = std::fs::read(&place.program)
+        .map_err(|error| unchanged(format!("the program cannot be read: {error}")))?;
+    let mut things = wanted::things(part, program, place);
+    if part.replace_old_cron {
+        things.extend(old_cron.into_iter().map(|crontab| crontab.without));
+    }
+    let mut different = vec![];
+    for thing in &things {
+        let found = difference::of(thing, place)
+            .map_err(|error| unchanged(format!("{}: {error}", thing.path().display())))?;
+        if let Some(change) = found {
+            done.changes.push(change);
+            different.push(thing.clone());
+        }
+    }
+    if !has_account {
+        done.changes.push(Change {
+            what: format!("account {}", wanted::ACCOUNT),
+            how: How::Created,
+            diff: String::new(),
+        });
+    }
+    if !check && !done.changes.is_empty() {
+        transaction::carry_out(different, !has_account, place, system)?;
+        verify(&things, place)?;
+    }
+    done.notes.extend(notes(part, check, place, system, !done.changes.is_empty()));
+    Ok(())
+}
+
+/// Looks once more: what a table says of a host has been seen there.
+fn verify(things: &[Thing], place: &Place) -> Result<(), Failed> {
+    let is_wrong = |thing: &&Thing| !matches!(difference::of(thing, place), Ok(None));
+    match things.iter().find(is_wrong) {
+        None => Ok(()),
+        Some(thing) => Err(Failed {
+            why: format!("{} was put in place, and is another by now", place.shown(thing.path())),
+            as_before: false,
+        }),
+    }
+}
+
+/// Whether the account is there; one of the same name with another home is somebody else's.
+fn account(system: &dyn System) -> Result<bool, String> {
+    match system.account_home()? {
+        None => Ok(false),
+        Some(home) if home == Path::new(wanted::ACCOUNT_HOME) => Ok(true),
+        Some(home) => Err(format!(
+            "there is an account {} with the home {} already: it is not of our making",
+            wanted::ACCOUNT,
+            home.display()
+        )),
+    }
+}
+
+/// What a host lacks to be one of ours.
+fn unfit(place: &Place, system: &dyn System) -> Option<String> {
+    let missing = system.missing_programs();
+    if !missing.is_empty() {
+        return Some(format!(
+            "{} is missing: install sudo, passwd, util-linux, bsdutils",
+            missing.join(", ")
+        ));
+    }
+    let cron = place.path("/etc/cron.d");
+    (!cron.is_dir()).then(|| format!("{} is missing: install cron", cron.display()))
+}
+
+/// What stands in the way of a host that does its work, and is not ours to change.
+fn notes(part: &HostPart, check: bool, place: &Place, system: &dyn System, has_changed: bool) -> Vec<String> {
+    let mut notes = vec![];
+    if !place.path(&part.textfile_dir).is_dir() {
+        notes.push(format!(
+            "no {}: the alerts need node_exporter's textfile folder",
+            part.textfile_dir.display()
+        ));
+    }
+    if let Some(socket) = &part.socket
+        && let Err(error) = system.knock(&place.path(socket))
+    {
+        notes.push(format!("no container runtime answers at {}: {error}", socket.display()));
+    }
+    let is_measured = place.path(wanted::TEXTFILE).exists();
+    if !check
+        && (has_changed || !is_measured)
+        && let Err(why) = system.measure()
+    {
+        notes.push(format!("the first measurement failed ({why}); cron tries again each minute"));
+    }
+    notes
+}
+
+fn unchanged(why: impl Into<String>) -> Failed {
+    Failed { why: why.into(), as_before: true }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! What `deploy` tells its part on a host, and what that answers: a line of JSON each way, between two
+//! processes of the very same binary.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What is to be done on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Only say what would be done.
+    pub check: bool,
+    /// What to do.
+    pub task: Task,
+}
+
+/// Put the host's part in place, or take it away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Put it in place, as it is described.
+    Deploy(HostPart),
+    /// Take it away.
+    Undeploy {
+        /// Where the link for node_exporter lies.
+        textfile_dir: PathBuf,
+    },
+}
+
+/// What is not the same on every host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPart {
+    /// The whole of `sweep.yml`.
+    pub settings: String,
+    /// The responder's public key, one line without its end.
+    pub public_key: String,
+    /// Where the responder comes from.
+    pub from: Vec<String>,
+    /// When the host's own sweep runs.
+    pub schedule: String,
+    /// Where node_exporter looks.
+    pub textfile_dir: PathBuf,
+    /// The container runtime's socket; absent where Ray runs on the bare host.
+    pub socket: Option<PathBuf>,
+    /// Take the old script's cron lines away.
+    pub replace_old_cron: bool,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The host is as it should be; after a check, nothing was changed.
+    Done(Done),
+    /// It is not.
+    Failed(Failed),
+}
+
+/// What was done, or after a check would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// In the order in which it was done; nothing where all was as it should be.
+    pub changes: Vec<Change>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// The lines with which cron starts the old script; they are gone if a change says so.
+    pub old_cron: Vec<OldLine>,
+}
+
+/// One thing that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// A path, or `account NAME`.
+    pub what: String,
+    /// How.
+    pub how: How,
+    /// The difference, for people; empty where there is nothing to show.
+    pub diff: String,
+}
+
+/// How a thing changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// It was not there.
+    Created,
+    /// It was another.
+    Changed,
+    /// It is no longer there.
+    Removed,
+}
+
+impl How {
+    /// The word as tables and JSON write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// A line of somebody's crontab that starts the old script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldLine {
+    /// The crontab.
+    pub file: PathBuf,
+    /// The line.
+    pub line: String,
+}
+
+/// Why the host is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// What went wrong.
+    pub why: String,
+    /// Whether the host is as it was before.
+    pub as_before: bool,
+}

@@ -1,0 +1,153 @@
+# shellcheck shell=bash
+# What the test of a fleet stands on: hosts in a network, an operator, and a word for each thing that holds.
+
+FLEET_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+passed=0
+# What a shell, sudo or printf could take for something else.
+# shellcheck disable=SC2016
+readonly PASSWORD='correct horse \ 1"$x%s'"'"
+
+ok() {
+    passed=$((passed + 1))
+    echo "ok: $*"
+}
+
+not_ok() {
+    echo "not ok: $*" >&2
+    [[ ! -s $WORK/err ]] || sed 's/^/    /' "$WORK/err" >&2
+    exit 1
+}
+
+# is DESCRIPTION EXPECTED FOUND
+is() {
+    [[ $2 == "$3" ]] || not_ok "$1: expected '$2', found '$3'"
+    ok "$1"
+}
+
+# ends DESCRIPTION CODE CMD…: the command ends with that code.
+ends() {
+    local described=$1 wanted=$2 code=0
+    shift 2
+    "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || code=$?
+    [[ $code == "$wanted" ]] || {
+        sed 's/^/    /' "$WORK/out" >&2
+        not_ok "$described: exit code $code, not $wanted"
+    }
+    ok "$described"
+}
+
+network_up() {
+    ip link add fleet type bridge
+    ip addr add 10.99.0.254/24 dev fleet
+    ip link set fleet up
+}
+
+# fleet_host NAME ADDRESS: a host on the network, without an sshd.
+fleet_host() {
+    local name=$1 address=$2 pid
+    mkdir -p "$(host_folder "$name")/state"
+    daemon_start "host-$name" \
+        unshare --mount --uts --net -- "$DEMO_DIR/lib/host-init.sh" "$name" "$(host_folder "$name")"
+    daemon_ready "host-$name" 20 test -e "$(host_folder "$name")/ready"
+    pid=$(daemon_pid "host-$name")
+    ip link add "v-$name" type veth peer name eth0 netns "$pid"
+    ip link set "v-$name" master fleet up
+    on "$name" ip link set lo up
+    on "$name" ip addr add "$address/24" dev eth0
+    on "$name" ip link set eth0 up
+    # The accounts of the machine are no business of a host's, and a home of its own is.
+    on "$name" mkdir -p /etc/ssh/authorized_keys.d /var/lib/prometheus/node-exporter
+    on "$name" rm -f /var/lib/prometheus/node-exporter/*
+}
+
+# on NAME CMD…: as root, in the host's namespaces.
+on() {
+    local name=$1
+    shift
+    nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- "$@"
+}
+
+# fleet_sshd NAME ADDRESS PORT [SETTING]
+fleet_sshd() {
+    local name=$1 address=$2 port=$3 setting=${4:-} folder
+    folder=$(sshd_folder "$name")
+    mkdir -p "$folder"
+    [[ -e $folder/host_key ]] || ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$folder/host_key"
+    # As open as an administrator may have left it: what is not there would be no answer.
+    { sshd_settings "$folder" "$address" "$port" && printf '%s\n' 'AcceptEnv *' 'Subsystem sftp internal-sftp' \
+        'X11Forwarding yes' 'PermitTunnel yes' 'GatewayPorts yes' "$setting"; } >"$folder/sshd_config"
+    daemon_start "sshd-$name" nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- \
+        "$(command -v sshd)" -D -e -f "$folder/sshd_config"
+    daemon_ready "sshd-$name" 20 on "$name" ssh-keyscan -T 2 -p "$port" -t ed25519 "$address"
+}
+
+# login NAME USER KEYFILE [free|password|none]: an account that the key opens, and what sudo gives it.
+login() {
+    local name=$1 user=$2 key=$3 right=${4:-none}
+    if [[ $user != root ]]; then
+        on "$name" useradd -m -s /bin/bash "$user"
+        on "$name" chpasswd <<<"$user:$PASSWORD"
+    fi
+    on "$name" install -m 644 /dev/stdin "/etc/ssh/authorized_keys.d/$user" <"$key.pub"
+    local line="$user ALL=(ALL) NOPASSWD: ALL"
+    case $right in
+        password) line="$user ALL=(ALL) ALL" ;;
+        none) return ;;
+    esac
+    on "$name" install -m 440 /dev/stdin "/etc/sudoers.d/$user" <<<"$line"
+}
+
+fingerprint() {
+    ssh-keygen -l -f "$(sshd_folder "$1")/host_key.pub" | cut -d' ' -f2
+}
+
+# known NAME ADDRESS PORT: the line of a known_hosts file.
+known() {
+    local address=$2
+    [[ $3 == 22 ]] || address="[$2]:$3"
+    echo "$address $(cut -d' ' -f1,2 "$(sshd_folder "$1")/host_key.pub")"
+}
+
+# tree NAME: every path that a deploy could touch, with what makes it what it is. Accounts' files and
+# crontabs by what is in them; the rest, which is much, by size and time.
+tree() {
+    on "$1" "$FLEET_DIR/tree.sh" | LC_ALL=C sort
+}
+
+# as_operator CMD…: from a desk, with an agent.
+as_operator() {
+    setpriv --reuid desk --regid desk --init-groups --reset-env -- \
+        env SSH_AUTH_SOCK="$WORK/agent" PATH="$WORK/bin:$PATH" "$@"
+}
+
+raysweep() {
+    as_operator raysweep "$@"
+}
+
+# state HOST: what the last --json said of it.
+state() {
+    jq -r --arg host "$1" '.[] | select(.host == $host).state' "$WORK/out"
+}
+
+# said HOST: why.
+said() {
+    jq -r --arg host "$1" '.[] | select(.host == $host) | .why // "" ' "$WORK/out"
+}
+
+# states: all of them, as HOST=STATE.
+states() {
+    jq -r '[.[] | "\(.host)=\(.state)"] | join(" ")' "$WORK/out"
+}
+
+# as_responder HOST-ADDRESS [OPTION…] -- CMD…: with the responder's key, as its ssh is configured.
+as_responder() {
+    local address=$1 options=()
+    shift
+    while [[ $1 != -- ]]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    as_operator ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
+        "${options[@]}" -o UserKnownHostsFile="$CONFIG/known_hosts" -i "$CONFIG/id_ed25519" -o ConnectTimeout=10 -- "raysweep@$address" "$@"
+}
