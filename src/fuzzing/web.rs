@@ -13,6 +13,8 @@ use crate::{
 const FILE: &str = "folder/web.yml";
 /// What no message of ours says by itself.
 const MARK: &str = "\u{a7}s3cret\u{a7}";
+/// Without it nothing holds the mark, however it is put together.
+const MARK_SIGN: char = '\u{a7}';
 
 /// A file that is taken can be done as it says.
 pub(super) fn any_file(data: &[u8]) {
@@ -44,7 +46,7 @@ pub(super) fn any_file(data: &[u8]) {
 
 /// Neither a hash nor a key is shown by a message, wherever it stands.
 pub(super) fn secrets(data: &[u8]) {
-    let mut texts = names(data).map(|name| String::from_utf8_lossy(name).replace(MARK, ""));
+    let mut texts = names(data).map(|name| String::from_utf8_lossy(name).replace(MARK_SIGN, ""));
     let (user, rest) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
     let secret = format!("{MARK}{rest}");
     for file in [
