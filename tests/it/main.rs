@@ -7,5 +7,7 @@ mod cli;
 mod config;
 mod documents;
 mod house;
+#[path = "../queries/mod.rs"]
+mod queries;
 mod reference;
 mod responder;

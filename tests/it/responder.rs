@@ -16,6 +16,7 @@ mod life;
 mod limits;
 mod over_reload;
 mod pki;
+mod queries;
 mod real_alertmanager;
 mod reload;
 mod scraping;
