@@ -81,8 +81,8 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(Span(span)) = text.parse() {
         return Timestamp::now().checked_sub(span).map_err(|error| error.to_string());
     }
-    let without_zone = || text.parse::<DateTime>().and_then(|civil| civil.to_zoned(TimeZone::UTC));
-    text.parse::<Timestamp>().or_else(|_| without_zone().map(|zoned| zoned.timestamp())).map_err(|_| {
+    let without_zone = || text.parse::<DateTime>().and_then(|civil| TimeZone::UTC.to_timestamp(civil));
+    text.parse::<Timestamp>().or_else(|_| without_zone()).map_err(|_| {
         "write a span with its unit, such as 2d or 90m, or an instant, such as 2026-01-05T10:00:00Z"
             .to_owned()
     })

@@ -54,8 +54,8 @@ pub(crate) struct Replay {
     /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
-    /// The responder to send it to; one that keeps it is asked there for what it received [default for
-    /// an ID: http://127.0.0.1:9095]
+    /// Send it to the responder that listens there; an ID is asked for there as well, and without --url
+    /// where a responder listens by default
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
