@@ -1,6 +1,6 @@
 //! The JSON API of a running responder, the document that shows it, and the commands that ask it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn fixed(value: &mut Value, known: &mut BTreeMap<String, String>) {
             if uuid::Uuid::parse_str(text).is_ok() {
                 let number = known.len() + 1;
                 let same = known.entry(text.clone());
-                *text = same.or_insert_with(|| format!("01980000-0000-7000-8000-{number:012}")).clone();
+                text.clone_from(same.or_insert_with(|| format!("01980000-0000-7000-8000-{number:012}")));
             } else if text.parse::<jiff::Timestamp>().is_ok() && !text.starts_with("2026-01-05T10:00:0") {
                 "2026-01-05T10:00:30.123456Z".clone_into(text);
             }
@@ -158,7 +158,7 @@ fn every_example_of_the_document_is_what_a_responder_answers() {
             }
             _ => panic!("{what}"),
         };
-        written += &format!("{BEGIN}{what} -->\n{}{rest}", shown(status, answer, &mut known));
+        let _ = write!(written, "{BEGIN}{what} -->\n{}{rest}", shown(status, answer, &mut known));
         examples += 1;
     }
     assert!(examples > 10, "only {examples} examples");
