@@ -1,7 +1,7 @@
 //! `raysweep sweep`: what cron calls, what the responder calls over SSH, what a person calls.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::PathBuf,
 };
 
@@ -10,7 +10,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::{exit::Exit, failed, table, text};
+use super::{exit::Exit, failed, table};
 use crate::{
     config::{self, sweep::DEFAULT_PATH},
     domain::{
@@ -89,10 +89,8 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
         let mut line = serde_json::to_vec(report)?;
         line.push(b'\n');
         stdout.write_all(&line)?;
-    } else if stdout.is_terminal() {
-        stdout.write_all(table::for_terminal(report, text::terminal_width()).as_bytes())?;
     } else {
-        stdout.write_all(table::for_file(report).as_bytes())?;
+        stdout.write_all(table::for_stdout(report).as_bytes())?;
     }
     stdout.flush()
 }

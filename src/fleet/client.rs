@@ -9,6 +9,10 @@ use ureq::{Agent, Body, http::Response};
 use super::access::Access;
 use crate::domain::report::Holds;
 
+mod history;
+
+pub use history::{Attempt, AttemptsAsked, IncidentAlert, IncidentEvent, IncidentWhole};
+
 /// Where a responder listens that was told nothing else.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:9095";
 
@@ -113,27 +117,6 @@ pub struct Incident {
     pub closed_at: Option<Timestamp>,
 }
 
-/// One sweep of a host.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Attempt {
-    /// Its identity.
-    pub id: String,
-    /// The host.
-    pub host: String,
-    /// Who asked.
-    pub trigger: String,
-    /// When it began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// How it ended.
-    pub outcome: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// What it freed.
-    pub freed_bytes: Option<i64>,
-}
-
 /// A responder that can be asked.
 #[derive(Debug)]
 pub struct Client {
@@ -165,7 +148,7 @@ impl Client {
             Some(shown) => request.header("authorization", shown),
             None => request,
         };
-        answered(url, request.send(payload))
+        read(url.clone(), &body(url, request.send(payload))?)
     }
 
     /// The newest incidents that are open.
@@ -174,63 +157,54 @@ impl Client {
         struct Incidents {
             incidents: Vec<Incident>,
         }
-        let Incidents { mut incidents } = self.rows("incidents", None, limit, ("open", "true"))?;
+        let asked =
+            [("limit", limit.to_string()), ("open", "true".to_owned()), ("alerts", "false".to_owned())];
+        let Incidents { mut incidents } = self.ask("incidents", &asked)?;
         // One of an older version tells of those that have closed as well.
         incidents.retain(|incident| incident.closed_at.is_none());
         Ok(incidents)
     }
 
-    /// The newest attempts, of one host or of all.
-    pub fn attempts(&self, host: Option<&str>, limit: u32) -> Result<Vec<Attempt>, ClientError> {
-        #[derive(Deserialize)]
-        struct Attempts {
-            attempts: Vec<Attempt>,
-        }
-        // A thousand reports may be longer than what is read here, and nothing of them is shown.
-        let reports = ("reports", "false");
-        self.rows("attempts", host, limit, reports).map(|Attempts { attempts }| attempts)
+    /// What stands at a path of the API.
+    fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
+        let (url, body) = self.ask_for_bytes(path, query)?;
+        read(url, &body)
     }
 
-    fn rows<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        host: Option<&str>,
-        limit: u32,
-        (key, value): (&str, &str),
-    ) -> Result<T, ClientError> {
-        let url = format!("{}/api/v1/{what}", self.base);
-        let request = self.agent.get(&url).query("limit", limit.to_string()).query(key, value);
-        let request = match host {
-            Some(host) => request.query("host", host),
-            None => request,
-        };
+    /// As `ask`, to the byte; and what was asked.
+    fn ask_for_bytes(&self, path: &str, query: &[(&str, String)]) -> Result<(String, Vec<u8>), ClientError> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request =
+            query.iter().fold(self.agent.get(&url), |request, (key, value)| request.query(*key, value));
         let request = match &self.authorization {
             Some(shown) => request.header("authorization", shown),
             None => request,
         };
-        answered(url, request.call())
+        let body = body(url.clone(), request.call())?;
+        Ok((url, body))
     }
 }
 
-fn answered<T: DeserializeOwned>(
-    url: String,
-    result: Result<Response<Body>, ureq::Error>,
-) -> Result<T, ClientError> {
+fn read<T: DeserializeOwned>(url: String, body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Shape { url, message: error.to_string() })
+}
+
+/// The body of an answer that says yes.
+fn body(url: String, result: Result<Response<Body>, ureq::Error>) -> Result<Vec<u8>, ClientError> {
     let mut response = match result {
         Ok(response) => response,
         Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
     };
     let status = response.status().as_u16();
-    let text = match response.body_mut().with_config().limit(MOST_BYTES).read_to_string() {
-        Ok(text) => text,
+    let body = match response.body_mut().with_config().limit(MOST_BYTES).read_to_vec() {
+        Ok(body) => body,
         Err(ureq::Error::BodyExceedsLimit(_)) => return Err(ClientError::TooLong { url }),
         Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
     };
     match status {
-        200..=299 => serde_json::from_str(&text)
-            .map_err(|error| ClientError::Shape { url, message: error.to_string() }),
+        200..=299 => Ok(body),
         401 | 403 => Err(ClientError::Unauthorized { url }),
-        _ => Err(ClientError::Status { url, status, message: error_in(&text) }),
+        _ => Err(ClientError::Status { url, status, message: error_in(&String::from_utf8_lossy(&body)) }),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod alertmanagers;
 mod answers;
+mod api;
 mod asking;
 mod clocks;
 mod disk;

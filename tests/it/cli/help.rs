@@ -39,7 +39,8 @@ fn the_help_of_the_program() {
               undeploy      Take a host's part away from hosts of the inventory: program, settings, account,
                             cron, logs
               status        Show the incidents that a responder has open
-              history       Show the newest attempts of a responder, and how they ended
+              history       Show what a responder has done: the newest attempts, one attempt in full, or one
+                            incident
               check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
 
             Options:
@@ -257,14 +258,18 @@ fn the_help_of_replay() {
             exit 0
             Explain what an Alertmanager payload would lead to, or send it to a responder once more
 
-            Without --url nothing is sent: each alert is shown with its host, its policy, what would happen and
-            why. With --url the responder makes one attempt on each host, whatever its incidents say.
+            A file is explained: each alert is shown with its host, its policy, what would happen and why. With
+            --url it is sent, and the responder makes one attempt on each host, whatever its incidents say. An
+            incident or a notification is what the responder received; it is sent to it again, or with --dry-run
+            explained by today's configuration. Of an incident it is what opened it, without the alerts of other
+            hosts.
 
-            Usage: raysweep replay [OPTIONS] <FILE>
+            Usage: raysweep replay [OPTIONS] <FILE|ID>
 
             Arguments:
-              <FILE>
-                      The payload; - for standard input
+              <FILE|ID>
+                      The payload, - for standard input; or the number of an incident, or the identity of a
+                      notification. A file that is there comes first
 
             Options:
                   --dry-run
@@ -274,7 +279,8 @@ fn the_help_of_replay() {
                       Print the explanation as JSON
 
                   --url <URL>
-                      Send it to the responder that listens there
+                      Send it to the responder that listens there; an ID is asked for there as well, and without
+                      --url where a responder listens by default
 
                   --bearer-token-file <FILE>
                       The file with the bearer token that the responder wants
@@ -306,6 +312,7 @@ fn the_help_of_replay() {
 
             Example:
               raysweep replay payload.json
+              raysweep replay 12 --dry-run
               raysweep replay --url http://127.0.0.1:9095 --bearer-token-file /etc/raysweep/token payload.json
         "#]],
     );
@@ -515,28 +522,84 @@ fn the_help_of_history() {
         "history",
         expect![[r#"
             exit 0
-            Show the newest attempts of a responder, and how they ended
+            Show what a responder has done: the newest attempts, one attempt in full, or one incident
 
-            Usage: raysweep history [OPTIONS]
+            Without an attempt's identity the newest attempts are listed, of those that fit every filter. With
+            one, that attempt is shown in full: each worker's verdict with its evidence, what was removed, what
+            was kept and why.
+
+            Usage: raysweep history [OPTIONS] [ATTEMPT]
+
+            Arguments:
+              [ATTEMPT]
+                      Show this attempt in full
 
             Options:
-                  --host <HOST>   Only this host's
-                  --limit <ROWS>  So many of them [default: 50]
-              -h, --help          Print help
+                  --incident <ID>
+                      Show this incident with its alerts and what happened in it
+
+                  --host <HOST>
+                      Only this host's
+
+                  --since <WHEN>
+                      Only what was asked for since then: a span back from now such as 2d, or an instant such as
+                      2026-01-05T10:00:00Z (UTC without a zone)
+
+                  --until <WHEN>
+                      Only what was asked for before then
+
+                  --outcome <OUTCOME>
+                      Only what ended so; may be given several times
+
+                      [possible values: freed, would_free, nothing_to_free, active, held, busy, refused,
+                      unreachable, unknown, failed]
+
+                  --trigger <TRIGGER>
+                      Only what was asked for by this
+
+                      [possible values: alert, cron, manual]
+
+                  --limit <ROWS>
+                      So many of them
+
+                      [default: 50]
+
+                  --json
+                      Print the objects of the responder's API, one a line; in lists without what hosts reported
+
+              -h, --help
+                      Print help (see a summary with '-h')
 
             Responder:
-                  --url <URL>                 Where the responder listens [default: http://127.0.0.1:9095]
-                  --bearer-token-file <FILE>  The file with the bearer token that the responder wants
-                  --http.config.file <FILE>   A user or a token, a certificate to show and the authority to
-                                              trust, in the format of Prometheus' HTTP clients
+                  --url <URL>
+                      Where the responder listens
+
+                      [default: http://127.0.0.1:9095]
+
+                  --bearer-token-file <FILE>
+                      The file with the bearer token that the responder wants
+
+                  --http.config.file <FILE>
+                      A user or a token, a certificate to show and the authority to trust, in the format of
+                      Prometheus' HTTP clients
 
             Logging:
-                  --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
-                                         error [default: info] [possible values: debug, info, warn, error]
-                  --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
+
+                      [default: info]
+                      [possible values: debug, info, warn, error]
+
+                  --log.format <FORMAT>
+                      How a log line is written
+
+                      [default: text]
+                      [possible values: text, json]
 
             Example:
-              raysweep history --host ray-80 --limit 20
+              raysweep history --host ray-80 --since 2d --outcome active --outcome failed
+              raysweep history 01890a5d-ac96-774b-bcce-b302099a8057
+              raysweep history --incident 12
         "#]],
     );
 }
