@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
+//! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","error":null}]}`. |
 //! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). `/incidents?open=true` has those alone that are open, `/attempts?reports=false` leaves out what hosts reported. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
@@ -59,6 +60,7 @@ use crate::{
 pub mod access;
 pub mod body;
 pub mod connections;
+mod run;
 pub mod seldom;
 pub mod server;
 pub mod shared;
@@ -131,6 +133,7 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
     let guarded = Router::new()
         .route("/webhook", post(webhook::<J>))
         .route("/api/v1/replay", post(replay::<J>))
+        .route("/api/v1/run", post(run::run::<J>))
         .route("/api/v1/incidents", get(incidents::<J>))
         .route("/api/v1/attempts", get(attempts::<J>))
         .route("/api/v1/ignored", get(ignored::<J>))
@@ -187,6 +190,8 @@ enum Refusal {
     Body(#[from] BodyError),
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    #[error("no run: {0}")]
+    Run(String),
     #[error(transparent)]
     Journal(Arc<JournalError>),
 }
@@ -201,7 +206,7 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Body(BodyError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Broken) | Self::Payload(_) => StatusCode::BAD_REQUEST,
+            Self::Body(BodyError::Broken) | Self::Payload(_) | Self::Run(_) => StatusCode::BAD_REQUEST,
             Self::Body(BodyError::Late | BodyError::Crowded | BodyError::Busy) | Self::Journal(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -226,13 +231,17 @@ impl IntoResponse for Refusal {
 
 /// Reads a notification; its body may be anything. What the body held is held until the answer.
 async fn read<J>(web: &Web<J>, limits: &Limits, request: Request) -> Result<(Notification, Whole), Refusal> {
+    let body = whole(web, limits, request).await?;
+    Ok((alertmanager::parse(body.bytes())?, body))
+}
+
+async fn whole<J>(web: &Web<J>, limits: &Limits, request: Request) -> Result<Whole, BodyError> {
     let bounds = body::Bounds {
         body_bytes: limits.body_bytes,
         bodies_bytes: limits.bodies_bytes,
         pause: limits.header_timeout.0,
     };
-    let body = body::read(&web.bodies, request, bounds).await?;
-    Ok((alertmanager::parse(body.bytes())?, body))
+    body::read(&web.bodies, request, bounds).await
 }
 
 async fn webhook<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
