@@ -9,6 +9,7 @@
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
 //! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","error":null}]}`. |
 //! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). `/incidents?open=true` has those alone that are open, `/attempts?reports=false` leaves out what hosts reported. |
+//! | `GET /api/v1/attempts/{id}` | One attempt, with its host's report; 404 where none has this id. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
@@ -23,7 +24,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Query, Request, State},
+    extract::{Path, Query, Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -136,6 +137,7 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
         .route("/api/v1/run", post(run::run::<J>))
         .route("/api/v1/incidents", get(incidents::<J>))
         .route("/api/v1/attempts", get(attempts::<J>))
+        .route("/api/v1/attempts/{id}", get(attempt::<J>))
         .route("/api/v1/ignored", get(ignored::<J>))
         .route("/-/reload", post(reload::<J>).put(reload::<J>))
         .route_layer(middleware::from_fn_with_state(state(), access::require::<J>));
@@ -340,6 +342,22 @@ async fn attempts<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query
     shown(&web, found, "attempts")
 }
 
+async fn attempt<J: Journal>(State(web): State<Arc<Web<J>>>, Path(id): Path<String>) -> Response {
+    // What is no identity is nobody's.
+    let found = match id.parse() {
+        Ok(id) => web.journal.attempt(id).await,
+        Err(_) => Ok(None),
+    };
+    match found {
+        Ok(Some(attempt)) => Json(attempt).into_response(),
+        Ok(None) => {
+            let error = "no attempt has this id: it may have been forgotten";
+            (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response()
+        }
+        Err(error) => unreadable(&web, error),
+    }
+}
+
 async fn ignored<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
     shown(&web, web.journal.ignored(rows.limit()).await, "ignored")
 }
@@ -347,12 +365,14 @@ async fn ignored<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<
 fn shown<J, T: serde::Serialize>(web: &Web<J>, found: Result<T, JournalError>, name: &str) -> Response {
     match found {
         Ok(found) => Json(json!({ name: found })).into_response(),
-        Err(error) => {
-            web.metrics.journal_failed("read");
-            error!(reason = error.reason(), %error, "the journal cannot be read");
-            Refusal::from(error).into_response()
-        }
+        Err(error) => unreadable(web, error),
     }
+}
+
+fn unreadable<J>(web: &Web<J>, error: JournalError) -> Response {
+    web.metrics.journal_failed("read");
+    error!(reason = error.reason(), %error, "the journal cannot be read");
+    Refusal::from(error).into_response()
 }
 
 /// Ready is who can take a notification in: the journal takes a write, a sender can be let in, and nobody

@@ -17,7 +17,10 @@ use sqlx::{
 };
 
 use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError, OpenHost};
-use crate::domain::{attempt::Outcome, host::HostName};
+use crate::domain::{
+    attempt::{AttemptId, Outcome},
+    host::HostName,
+};
 
 mod due;
 mod latch;
@@ -225,6 +228,10 @@ impl Journal for SqliteJournal {
         limit: u32,
     ) -> Result<Vec<AttemptView>, JournalError> {
         views::attempts(&self.readers, views::IN_BRIEF, host, limit).await
+    }
+
+    async fn attempt(&self, id: AttemptId) -> Result<Option<AttemptView>, JournalError> {
+        views::one_attempt(&self.readers, id).await
     }
 
     async fn ignored(&self, limit: u32) -> Result<Vec<IgnoredView>, JournalError> {

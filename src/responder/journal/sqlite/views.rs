@@ -6,7 +6,7 @@ use super::{
     super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError, OpenHost, Tried},
     rows::{corrupt, host, maybe_time, time_of},
 };
-use crate::domain::incident::IncidentId;
+use crate::domain::{attempt::AttemptId, incident::IncidentId};
 
 macro_rules! incidents {
     ($which:literal) => {
@@ -144,6 +144,15 @@ pub(super) async fn attempts(
 ) -> Result<Vec<AttemptView>, JournalError> {
     let found = sqlx::query(how).bind(host).bind(limit).fetch_all(pool).await?;
     found.iter().map(attempt).collect()
+}
+
+pub(super) async fn one_attempt(
+    pool: &SqlitePool,
+    id: AttemptId,
+) -> Result<Option<AttemptView>, JournalError> {
+    let found =
+        sqlx::query("SELECT * FROM attempts WHERE id = ?").bind(id.to_string()).fetch_optional(pool).await?;
+    found.as_ref().map(attempt).transpose()
 }
 
 fn attempt(row: &SqliteRow) -> Result<AttemptView, JournalError> {
