@@ -1,6 +1,6 @@
 //! Talks to a running responder over HTTP.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io::ErrorKind, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -14,6 +14,8 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:9095";
 
 /// How long an answer may take.
 const TIME: Duration = Duration::from_secs(30);
+/// How long connecting may take.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -27,6 +29,8 @@ pub enum ClientError {
         url: String,
         /// Why there is no answer.
         message: String,
+        /// Whether nobody is there at all: what was asked has come to nobody.
+        nobody: bool,
     },
     /// It would not have us.
     #[error(
@@ -134,6 +138,34 @@ pub struct Attempt {
     pub freed_bytes: Option<i64>,
 }
 
+/// What a wish to sweep hosts now leads to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Wished {
+    /// The hosts.
+    pub hosts: Vec<WishedHost>,
+}
+
+/// What becomes of one host.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WishedHost {
+    /// Its name.
+    pub host: String,
+    /// The one attempt on it.
+    pub attempt: Option<String>,
+    /// Why there is none.
+    pub error: Option<String>,
+}
+
+/// An attempt with what its host reported.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reported {
+    /// The attempt.
+    #[serde(flatten)]
+    pub attempt: Attempt,
+    /// The report, as it came.
+    pub report: Option<serde_json::Value>,
+}
+
 /// A responder that can be asked.
 #[derive(Debug)]
 pub struct Client {
@@ -149,6 +181,7 @@ impl Client {
         // No proxy: what we show is the responder's and nobody else's.
         let config = Agent::config_builder()
             .timeout_global(Some(TIME))
+            .timeout_connect(Some(CONNECT_TIME))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
@@ -159,13 +192,39 @@ impl Client {
 
     /// Sends a payload, which makes one attempt on each host that it names.
     pub fn replay(&self, payload: &[u8]) -> Result<Replayed, ClientError> {
-        let url = format!("{}/api/v1/replay", self.base);
+        self.post("replay", payload)
+    }
+
+    /// Has hosts swept now, or all of them where none is named.
+    pub fn run(&self, hosts: &[String], dry_run: bool) -> Result<Wished, ClientError> {
+        let mut wish = serde_json::json!({ "dry_run": dry_run });
+        if hosts.is_empty() {
+            wish["all"] = true.into();
+        } else {
+            wish["hosts"] = hosts.into();
+        }
+        self.post("run", wish.to_string().as_bytes())
+    }
+
+    /// One attempt, as far as it has come.
+    pub fn attempt(&self, id: &str) -> Result<Reported, ClientError> {
+        let url = format!("{}/api/v1/attempts/{id}", self.base);
+        let request = self.agent.get(&url);
+        let request = match &self.authorization {
+            Some(shown) => request.header("authorization", shown),
+            None => request,
+        };
+        answered(url, request.call())
+    }
+
+    fn post<T: DeserializeOwned>(&self, what: &str, body: &[u8]) -> Result<T, ClientError> {
+        let url = format!("{}/api/v1/{what}", self.base);
         let request = self.agent.post(&url).content_type("application/json");
         let request = match &self.authorization {
             Some(shown) => request.header("authorization", shown),
             None => request,
         };
-        answered(url, request.send(payload))
+        answered(url, request.send(body))
     }
 
     /// The newest incidents that are open.
@@ -218,19 +277,37 @@ fn answered<T: DeserializeOwned>(
 ) -> Result<T, ClientError> {
     let mut response = match result {
         Ok(response) => response,
-        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+        Err(error) => {
+            let nobody = is_nobody(&error);
+            return Err(ClientError::Unreachable { url, message: error.to_string(), nobody });
+        }
     };
     let status = response.status().as_u16();
     let text = match response.body_mut().with_config().limit(MOST_BYTES).read_to_string() {
         Ok(text) => text,
         Err(ureq::Error::BodyExceedsLimit(_)) => return Err(ClientError::TooLong { url }),
-        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+        Err(error) => {
+            return Err(ClientError::Unreachable { url, message: error.to_string(), nobody: false });
+        }
     };
     match status {
         200..=299 => serde_json::from_str(&text)
             .map_err(|error| ClientError::Shape { url, message: error.to_string() }),
         401 | 403 => Err(ClientError::Unauthorized { url }),
         _ => Err(ClientError::Status { url, status, message: error_in(&text) }),
+    }
+}
+
+/// Whether there was not even a connection. Whoever took one and does not answer, or shows a certificate that
+/// is none, is there.
+fn is_nobody(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect) => true,
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+        ),
+        _ => false,
     }
 }
 

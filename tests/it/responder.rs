@@ -4,6 +4,7 @@
 mod alertmanagers;
 mod answers;
 mod asking;
+mod by_hand;
 mod clocks;
 mod disk;
 mod escalation;

@@ -90,9 +90,14 @@ mod tests {
         };
         assert_eq!(names(r#"{"hosts":["x","a"]}"#).unwrap(), ["x", "a"]);
         assert_eq!(names(r#"{"all":true,"dry_run":true}"#).unwrap(), ["a", "b"]);
-        for wrong in
-            ["", "[]", "{}", r#"{"hosts":[]}"#, r#"{"hosts":["a"],"all":true}"#, r#"{"all":true,"force":true}"#]
-        {
+        for wrong in [
+            "",
+            "[]",
+            "{}",
+            r#"{"hosts":[]}"#,
+            r#"{"hosts":["a"],"all":true}"#,
+            r#"{"all":true,"force":true}"#,
+        ] {
             assert!(names(wrong).is_err(), "{wrong}");
         }
     }
