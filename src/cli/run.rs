@@ -50,6 +50,7 @@ pub(crate) struct Run {
     #[arg(long, conflicts_with = "names")]
     all: bool,
     /// Say what would be removed, and remove nothing
+    #[expect(clippy::struct_field_names, reason = "it is the flag's name")]
     #[arg(long)]
     dry_run: bool,
     /// Print one line of JSON for each host, with its whole report

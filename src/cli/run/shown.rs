@@ -94,7 +94,7 @@ fn below(rows: &[Row]) -> String {
     for row in rows {
         let host = plain(&row.host);
         let reason = row.reason.iter().map(|reason| plain(reason));
-        let told = row.report.iter().flat_map(|report| report_lines(report));
+        let told = row.report.iter().flat_map(report_lines);
         for line in reason.chain(told) {
             let _ = write!(text, "\n{host}: {line}");
         }

@@ -178,7 +178,8 @@ mod tests {
     #[tokio::test]
     async fn a_line_ends_the_talk_and_the_other_side_is_told_of_it() {
         // Whoever reads on is only ended by the end of our side.
-        let said = talk(ssh("echo first; cat >/dev/null; exit 4"), None, 100, &CancellationToken::new());
+        let stop = CancellationToken::new();
+        let said = talk(ssh("echo first; cat >/dev/null; exit 4"), None, 100, &stop);
         let Said::Report(line, _, code) = said.await.unwrap() else { panic!() };
         assert_eq!((line.as_slice(), code), (&b"first\n"[..], Some(4)));
     }
