@@ -13,7 +13,7 @@ done
 # shellcheck source=tests/fleet/lib.sh
 source "$here/lib.sh"
 
-readonly TEN=(h1 h2 h3 h4 h5 h6 h7 h8 h9 h10)
+readonly TEN=(h11 h12 h13 h14 h15 h16 h17 h18 h19 h20)
 readonly SCRATCH=/dev/shm/scratch USER_ID=4242 LOOP='for each host in turn'
 readonly DEAD=$SCRATCH/ray/session_2020-01-01_00-00-00_000001_7
 
@@ -71,7 +71,7 @@ inventory() {
     local name
     {
         cat <<YAML
-ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 5s}
+ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 30s}
 deploy:
   from: [10.99.0.254]
   sweep:
@@ -156,27 +156,27 @@ through_the_responder() {
     is 'frees each host' "$(each_is freed)" "$(ends_of)"
     is 'each by an attempt of its own, which history has' 10 "$(curl -s http://127.0.0.1:9095/api/v1/attempts |
         jq '[.attempts[] | select(.trigger == "manual" and .outcome == "freed" and .incident == null)] | length')"
-    plant h1
-    ends 'a dry run' 0 by_hand h1 --dry-run --json
-    is 'says what would go' h1=would_free "$(ends_of)"
-    on h1 test -e "$DEAD" || not_ok 'it was deleted'
-    ends 'a host that is none' 6 by_hand h1 nobody --json
-    is 'stops no other' 'h1=freed nobody=unknown_host' "$(ends_of)"
+    plant h11
+    ends 'a dry run' 0 by_hand h11 --dry-run --json
+    is 'says what would go' h11=would_free "$(ends_of)"
+    on h11 test -e "$DEAD" || not_ok 'it was deleted'
+    ends 'a host that is none' 6 by_hand h11 nobody --json
+    is 'stops no other' 'h11=freed nobody=unknown_host' "$(ends_of)"
     interrupted_through_the_responder
     daemon_stop responder
 }
 
 interrupted_through_the_responder() {
     local job code=0 id
-    plant h2
-    by_hand h2 >"$WORK/out" 2>"$WORK/err" &
+    plant h12
+    by_hand h12 >"$WORK/out" 2>"$WORK/err" &
     job=$!
-    wait_for 20 'the sweep on h2' on h2 pgrep -f 'raysweep sweep --request'
+    wait_for 20 'the sweep on h12' on h12 pgrep -f 'raysweep sweep --request'
     kill -INT "$(pgrep -u desk -f 'raysweep run')"
     wait "$job" || code=$?
     is 'Ctrl-C ends the wait' 130 "$code"
-    id=$(curl -s 'http://127.0.0.1:9095/api/v1/attempts?host=h2&limit=1' | jq -r '.attempts[0].id')
-    grep -q "h2  $id" "$WORK/err" || not_ok 'it does not say what goes on'
+    id=$(curl -s 'http://127.0.0.1:9095/api/v1/attempts?host=h12&limit=1' | jq -r '.attempts[0].id')
+    grep -q "h12  $id" "$WORK/err" || not_ok 'it does not say what goes on'
     wait_for 30 'the attempt to end by itself' attempt_is "$id" freed
     ok 'and the attempt goes on at the responder, as it said'
 }
@@ -192,23 +192,21 @@ around_the_responder() {
     is 'and frees each host' "$(each_is freed)" "$(ends_of)"
     is 'with the reports of manual sweeps' manual "$(jq -rs '[.[].report.trigger] | unique | join(" ")' "$WORK/out")"
     wait_for 20 'all to be settled' settled "${TEN[@]}"
-    ends 'a host that is none' 3 by_hand h1 nobody
-    plant h1
-    ends 'one that does not answer' 8 raysweep run h1 gone --direct --json --config.file "$CONFIG/eleven.yml"
-    is 'stops no other' 'h1=freed gone=unreachable' "$(ends_of)"
-    in_use
-    ends 'for people it is a table' 0 by_hand h1 h2 h3 --direct
+    ends 'a host that is none' 3 by_hand h11 nobody
+    plant h11
+    ends 'one that does not answer' 8 raysweep run h11 gone --direct --json --config.file "$CONFIG/eleven.yml"
+    is 'stops no other' 'h11=freed gone=unreachable' "$(ends_of)"
+    with_logs h13
+    ends 'for people it is a table' 0 by_hand h11 h12 h13 --direct
     sed 's/^/    /' "$WORK/out"
-    grep -q 'in_use' "$WORK/out" || not_ok 'it does not say why something was kept'
+    grep -q 'logs (dead_session_logs, 2.1 MB): newest_dead_session' "$WORK/out" || not_ok 'it does not say why something was kept'
 }
 
-# Something that a process has open is kept, and the table says why.
-in_use() {
-    plant h3
-    daemon_start holder nsenter --target "$(daemon_pid host-h3)" --mount \
-        --pid="/proc/$(daemon_pid host-h3)/ns/pid_for_children" -- \
-        setpriv --reuid "$USER_ID" --clear-groups sh -c "exec sleep 600 3<$DEAD/runtime_resources/blob"
-    wait_for 20 'the file to be held' on h3 pgrep -x sleep -u "$USER_ID"
+# The newest dead session's logs stay for the post-mortem.
+with_logs() {
+    on "$1" install -d "$DEAD/logs"
+    on "$1" head -c 2097152 /dev/zero | on "$1" tee "$DEAD/logs/raylet.out" >/dev/null
+    plant "$1"
 }
 
 interrupted_directly() {
@@ -227,36 +225,48 @@ interrupted_directly() {
     left=$(for name in "${TEN[@]}"; do on "$name" find "$SCRATCH" -name '.raysweep-*'; done)
     is 'nothing is detached' '' "$left"
     ends 'and the next run frees them' 0 by_hand --all --direct --json
-    is 'all' "$(each_is freed | sed 's/h3=freed/h3=nothing_to_free/')" "$(ends_of)"
+    is 'all of them' "$(each_is freed)" "$(ends_of)"
 }
 
-# While it deletes: what is half gone is finished or given back, by the sweep itself or by the next one.
+# While it deletes: what is half gone is not given back as if it were whole, the next sweep finishes it.
 interrupted_while_it_deletes() {
     local job code=0
-    on h4 install -d "$DEAD/runtime_resources"
-    on h4 sh -c "cd $DEAD/runtime_resources && seq 40000 | xargs -n 500 touch"
-    plant h4
-    by_hand h4 --direct --json >"$WORK/out" 2>"$WORK/err" &
+    on h14 install -d "$DEAD/runtime_resources"
+    on h14 sh -c "cd $DEAD/runtime_resources && seq 40000 | xargs -n 500 touch"
+    plant h14
+    by_hand h14 --direct --json >"$WORK/out" 2>"$WORK/err" &
     job=$!
-    if wait_for 20 'something to be detached' detached h4; then
+    if wait_for 20 'something to be detached' detached h14; then
         kill -INT "$(pgrep -u desk -f 'raysweep run')"
     fi
     wait "$job" || code=$?
-    echo "figure: interrupted while it deletes: exit code $code, left detached: $(on h4 find "$SCRATCH" -name '.raysweep-*' | wc -l)"
-    wait_for 20 'h4 to be settled' settled h4
-    ends 'after a sweep that was broken off while it deleted the next one' 0 by_hand h4 --direct --json
-    is 'leaves nothing detached' '' "$(on h4 find "$SCRATCH" -name '.raysweep-*')"
+    echo "figure: interrupted while it deletes: exit code $code, left detached: $(on h14 find "$SCRATCH" -name '.raysweep-*' | wc -l)"
+    wait_for 20 'h14 to be settled' settled h14
+    ends 'after a sweep that was broken off while it deleted the next one' 0 by_hand h14 --direct --json
+    is 'leaves nothing detached' '' "$(on h14 find "$SCRATCH" -name '.raysweep-*')"
 }
 
 detached() {
     on "$1" find "$SCRATCH" -name '.raysweep-*' | grep -q .
 }
 
+# Whoever is killed, and says nothing to anybody: its end is the end of the sweeps' input.
+killed() {
+    local job
+    by_hand h11 h12 --direct >/dev/null 2>&1 &
+    job=$!
+    wait_for 30 'the sweeps' sweeping h11 h12
+    kill -KILL "$(pgrep -u desk -f 'raysweep run')"
+    wait "$job" 2>/dev/null || true
+    wait_for 3 'the sweeps to end' settled h11 h12
+    ok 'a run that is killed leaves no ssh, no sweep and no lock'
+}
+
 # A host that hangs: the second Ctrl-C waits for nothing.
 twice_interrupted() {
     local job code=0 begun pid
-    kill -STOP "$(pgrep -f "sshd.*$(sshd_folder h5)/sshd_config" | tail -n 1)"
-    by_hand h5 --direct --json >"$WORK/out" 2>"$WORK/err" &
+    kill -STOP "$(pgrep -f "sshd.*$(sshd_folder h15)/sshd_config" | tail -n 1)"
+    by_hand h15 --direct --json >"$WORK/out" 2>"$WORK/err" &
     job=$!
     wait_for 20 'ssh to be started' pgrep -u desk -x ssh
     pid=$(pgrep -u desk -f 'raysweep run')
@@ -266,10 +276,10 @@ twice_interrupted() {
     wait_for 5 'the first to be heard' hears_nothing_more "$pid"
     kill -INT "$pid"
     wait "$job" || code=$?
-    kill -CONT "$(pgrep -f "sshd.*$(sshd_folder h5)/sshd_config" | tail -n 1)"
+    kill -CONT "$(pgrep -f "sshd.*$(sshd_folder h15)/sshd_config" | tail -n 1)"
     is 'a second Ctrl-C' 130 "$code"
     ((SECONDS - begun < 8)) || not_ok "it took $((SECONDS - begun)) s"
-    wait_for 5 'the ssh to be gone' settled h5
+    wait_for 5 'the ssh to be gone' settled h15
     ok 'waits for nothing, and leaves no ssh'
 }
 
@@ -282,36 +292,42 @@ hears_nothing_more() {
 
 held() {
     local hosts=(--config.file "$CONFIG/raysweep.yml" --json)
-    plant h6
-    ends 'hosts are held' 0 raysweep hold h6 h7 --reason 'disk swap' "${hosts[@]}"
-    is 'and that is a change' 'h6=changed h7=changed' "$(states)"
-    ends 'a second time' 0 raysweep hold h6 h7 "${hosts[@]}"
-    is 'there is nothing to do' 'h6=unchanged h7=unchanged' "$(states)"
-    is 'everybody may read why' '644 root' "$(on h6 stat -c '%a %U' /etc/raysweep/hold)"
-    ends 'a run ends as held' 5 by_hand h6 h7 --direct --json
-    is 'on each of them' 'h6=held h7=held' "$(ends_of)"
+    plant h16
+    ends 'hosts are held' 0 raysweep hold h16 h17 --reason 'disk swap' "${hosts[@]}"
+    is 'and that is a change' 'h16=changed h17=changed' "$(states)"
+    ends 'a second time' 0 raysweep hold h16 h17 "${hosts[@]}"
+    is 'there is nothing to do' 'h16=unchanged h17=unchanged' "$(states)"
+    is 'everybody may read why' '644 root' "$(on h16 stat -c '%a %U' /etc/raysweep/hold)"
+    ends 'a run ends as held' 5 by_hand h16 h17 --direct --json
+    is 'on each of them' 'h16=held h17=held' "$(ends_of)"
     [[ $(jq -rs '.[0].reason' "$WORK/out") == *'disk swap (desk@'*' UTC)'* ]] || not_ok "$(cat "$WORK/out")"
     ok 'and says why, who and when'
-    on h6 test -e "$DEAD" || not_ok 'something was deleted'
-    ends 'they are released' 0 raysweep release h6 h7 "${hosts[@]}"
-    is 'which is a change' 'h6=changed h7=changed' "$(states)"
+    on h16 test -e "$DEAD" || not_ok 'something was deleted'
+    ends 'they are released' 0 raysweep release h16 h17 "${hosts[@]}"
+    is 'which is a change' 'h16=changed h17=changed' "$(states)"
     ends 'and once more' 0 raysweep release --all "${hosts[@]}"
     is 'which is none' "$(each_is unchanged)" "$(states)"
-    ends 'then a run' 0 by_hand h6 --direct --json
-    is 'frees again' h6=freed "$(ends_of)"
+    ends 'then a run' 0 by_hand h16 --direct --json
+    is 'frees again' h16=freed "$(ends_of)"
     told_of_a_sweep
 }
 
+# What a sweep does for as long as it runs, for as long as this test needs it.
 told_of_a_sweep() {
-    local job notes
-    by_hand h8 --direct >/dev/null 2>&1 &
-    job=$!
-    wait_for 20 'a sweep on h8' sweeping h8
-    ends 'a hold waits for no sweep' 0 raysweep hold h8 --json --config.file "$CONFIG/raysweep.yml"
+    local pid notes
+    pid=$(daemon_pid host-h18)
+    daemon_start locked nsenter --target "$pid" --mount --pid="/proc/$pid/ns/pid_for_children" -- \
+        flock /run/raysweep sleep 600
+    wait_for 20 'the lock to be held' locked h18
+    ends 'a hold waits for no sweep' 0 raysweep hold h18 --json --config.file "$CONFIG/raysweep.yml"
     notes=$(jq -r '.[0].notes[]' "$WORK/out")
     [[ $notes == *'a sweep is at work there now'* ]] || not_ok "it does not say that one runs: $notes"
     ok 'and says that one runs'
-    wait "$job" || not_ok 'the sweep was disturbed'
+    on h18 sh -c 'kill $(pgrep -f "^sleep 600")'
+}
+
+locked() {
+    ! on "$1" flock -n /run/raysweep true
 }
 
 # elapsed CMD…: how long it takes, in seconds.
@@ -335,7 +351,6 @@ side_by_side() {
 
 measured() {
     local alone together
-    daemon_stop holder
     plant
     alone=$(elapsed in_turn) || not_ok "$LOOP"
     is "$LOOP, ssh and sudo raysweep sweep" 10 "$(jq -s 'map(select(.outcome == "freed")) | length' "$WORK/out")"
@@ -350,17 +365,17 @@ measured() {
 
 # A hold is part of what a host is left without.
 taken_away() {
-    ends 'undeploy, with a hold still there' 0 raysweep undeploy h8 h9 --json --config.file "$CONFIG/raysweep.yml"
+    ends 'undeploy, with a hold still there' 0 raysweep undeploy h18 h19 --json --config.file "$CONFIG/raysweep.yml"
     local name
-    for name in h8 h9; do
+    for name in h18 h19; do
         tree "$name" >"$WORK/tree"
         is "leaves $name as it was" '' "$(diff "$WORK/before-$name" "$WORK/tree" || true)"
     done
-    ends 'what is not there is not swept' 6 by_hand h9 --direct --json
-    ends 'nor held' 1 raysweep hold h9 --json --config.file "$CONFIG/raysweep.yml"
-    [[ $(said h9) == *'nothing sweeps this host'* ]] || not_ok "$(said h9)"
-    tree h9 >"$WORK/tree"
-    is 'and nothing of it stays there' '' "$(diff "$WORK/before-h9" "$WORK/tree" || true)"
+    ends 'what is not there is not swept' 6 by_hand h19 --direct --json
+    ends 'nor held' 1 raysweep hold h19 --json --config.file "$CONFIG/raysweep.yml"
+    [[ $(said h19) == *'nothing sweeps this host'* ]] || not_ok "$(said h19)"
+    tree h19 >"$WORK/tree"
+    is 'and nothing of it stays there' '' "$(diff "$WORK/before-h19" "$WORK/tree" || true)"
 }
 
 main() {
@@ -375,7 +390,7 @@ main() {
     done
     inventory
     chown -R desk: /home/desk
-    for name in h8 h9; do
+    for name in h18 h19; do
         tree "$name" >"$WORK/before-$name"
     done
     ends 'ten hosts are deployed to' 0 raysweep deploy --all --json --config.file "$CONFIG/raysweep.yml" "${accept[@]}"
@@ -383,6 +398,7 @@ main() {
     around_the_responder
     interrupted_directly
     interrupted_while_it_deletes
+    killed
     twice_interrupted
     held
     measured
