@@ -323,7 +323,7 @@ told_of_a_sweep() {
     notes=$(jq -r '.[0].notes[]' "$WORK/out")
     [[ $notes == *'a sweep is at work there now'* ]] || not_ok "it does not say that one runs: $notes"
     ok 'and says that one runs'
-    on h18 sh -c 'kill $(pgrep -f "^sleep 600")'
+    on h18 pkill -f '^sleep 600'
 }
 
 locked() {

@@ -547,7 +547,9 @@ fn the_help_of_history() {
 
 #[test]
 fn the_help_of_run() {
-    check("run", expect![[r#"
+    check(
+        "run",
+        expect![[r#"
         exit 0
         Sweep hosts now, side by side, and show what was freed and why the rest was kept
 
@@ -632,12 +634,15 @@ fn the_help_of_run() {
         Example:
           raysweep run ray-80 ray-81
           raysweep run --all --dry-run
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_help_of_hold() {
-    check("hold", expect![[r#"
+    check(
+        "hold",
+        expect![[r#"
         exit 0
         Have nothing deleted on hosts, by anyone, until they are released
 
@@ -710,12 +715,15 @@ fn the_help_of_hold() {
 
         Example:
           raysweep hold ray-80 --reason 'disk swap, back at noon'
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_help_of_release() {
-    check("release", expect![[r#"
+    check(
+        "release",
+        expect![[r#"
         exit 0
         Take a hold away again, whoever set it
 
@@ -780,5 +788,6 @@ fn the_help_of_release() {
 
         Example:
           raysweep release ray-80 ray-81
-    "#]]);
+    "#]],
+    );
 }

@@ -85,12 +85,12 @@ fn rows() -> Vec<Row> {
 #[test]
 fn the_table_tells_what_was_freed_and_why_the_rest_was_kept() {
     expect![[r#"
-          host     outcome             freed    time   verdicts              kept
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-          ray-80   freed             35.0 GB   6.0 s   2 cleaned, 1 active   14.0 GB in_use, 3 B mount, 2 B job_alive, 1 more
+          host     outcome              freed    time   verdicts              kept
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+          ray-80   freed              35.0 GB   6.0 s   2 cleaned, 1 active   14.0 GB in_use, 3 B mount, 2 B job_alive, 1 more
           ray-81   would_free   would 35.0 GB   6.0 s
-          ray-82   held                    -       -
-          ray-83   not_begun               -       -
+          ray-82   held                     -       -
+          ray-83   not_begun                -       -
 
         35.0 GB freed on 4 hosts, 35.0 GB would be
     "#]]
