@@ -324,6 +324,8 @@ told_of_a_sweep() {
     [[ $notes == *'a sweep is at work there now'* ]] || not_ok "it does not say that one runs: $notes"
     ok 'and says that one runs'
     on h18 pkill -f '^sleep 600'
+    wait_for 20 'the lock to be free' settled h18
+    ends 'it is released' 0 raysweep release h18 --json --config.file "$CONFIG/raysweep.yml"
 }
 
 locked() {
@@ -365,6 +367,7 @@ measured() {
 
 # A hold is part of what a host is left without.
 taken_away() {
+    ends 'a host is held' 0 raysweep hold h18 --json --config.file "$CONFIG/raysweep.yml"
     ends 'undeploy, with a hold still there' 0 raysweep undeploy h18 h19 --json --config.file "$CONFIG/raysweep.yml"
     local name
     for name in h18 h19; do
