@@ -209,6 +209,21 @@ with_logs() {
     plant "$1"
 }
 
+# sudo that wants a password gets it, once, and the sweep gets the rest.
+by_password() {
+    plant h20
+    on h20 install -m 440 /dev/stdin /etc/sudoers.d/op <<<'op ALL=(ALL) ALL'
+    ends 'sudo that asks is told of' 6 by_hand h20 --direct --json
+    [[ $(jq -r .reason "$WORK/out") == *--ask-sudo-pass* ]] || not_ok "$(cat "$WORK/out")"
+    on h20 test -e "$DEAD" || not_ok 'something was deleted'
+    ends 'with the password it goes' 0 typed 'sudo password: ' "$PASSWORD" \
+        raysweep run h20 --direct --ask-sudo-pass --config.file "$CONFIG/raysweep.yml"
+    on h20 test ! -e "$DEAD/runtime_resources" || not_ok 'nothing was deleted'
+    [[ $(cat "$WORK/out") != *'correct horse'* ]] || not_ok 'the password was shown'
+    ok 'which is shown nowhere'
+    on h20 install -m 440 /dev/stdin /etc/sudoers.d/op <<<'op ALL=(ALL) NOPASSWD: ALL'
+}
+
 interrupted_directly() {
     local job code=0 left
     plant
@@ -399,6 +414,7 @@ main() {
     ends 'ten hosts are deployed to' 0 raysweep deploy --all --json --config.file "$CONFIG/raysweep.yml" "${accept[@]}"
     through_the_responder
     around_the_responder
+    by_password
     interrupted_directly
     interrupted_while_it_deletes
     killed
