@@ -109,6 +109,16 @@ is_old() {
     ((now - changed > 3))
 }
 
+# window DURATION NAME…: how long a sweep looks at what is at work there, and so takes at least.
+window() {
+    local duration=$1 name
+    shift
+    for name in "$@"; do
+        on "$name" sed -i -E "s/(sampling_window: ).*/\\1\"$duration\"/" /etc/raysweep/sweep.yml
+        on "$name" grep -q "sampling_window: \"$duration\"" /etc/raysweep/sweep.yml || not_ok "$name: $duration"
+    done
+}
+
 by_hand() {
     raysweep run --config.file "$CONFIG/raysweep.yml" --url "http://127.0.0.1:9095" "$@"
 }
@@ -169,6 +179,7 @@ through_the_responder() {
 interrupted_through_the_responder() {
     local job code=0 id
     plant h12
+    window 15s h12
     by_hand h12 >"$WORK/out" 2>"$WORK/err" &
     job=$!
     wait_for 20 'the sweep on h12' on h12 pgrep -f 'raysweep sweep --request'
@@ -177,7 +188,8 @@ interrupted_through_the_responder() {
     is 'Ctrl-C ends the wait' 130 "$code"
     id=$(curl -s 'http://127.0.0.1:9095/api/v1/attempts?host=h12&limit=1' | jq -r '.attempts[0].id')
     grep -q "h12  $id" "$WORK/err" || not_ok 'it does not say what goes on'
-    wait_for 30 'the attempt to end by itself' attempt_is "$id" freed
+    wait_for 90 'the attempt to end by itself' attempt_is "$id" freed
+    window 5s h12
     ok 'and the attempt goes on at the responder, as it said'
 }
 
@@ -227,9 +239,10 @@ by_password() {
 interrupted_directly() {
     local job code=0 left
     plant
+    window 90s "${TEN[@]}"
     by_hand --all --direct --json >"$WORK/out" 2>"$WORK/err" &
     job=$!
-    wait_for 30 'a sweep on each host' sweeping "${TEN[@]}"
+    wait_for 60 'a sweep on each host' sweeping "${TEN[@]}"
     kill -INT "$(pgrep -u desk -f 'raysweep run')"
     wait "$job" || code=$?
     is 'Ctrl-C ends a run that goes directly' 130 "$code"
@@ -239,6 +252,7 @@ interrupted_directly() {
     ok 'no ssh and no sweep is left, and each lock is free'
     left=$(for name in "${TEN[@]}"; do on "$name" find "$SCRATCH" -name '.raysweep-*'; done)
     is 'nothing is detached' '' "$left"
+    window 5s "${TEN[@]}"
     ends 'and the next run frees them' 0 by_hand --all --direct --json
     is 'all of them' "$(each_is freed)" "$(ends_of)"
 }
@@ -268,12 +282,15 @@ detached() {
 # Whoever is killed, and says nothing to anybody: its end is the end of the sweeps' input.
 killed() {
     local job
+    plant h11 h12
+    window 90s h11 h12
     by_hand h11 h12 --direct >/dev/null 2>&1 &
     job=$!
-    wait_for 30 'the sweeps' sweeping h11 h12
+    wait_for 60 'the sweeps' sweeping h11 h12
     kill -KILL "$(pgrep -u desk -f 'raysweep run')"
     wait "$job" 2>/dev/null || true
-    wait_for 3 'the sweeps to end' settled h11 h12
+    wait_for 20 'the sweeps to end' settled h11 h12
+    window 5s h11 h12
     ok 'a run that is killed leaves no ssh, no sweep and no lock'
 }
 
