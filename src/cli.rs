@@ -10,9 +10,12 @@ mod exit;
 mod fleet;
 mod gate;
 mod history;
+mod hold;
 mod log;
 mod measure;
+mod release;
 mod replay;
+mod run;
 mod serve;
 mod status;
 mod sweep;
@@ -51,6 +54,9 @@ enum Command {
     Measure(measure::Measure),
     Gate(gate::Gate),
     Replay(replay::Replay),
+    Run(run::Run),
+    Hold(hold::Hold),
+    Release(release::Release),
     Deploy(deploy::Deploy),
     Undeploy(undeploy::Undeploy),
     Status(status::Status),
@@ -69,6 +75,9 @@ pub fn main() -> ExitCode {
         Command::Measure(measure) => measure.run(),
         Command::Gate(gate) => gate.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Run(run) => run.run(),
+        Command::Hold(hold) => hold.run(),
+        Command::Release(release) => release.run(),
         Command::Deploy(deploy) => deploy.run(),
         Command::Undeploy(undeploy) => undeploy.run(),
         Command::Status(status) => status.run(),

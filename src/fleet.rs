@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod host_part;
 pub mod order;
 pub mod replay;
+pub mod run;
 
 /// The SHA-256 of bytes, as sha256sum writes it.
 pub(crate) fn sha256(bytes: &[u8]) -> String {

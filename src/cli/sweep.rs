@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    process, thread,
 };
 
 use clap::{
@@ -40,6 +41,9 @@ pub(crate) struct Sweep {
     /// Read the request as JSON from standard input (the one command that `raysweep gate` may run); implies --json
     #[arg(long, value_name = "-", value_parser = ["-"], conflicts_with_all = ["dry_run", "json", "worker", "trigger"])]
     request: Option<String>,
+    /// End when standard input does: whoever wants this sweep has gone
+    #[arg(long, hide = true, conflicts_with = "request")]
+    attached: bool,
     /// This host's settings
     #[arg(long = "config.file", value_name = "FILE", default_value = DEFAULT_PATH)]
     config_file: PathBuf,
@@ -55,7 +59,7 @@ fn trigger() -> impl TypedValueParser<Value = Trigger> {
 
 impl Sweep {
     pub(crate) fn run(self) -> Exit {
-        let Self { dry_run, json, worker, trigger, request, config_file } = self;
+        let Self { dry_run, json, worker, trigger, request, attached, config_file } = self;
         if !rustix::process::geteuid().is_root() {
             return failed(Exit::NeedsRoot, &"a sweep reads every process of the host: run it as root");
         }
@@ -71,6 +75,9 @@ impl Sweep {
                 Err(error) => return failed(Exit::Refused, &error),
             },
         };
+        if attached {
+            thread::spawn(end_with_input);
+        }
         let report = sweeper::supervise::run(&request, worker.as_deref(), &settings);
         let exit = Exit::from(report.outcome);
         match print(&report, json) {
@@ -80,6 +87,12 @@ impl Sweep {
             Err(error) => failed(Exit::Failure, &format!("the report cannot be printed: {error}")),
         }
     }
+}
+
+/// Ends the sweep with whoever asked for it. Its child dies with us, and that one's children give names back.
+fn end_with_input() {
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    process::exit(i32::from(Exit::Interrupted as u8));
 }
 
 /// One line of JSON for programs, a table for a person at a terminal, plain lines for a file.

@@ -1,6 +1,6 @@
 //! Talks to a running responder over HTTP.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io::ErrorKind, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -18,6 +18,8 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:9095";
 
 /// How long an answer may take.
 const TIME: Duration = Duration::from_secs(30);
+/// How long connecting may take.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -31,6 +33,8 @@ pub enum ClientError {
         url: String,
         /// Why there is no answer.
         message: String,
+        /// Whether nobody is there at all: what was asked has come to nobody.
+        nobody: bool,
     },
     /// It would not have us.
     #[error(
@@ -117,6 +121,34 @@ pub struct Incident {
     pub closed_at: Option<Timestamp>,
 }
 
+/// What a wish to sweep hosts now leads to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Wished {
+    /// The hosts.
+    pub hosts: Vec<WishedHost>,
+}
+
+/// What becomes of one host.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WishedHost {
+    /// Its name.
+    pub host: String,
+    /// The one attempt on it.
+    pub attempt: Option<String>,
+    /// Why there is none.
+    pub error: Option<String>,
+}
+
+/// An attempt with what its host reported.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reported {
+    /// The attempt.
+    #[serde(flatten)]
+    pub attempt: Attempt,
+    /// The report, as it came.
+    pub report: Option<serde_json::Value>,
+}
+
 /// A responder that can be asked.
 #[derive(Debug)]
 pub struct Client {
@@ -132,6 +164,7 @@ impl Client {
         // No proxy: what we show is the responder's and nobody else's.
         let config = Agent::config_builder()
             .timeout_global(Some(TIME))
+            .timeout_connect(Some(CONNECT_TIME))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
@@ -142,13 +175,39 @@ impl Client {
 
     /// Sends a payload, which makes one attempt on each host that it names.
     pub fn replay(&self, payload: &[u8]) -> Result<Replayed, ClientError> {
-        let url = format!("{}/api/v1/replay", self.base);
+        self.post("replay", payload)
+    }
+
+    /// Has hosts swept now, or all of them where none is named.
+    pub fn run(&self, hosts: &[String], dry_run: bool) -> Result<Wished, ClientError> {
+        let mut wish = serde_json::json!({ "dry_run": dry_run });
+        if hosts.is_empty() {
+            wish["all"] = true.into();
+        } else {
+            wish["hosts"] = hosts.into();
+        }
+        self.post("run", wish.to_string().as_bytes())
+    }
+
+    /// One attempt, as far as it has come.
+    pub fn attempt(&self, id: &str) -> Result<Reported, ClientError> {
+        let url = format!("{}/api/v1/attempts/{id}", self.base);
+        let request = self.agent.get(&url);
+        let request = match &self.authorization {
+            Some(shown) => request.header("authorization", shown),
+            None => request,
+        };
+        read(url.clone(), &self::body(url, request.call())?)
+    }
+
+    fn post<T: DeserializeOwned>(&self, what: &str, body: &[u8]) -> Result<T, ClientError> {
+        let url = format!("{}/api/v1/{what}", self.base);
         let request = self.agent.post(&url).content_type("application/json");
         let request = match &self.authorization {
             Some(shown) => request.header("authorization", shown),
             None => request,
         };
-        read(url.clone(), &body(url, request.send(payload))?)
+        read(url.clone(), &self::body(url, request.send(body))?)
     }
 
     /// The newest incidents that are open.
@@ -193,18 +252,36 @@ fn read<T: DeserializeOwned>(url: String, body: &[u8]) -> Result<T, ClientError>
 fn body(url: String, result: Result<Response<Body>, ureq::Error>) -> Result<Vec<u8>, ClientError> {
     let mut response = match result {
         Ok(response) => response,
-        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+        Err(error) => {
+            let nobody = is_nobody(&error);
+            return Err(ClientError::Unreachable { url, message: error.to_string(), nobody });
+        }
     };
     let status = response.status().as_u16();
     let body = match response.body_mut().with_config().limit(MOST_BYTES).read_to_vec() {
         Ok(body) => body,
         Err(ureq::Error::BodyExceedsLimit(_)) => return Err(ClientError::TooLong { url }),
-        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+        Err(error) => {
+            return Err(ClientError::Unreachable { url, message: error.to_string(), nobody: false });
+        }
     };
     match status {
         200..=299 => Ok(body),
         401 | 403 => Err(ClientError::Unauthorized { url }),
         _ => Err(ClientError::Status { url, status, message: error_in(&String::from_utf8_lossy(&body)) }),
+    }
+}
+
+/// Whether there was not even a connection. Whoever took one and does not answer, or shows a certificate that
+/// is none, is there.
+fn is_nobody(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect) => true,
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+        ),
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@
 mod known_hosts;
 mod prepare;
 mod probe;
-mod remote;
+pub(super) mod remote;
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub use known_hosts::{Fingerprint, PublicKey};
-pub use prepare::{Job, PrepareError, Wish, prepare};
+pub use prepare::{Job, PrepareError, Wish, entries, prepare};
 pub use remote::Password;
 
 use self::{
@@ -61,7 +61,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    fn local(error: &io::Error) -> Self {
+    pub(super) fn local(error: &io::Error) -> Self {
         Self::Failed(format!("ssh cannot be run here: {error}"))
     }
 
@@ -148,8 +148,8 @@ pub struct Row {
 pub trait Watch {
     /// Something is begun on a host.
     fn step(&self, host: &HostName, what: &'static str);
-    /// A host's part of this is over.
-    fn ended(&self, host: &HostName, state: State);
+    /// A host's part of this is over, and how.
+    fn ended(&self, host: &HostName, how: &'static str);
 }
 
 /// A host that was looked at.
@@ -222,7 +222,7 @@ impl<'a> Fleet<'a> {
         let each = stream::iter(jobs).map(|job| async move {
             let found = self.unless_over(self.look_at(&job)).await;
             if let Err(trouble) = &found {
-                self.watch.ended(&job.entry.name, trouble.state());
+                self.watch.ended(&job.entry.name, trouble.state().as_str());
             }
             Looked { job, found }
         });
@@ -243,7 +243,7 @@ impl<'a> Fleet<'a> {
             };
             let row = self.row(&job, ended, pin.as_ref());
             if !is_over {
-                self.watch.ended(&row.host, row.state);
+                self.watch.ended(&row.host, row.state.as_str());
             }
             (row, pin.filter(|_| !job.order.check))
         });

@@ -4,6 +4,7 @@
 //! goes wrong, and whenever the process is killed, the host ends as it was or as it should be.
 
 mod difference;
+mod hold;
 mod old_cron;
 mod place;
 mod removal;
@@ -81,6 +82,8 @@ fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, 
     }
     match &order.task {
         Task::Deploy(part) => deploy(part, order.check, place, system, &mut done)?,
+        Task::Hold(wish) => hold::hold(wish, order.check, place, &mut done)?,
+        Task::Release => hold::release(order.check, place, &mut done)?,
         Task::Undeploy { textfile_dir } => {
             done.changes = removal::list(textfile_dir, place, system).map_err(unchanged)?;
             if !order.check {

@@ -14,7 +14,7 @@ pub struct Order {
     pub task: Task,
 }
 
-/// Put the host's part in place, or take it away.
+/// Put the host's part in place, take it away, or let it rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
@@ -25,6 +25,19 @@ pub enum Task {
         /// Where the link for node_exporter lies.
         textfile_dir: PathBuf,
     },
+    /// Nothing is deleted there by anyone any more.
+    Hold(Hold),
+    /// It goes on.
+    Release,
+}
+
+/// Who wants a host left alone, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why; a hold that is there stays as it is where nothing is said.
+    pub reason: Option<String>,
+    /// Who, and when.
+    pub by: String,
 }
 
 /// What is not the same on every host.

@@ -150,6 +150,8 @@ pub struct Asked {
     pub replay: Option<Uuid>,
     /// Who asks.
     pub trigger: Trigger,
+    /// Whether the host is to say only what would go.
+    pub dry_run: bool,
 }
 
 /// The number of a claim. Of the claims on one host the last has the greatest, and whoever shows
@@ -271,6 +273,12 @@ pub trait Journal: Clone + Send + Sync + 'static {
         &self,
         id: Uuid,
     ) -> impl Future<Output = Result<Option<NotificationView>, JournalError>> + Send;
+
+    /// One attempt, with what its host reported.
+    fn attempt(
+        &self,
+        id: AttemptId,
+    ) -> impl Future<Output = Result<Option<AttemptView>, JournalError>> + Send;
 
     /// Ignored alerts, the last seen first.
     fn ignored(&self, limit: u32) -> impl Future<Output = Result<Vec<IgnoredView>, JournalError>> + Send;

@@ -138,16 +138,6 @@ remember() {
     done
 }
 
-# typed QUESTION ANSWER CMD…: CMD at a terminal, where somebody types that once he is asked.
-typed() {
-    local question=$1 answer=$2 line
-    shift 2
-    printf -v line '%q ' "$@"
-    # Whoever types a password before being asked is shown what he types.
-    { wait_for 20 'the question' grep -q "$question" "$WORK/out" && printf '%s\n' "$answer"; } |
-        as_operator script -qec "$line" /dev/null
-}
-
 first_contact() {
     ends 'nobody has seen the host keys: nothing is done' 1 deploy --all --json
     is 'and each host that answers is refused for it' \

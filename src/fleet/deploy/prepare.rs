@@ -9,11 +9,11 @@ use crate::{
         responder::{HostEntry, ResponderConfig},
     },
     domain::{attempt::Mode, host::HostName},
-    fleet::order::{HostPart, Order, Task},
+    fleet::order::{Hold, HostPart, Order, Task},
 };
 
 /// What the operator wants of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
     /// The host's part is to be there.
     Deploy {
@@ -24,6 +24,10 @@ pub enum Wish {
     },
     /// It is not to be there.
     Undeploy,
+    /// Nothing is to be deleted there.
+    Hold(Hold),
+    /// It is to go on.
+    Release,
 }
 
 /// What is to be done on one host.
@@ -51,6 +55,8 @@ impl Job {
             (true, _) => "comparing",
             (false, Task::Deploy(_)) => "putting in place",
             (false, Task::Undeploy { .. }) => "taking away",
+            (false, Task::Hold(_)) => "holding",
+            (false, Task::Release) => "releasing",
         }
     }
 }
@@ -93,12 +99,15 @@ pub fn prepare(
     check: bool,
 ) -> Result<Vec<Job>, PrepareError> {
     let entries = entries(config, names)?;
-    entries.into_iter().map(|entry| job(config, entry, wish, check)).collect()
+    entries.into_iter().map(|entry| job(config, entry, &wish, check)).collect()
 }
 
 /// In the inventory's order, each once. A name is an entry's own: an alias may stand for what an exporter
 /// says, and not for what a person means.
-fn entries<'a>(config: &'a ResponderConfig, names: &[String]) -> Result<Vec<&'a HostEntry>, PrepareError> {
+pub fn entries<'a>(
+    config: &'a ResponderConfig,
+    names: &[String],
+) -> Result<Vec<&'a HostEntry>, PrepareError> {
     let is_there = |name: &&String| config.hosts.iter().any(|entry| entry.name.as_str() == name.as_str());
     if let Some(unknown) = names.iter().find(|name| !is_there(name)) {
         return Err(PrepareError::UnknownHost(unknown.chars().take(64).collect()));
@@ -109,12 +118,14 @@ fn entries<'a>(config: &'a ResponderConfig, names: &[String]) -> Result<Vec<&'a 
     if entries.is_empty() { Err(PrepareError::NoHost) } else { Ok(entries) }
 }
 
-fn job(config: &ResponderConfig, entry: &HostEntry, wish: Wish, check: bool) -> Result<Job, PrepareError> {
+fn job(config: &ResponderConfig, entry: &HostEntry, wish: &Wish, check: bool) -> Result<Job, PrepareError> {
     let textfile_dir = config.deploy.textfile_dir.clone();
     let (task, host_ca) = match wish {
         Wish::Undeploy => (Task::Undeploy { textfile_dir }, None),
+        Wish::Hold(hold) => (Task::Hold(hold.clone()), None),
+        Wish::Release => (Task::Release, None),
         Wish::Deploy { mode, replace_old_cron } => {
-            let part = host_part(config, entry, mode, replace_old_cron)?;
+            let part = host_part(config, entry, *mode, *replace_old_cron)?;
             (Task::Deploy(part), config.deploy.host_ca_file.as_deref().map(public_key).transpose()?)
         }
     };

@@ -5,6 +5,7 @@
 
 use std::{ffi::OsString, io, process::Stdio, time::Duration};
 
+use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::Command,
@@ -19,8 +20,10 @@ use crate::{
 
 /// The longest answer that is read.
 const ANSWER_BYTES: u64 = 4 << 20;
+/// The exit code with which ssh says that it has not come there, or no longer is.
+pub(in crate::fleet) const NO_CONNECTION: i32 = 255;
 /// What is kept of what the host says on standard error.
-const SAID_BYTES: u64 = 64 * 1024;
+pub(in crate::fleet) const SAID_BYTES: u64 = 64 * 1024;
 
 /// How root is reached there.
 #[derive(Debug, Clone)]
@@ -51,6 +54,11 @@ impl Password {
     pub fn new(typed: String) -> Self {
         Self(typed)
     }
+
+    /// As sudo reads it.
+    pub(in crate::fleet) fn line(&self) -> String {
+        format!("{}\n", self.0)
+    }
 }
 
 impl std::fmt::Debug for Password {
@@ -71,13 +79,13 @@ pub(super) struct Ended {
 
 /// A host that commands are run on.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(in crate::fleet) struct Remote {
     arguments: Vec<OsString>,
     deadline: Duration,
 }
 
 impl Remote {
-    pub(super) fn new(
+    pub(in crate::fleet) fn new(
         entry: &HostEntry,
         config: &ResponderConfig,
         user: Option<&str>,
@@ -116,24 +124,40 @@ impl Remote {
     }
 
     async fn run(&self, command: &str, password: Option<&Password>, input: &[u8]) -> Result<Ended, Trouble> {
-        // ssh's own words go to a file of their own: on standard error there are the host's.
-        let log = tempfile::NamedTempFile::new().map_err(|error| Trouble::local(&error))?;
-        let mut ssh = Command::new("ssh");
-        ssh.args(OPTIONS).arg("-v").arg("-E").arg(log.path()).args(&self.arguments).arg(command);
-        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        ssh.env("LC_ALL", "C");
+        let (ssh, log) = self.ssh(command).map_err(|error| Trouble::local(&error))?;
         let (code, stdout, stderr) = timeout(self.deadline, talk(ssh, password, input))
             .await
             .map_err(|_| Trouble::Unreachable(format!("no answer within {} s", self.deadline.as_secs())))?
             .map_err(|error| Trouble::local(&error))?;
-        let log = std::fs::read(log.path()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        if code == Some(255) {
+        let log = read(&log);
+        if code == Some(NO_CONNECTION) {
             return Err(trouble(&log));
         }
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         Ok(Ended { code, stdout, stderr, host_key: host_key(&log) })
     }
+}
+
+impl Remote {
+    /// An ssh that runs this there, and the file for its own words: on standard error there are the host's.
+    pub(in crate::fleet) fn ssh(&self, command: &str) -> io::Result<(Command, NamedTempFile)> {
+        let log = NamedTempFile::new()?;
+        let mut ssh = Command::new("ssh");
+        ssh.args(OPTIONS).arg("-v").arg("-E").arg(log.path()).args(&self.arguments).arg(command);
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        ssh.env("LC_ALL", "C");
+        Ok((ssh, log))
+    }
+
+    /// How long any one command may take there.
+    pub(in crate::fleet) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+}
+
+/// What ssh said of its connection.
+pub(in crate::fleet) fn read(log: &NamedTempFile) -> String {
+    String::from_utf8_lossy(&std::fs::read(log.path()).unwrap_or_default()).into_owned()
 }
 
 /// Runs ssh to its end: its exit code, standard output, and the start of standard error.
@@ -232,7 +256,7 @@ fn staged(digest: &str) -> String {
 
 /// For whatever shell the login has: one word in single quotes, on one line, without what csh and fish
 /// would read in it.
-fn script(parts: &[&str]) -> String {
+pub(in crate::fleet) fn script(parts: &[&str]) -> String {
     let body = parts.join(" ").split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     format!("exec /bin/sh -c '{PRELUDE} {body}'")
 }
@@ -279,7 +303,7 @@ say end yes;
 "#;
 
 /// Why there was no connection, by what ssh said.
-fn trouble(log: &str) -> Trouble {
+pub(in crate::fleet) fn trouble(log: &str) -> Trouble {
     let said = last_words(log);
     let has = |needles: &[&str]| needles.iter().any(|needle| log.contains(needle));
     if has(&["IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY"]) {
@@ -297,7 +321,7 @@ fn trouble(log: &str) -> Trouble {
 }
 
 /// The last line that is no detail of ssh's own.
-pub(super) fn last_words(log: &str) -> String {
+pub(in crate::fleet) fn last_words(log: &str) -> String {
     let is_detail = |line: &str| {
         ["debug", "OpenSSH_", "Authenticated to", "Transferred:", "Bytes per second"]
             .iter()

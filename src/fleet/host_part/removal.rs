@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     PROGRAM, STAGED,
+    hold::{HOLD, NEW},
     place::Place,
     system::System,
     transaction::{rmdir_if_empty, unlink_if_there},
@@ -18,7 +19,6 @@ use crate::fleet::order::{Change, How};
 /// Where a responder on this host has its unit; then the program is its own as well.
 const RESPONDER: &str = "/etc/systemd/system/raysweep.service";
 const FOLDER: &str = "/etc/raysweep";
-const HOLD: &str = "/etc/raysweep/hold";
 
 /// What there is to take away.
 pub(super) fn list(textfile_dir: &Path, place: &Place, system: &dyn System) -> Result<Vec<Change>, String> {
@@ -72,7 +72,7 @@ fn files(textfile_dir: &Path, place: &Place) -> Vec<PathBuf> {
     if fs::read_link(&link).is_ok_and(|to| to == Path::new(TEXTFILE)) {
         files.push(link);
     }
-    files.extend([LOGROTATE, TMPFILES, SETTINGS, HOLD].map(|path| place.path(path)));
+    files.extend([LOGROTATE, TMPFILES, SETTINGS, HOLD, NEW].map(|path| place.path(path)));
     if !place.path(RESPONDER).exists() {
         files.push(place.path(PROGRAM));
     }

@@ -53,7 +53,8 @@ impl<J: Journal> Dispatcher<J> {
             }
             () = give_up.cancelled() => without_report(Outcome::Unknown, STOPPED),
         };
-        if !ended.outcome.spends() {
+        // Who only asked what would go has changed nothing: no alert waits for that.
+        if claim.asked.dry_run || !ended.outcome.spends() {
             self.limiter.give_back(&claim.spend);
         }
         self.metrics.attempt_duration.observe(began.elapsed().as_secs_f64());
@@ -83,7 +84,7 @@ impl<J: Journal> Dispatcher<J> {
             self.metrics.journal_failed("finish");
             warn!(reason = error.reason(), %error, "the time of connecting cannot be recorded");
         }
-        let request = SweepRequest::new(claim.asked.id, claim.asked.trigger, false);
+        let request = SweepRequest::new(claim.asked.id, claim.asked.trigger, claim.asked.dry_run);
         let asked = Instant::now();
         let report = connection.sweep(&request).await?;
         self.metrics.sweep_duration.observe(asked.elapsed().as_secs_f64());

@@ -56,7 +56,14 @@ fn ended(outcome: Outcome) -> Ended {
 
 fn asked(name: &str, incident: Option<IncidentId>) -> Asked {
     let replay = incident.is_none().then(Uuid::nil);
-    Asked { id: AttemptId::now(), host: host(name), incident, replay, trigger: Trigger::Alert }
+    Asked {
+        id: AttemptId::now(),
+        host: host(name),
+        incident,
+        replay,
+        trigger: Trigger::Alert,
+        dry_run: false,
+    }
 }
 
 /// Opens an incident with one firing alert and stores it.
@@ -334,6 +341,14 @@ async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
         let fence = started(&journal, &attempt, now).await;
         finished(&journal, &attempt, fence, outcome, now).await;
     }
+    // Who only asked what would go has spent nothing.
+    let dry_run = Asked { dry_run: true, ..asked("a", None) };
+    let mut work = journal.begin().await.unwrap();
+    work.queue_attempt(&dry_run, at(32)).await.unwrap();
+    assert!(work.queued_attempts(at(3600), &Lane::ALL, 9).await.unwrap()[0].0.dry_run, "it is not forgotten");
+    work.commit().await.unwrap();
+    let fence = started(&journal, &dry_run, 35).await;
+    finished(&journal, &dry_run, fence, Outcome::WouldFree, 35).await;
     // One that runs may have done anything.
     started(&journal, &asked("b", None), 40).await;
     let mut latest = BTreeMap::new();

@@ -35,6 +35,9 @@ fn the_help_of_the_program() {
               gate          On a host: the one command that the responder's key may run
               replay        Explain what an Alertmanager payload would lead to, or send it to a responder once
                             more
+              run           Sweep hosts now, side by side, and show what was freed and why the rest was kept
+              hold          Have nothing deleted on hosts, by anyone, until they are released
+              release       Take a hold away again, whoever set it
               deploy        Put a host's part in place on hosts of the inventory, over your own SSH login
               undeploy      Take a host's part away from hosts of the inventory: program, settings, account,
                             cron, logs
@@ -63,6 +66,7 @@ fn the_help_of_the_program() {
               7  needs root
               8  unreachable: no answer from the responder or the host
               9  storage: the journal is damaged, of a later version, or not kept by its disk
+              130  broken off by Ctrl-C (run)
 
             Example:
               raysweep sweep --dry-run
@@ -601,5 +605,252 @@ fn the_help_of_history() {
               raysweep history 01890a5d-ac96-774b-bcce-b302099a8057
               raysweep history --incident 12
         "#]],
+    );
+}
+
+#[test]
+fn the_help_of_run() {
+    check(
+        "run",
+        expect![[r#"
+        exit 0
+        Sweep hosts now, side by side, and show what was freed and why the rest was kept
+
+        The responder does it where one listens: its limits hold for the number of hosts at once, its
+        history has the attempts, and no incident is touched. Where nobody listens at its address, or with
+        --direct, it goes over your own SSH login, and root is reached by sudo. What a host may delete is
+        its own setting.
+
+        Usage: raysweep run [OPTIONS] [HOST]...
+
+        Arguments:
+          [HOST]...
+                  The hosts, by their names in the inventory
+
+        Options:
+              --all
+                  All hosts of the inventory
+
+              --dry-run
+                  Say what would be removed, and remove nothing
+
+              --json
+                  Print one line of JSON for each host, with its whole report
+
+          -h, --help
+                  Print help (see a summary with '-h')
+
+        Responder:
+              --url <URL>
+                  Where the responder listens
+
+                  [default: http://127.0.0.1:9095]
+
+              --bearer-token-file <FILE>
+                  The file with the bearer token that the responder wants
+
+              --http.config.file <FILE>
+                  A user or a token, a certificate to show and the authority to trust, in the format of
+                  Prometheus' HTTP clients
+
+              --wait <DURATION>
+                  Give up waiting once no attempt has begun or ended for so long
+
+                  [default: 15m]
+
+        Directly:
+              --direct
+                  Ask no responder: go over your own SSH login
+
+              --user <NAME>
+                  Whom to log in as, instead of deploy.user or what your ssh configuration says
+
+              --ask-sudo-pass
+                  Ask once for the password that sudo wants
+
+              --parallel <HOSTS>
+                  So many hosts at once
+
+                  [default: 16]
+
+              --config.file <FILE>
+                  The configuration with the inventory
+
+                  [default: /etc/raysweep/raysweep.yml]
+
+        Logging:
+              --log.level <LEVEL>
+                  Only log messages of this severity or above; the log goes to standard error
+
+                  [default: info]
+                  [possible values: debug, info, warn, error]
+
+              --log.format <FORMAT>
+                  How a log line is written
+
+                  [default: text]
+                  [possible values: text, json]
+
+        Ctrl-C: through the responder the attempts go on there; directly, sweeps under way are told
+        to end, and give back what they have detached. A second one waits for nothing.
+
+        Example:
+          raysweep run ray-80 ray-81
+          raysweep run --all --dry-run
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_hold() {
+    check(
+        "hold",
+        expect![[r#"
+        exit 0
+        Have nothing deleted on hosts, by anyone, until they are released
+
+        Over your own SSH login. Every sweep there, whoever starts it, ends as held and says the reason; it
+        is measured and alerted on as before. A sweep that is at work goes on to its end, and the table says
+        so.
+
+        Usage: raysweep hold [OPTIONS] [HOST]...
+
+        Arguments:
+          [HOST]...
+                  The hosts, by their names in the inventory
+
+        Options:
+              --all
+                  All hosts of the inventory
+
+              --check
+                  Show what would be changed, and change nothing
+
+              --json
+                  Print what was done as one line of JSON
+
+              --config.file <FILE>
+                  The configuration with the inventory
+
+                  [default: /etc/raysweep/raysweep.yml]
+
+              --reason <TEXT>
+                  Why, for everybody who asks; maintenance, where nothing is said
+
+          -h, --help
+                  Print help (see a summary with '-h')
+
+        Passage:
+              --user <NAME>
+                  Whom to log in as, instead of deploy.user or what your ssh configuration says
+
+              --ask-sudo-pass
+                  Ask once for the password that sudo wants
+
+              --parallel <HOSTS>
+                  So many hosts at once
+
+                  [default: 8]
+
+              --max-failures <HOSTS>
+                  Begin no other host after so many have failed
+
+              --timeout <DURATION>
+                  How long one command on a host may take
+
+                  [default: 3m]
+
+        Logging:
+              --log.level <LEVEL>
+                  Only log messages of this severity or above; the log goes to standard error
+
+                  [default: info]
+                  [possible values: debug, info, warn, error]
+
+              --log.format <FORMAT>
+                  How a log line is written
+
+                  [default: text]
+                  [possible values: text, json]
+
+        Who and when is added to the reason. A host that is held stays as it is, unless another
+        reason is given.
+
+        Example:
+          raysweep hold ray-80 --reason 'disk swap, back at noon'
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_release() {
+    check(
+        "release",
+        expect![[r#"
+        exit 0
+        Take a hold away again, whoever set it
+
+        Over your own SSH login. A host that is not held is left as it is.
+
+        Usage: raysweep release [OPTIONS] [HOST]...
+
+        Arguments:
+          [HOST]...
+                  The hosts, by their names in the inventory
+
+        Options:
+              --all
+                  All hosts of the inventory
+
+              --check
+                  Show what would be changed, and change nothing
+
+              --json
+                  Print what was done as one line of JSON
+
+              --config.file <FILE>
+                  The configuration with the inventory
+
+                  [default: /etc/raysweep/raysweep.yml]
+
+          -h, --help
+                  Print help (see a summary with '-h')
+
+        Passage:
+              --user <NAME>
+                  Whom to log in as, instead of deploy.user or what your ssh configuration says
+
+              --ask-sudo-pass
+                  Ask once for the password that sudo wants
+
+              --parallel <HOSTS>
+                  So many hosts at once
+
+                  [default: 8]
+
+              --max-failures <HOSTS>
+                  Begin no other host after so many have failed
+
+              --timeout <DURATION>
+                  How long one command on a host may take
+
+                  [default: 3m]
+
+        Logging:
+              --log.level <LEVEL>
+                  Only log messages of this severity or above; the log goes to standard error
+
+                  [default: info]
+                  [possible values: debug, info, warn, error]
+
+              --log.format <FORMAT>
+                  How a log line is written
+
+                  [default: text]
+                  [possible values: text, json]
+
+        Example:
+          raysweep release ray-80 ray-81
+    "#]],
     );
 }
