@@ -11,6 +11,7 @@ pub mod load;
 pub mod overlay;
 pub mod responder;
 pub mod secret;
+pub mod ssh_target;
 pub mod sweep;
 pub mod units;
 pub mod web;

@@ -69,7 +69,7 @@ fn hosts_that_do_not_answer_end_in_the_table_and_in_the_exit_code() {
         &["undeploy", "ray-81", "--json"],
         expect![[r#"
         exit 8
-        [{"host":"ray-81","state":"unreachable","why":"ssh: connect to host 127.0.0.2 port 1: Connection refused","changes":[],"notes":[],"old_cron":[]}]
+        [{"host":"ray-81","state":"unreachable","why":"ssh: connect to host 127.0.0.2 port 1: Connection refused","verified":null,"changes":[],"notes":[],"old_cron":[],"by_hand":[]}]
     "#]],
     );
 }
