@@ -231,6 +231,13 @@ fn notes(part: &HostPart, check: bool, place: &Place, system: &dyn System, has_c
     {
         notes.push(format!("no container runtime answers at {}: {error}", socket.display()));
     }
+    // A file that sudo takes is not yet a file that sudo reads.
+    if !check && let Err(why) = system.lets_account_sweep() {
+        notes.push(format!(
+            "sudo does not let {} sweep ({why}): does /etc/sudoers include /etc/sudoers.d?",
+            wanted::ACCOUNT
+        ));
+    }
     let is_measured = place.path(wanted::TEXTFILE).exists();
     if !check
         && (has_changed || !is_measured)

@@ -25,6 +25,17 @@ the_responders_way() {
     is 'as the table tells' 'changed yes' "$(state ray-80) $(verified ray-80)"
 }
 
+# A file of sudo's that sudo does not read: of that the gate's refusal says nothing.
+sudo_reads_it() {
+    on ray-80 cp -p /etc/sudoers /etc/sudoers.whole
+    on ray-80 sed -i '/includedir/d' /etc/sudoers
+    ends 'a sudoers file that sudo does not read is named' 0 deploy ray-80 --json
+    [[ $(jq -r '.[0].notes[]' "$WORK/out") == *'sudo does not let raysweep sweep'*/etc/sudoers.d* ]] || not_ok "$(cat "$WORK/out")"
+    on ray-80 mv /etc/sudoers.whole /etc/sudoers
+    ends 'and else there is nothing to be said' 0 deploy ray-80 --json
+    [[ $(cat "$WORK/out") != *'sudo does not'* ]] || not_ok "$(cat "$WORK/out")"
+}
+
 written_by_hand() {
     local settings=/etc/raysweep/sweep.yml written
     written=$(on ray-82 cat "$settings")

@@ -370,6 +370,7 @@ main() {
     first_contact
     whole_fleet
     the_responders_way
+    sudo_reads_it
     again
     written_by_hand
     full_in_the_middle

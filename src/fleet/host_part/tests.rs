@@ -44,6 +44,10 @@ impl System for Fake {
         Ok(())
     }
 
+    fn lets_account_sweep(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn account_home(&self) -> Result<Option<PathBuf>, String> {
         Ok(self.home.borrow().clone())
     }
