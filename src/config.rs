@@ -30,6 +30,18 @@ pub fn load_responder(path: &Path) -> Result<responder::ResponderConfig, ConfigE
     Ok(config)
 }
 
+/// Reads and checks `raysweep.yml` for what it says of the hosts. The files with the responder's own secrets
+/// are not looked at: an operator may have no right to read them, or not have them at all.
+pub fn load_inventory(path: &Path) -> Result<responder::ResponderConfig, ConfigError> {
+    let config: responder::ResponderConfig =
+        load::load(path, load::Overrides::OfProcess(ENVIRONMENT_PREFIX))?;
+    let mut without_secrets = config.clone();
+    without_secrets.web.bearer_token_file = None;
+    without_secrets.alertmanager = responder::Alertmanager::default();
+    check::responder(path, &without_secrets)?;
+    Ok(config)
+}
+
 /// Reads and checks `sweep.yml`. The file alone decides what a sweep may do: no variable of whoever
 /// called overrides it, and nobody but its owner may be able to write it.
 pub fn load_sweep(path: &Path) -> Result<sweep::SweepSettings, ConfigError> {

@@ -90,7 +90,7 @@ impl Run {
     pub(super) fn carry_out(self) -> Exit {
         let Self { hosts, wish, accept_host_key, passage } = self;
         let Hosts { names, all: _, check, json, config_file } = hosts;
-        let config = match config::load_responder(&config_file) {
+        let config = match config::load_inventory(&config_file) {
             Ok(config) => config,
             Err(error) => return failed(Exit::Config, &error),
         };
