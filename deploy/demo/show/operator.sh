@@ -56,5 +56,5 @@ hosts_undeploy() {
     # What the demo itself runs there would only find its program gone.
     daemon_stop measure && wait_for 20 "the last measurement to end" nobody_measures
     headline "The operator takes it away again"
-    shown raysweep undeploy --all
+    shown raysweep undeploy --all && echo
 }
