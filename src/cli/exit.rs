@@ -29,6 +29,8 @@ pub(crate) enum Exit {
     Unreachable = 8,
     /// The journal is damaged, of a later version, or its disk does not keep what is written.
     Storage = 9,
+    /// A check has found what would be changed.
+    Differs = 10,
     /// Ctrl-C, as shells have it.
     Interrupted = 130,
 }
@@ -46,6 +48,7 @@ macro_rules! exit_codes {
   7  needs root
   8  unreachable: no answer from the responder or the host
   9  storage: the journal is damaged, of a later version, or not kept by its disk
+  10  differs: a check has found what would be changed
   130  broken off by Ctrl-C (run)"
     };
 }
@@ -63,6 +66,7 @@ impl Exit {
         Self::NeedsRoot,
         Self::Unreachable,
         Self::Storage,
+        Self::Differs,
         Self::Interrupted,
     ];
 

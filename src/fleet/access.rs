@@ -8,7 +8,10 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
-use crate::config::http_client::{Authorization, BasicAuth, HttpClient, Tls};
+use crate::config::{
+    http_client::{Authorization, BasicAuth, HttpClient, Tls},
+    secret::{self, SecretError},
+};
 
 /// Why we cannot show who we are.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,14 @@ pub enum AccessError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file holds no secret.
+    #[error("{path}: {source}", path = path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SecretError,
     },
     /// A file holds something else than what it is named for.
     #[error("{path}: holds no {what} in PEM", path = path.display())]
@@ -94,8 +105,7 @@ fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, AccessError> {
 }
 
 fn secret(file: &Path) -> Result<String, AccessError> {
-    let text = read(file)?;
-    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+    secret::read(file).map_err(|source| AccessError::Secret { path: file.to_owned(), source })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, AccessError> {

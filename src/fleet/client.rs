@@ -178,6 +178,11 @@ impl Client {
         self.post("replay", payload)
     }
 
+    /// Where the responder listens.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     /// Has hosts swept now, or all of them where none is named.
     pub fn run(&self, hosts: &[String], dry_run: bool) -> Result<Wished, ClientError> {
         let mut wish = serde_json::json!({ "dry_run": dry_run });
@@ -187,17 +192,6 @@ impl Client {
             wish["hosts"] = hosts.into();
         }
         self.post("run", wish.to_string().as_bytes())
-    }
-
-    /// One attempt, as far as it has come.
-    pub fn attempt(&self, id: &str) -> Result<Reported, ClientError> {
-        let url = format!("{}/api/v1/attempts/{id}", self.base);
-        let request = self.agent.get(&url);
-        let request = match &self.authorization {
-            Some(shown) => request.header("authorization", shown),
-            None => request,
-        };
-        read(url.clone(), &self::body(url, request.call())?)
     }
 
     fn post<T: DeserializeOwned>(&self, what: &str, body: &[u8]) -> Result<T, ClientError> {

@@ -7,6 +7,7 @@ mod difference;
 mod hold;
 mod old_cron;
 mod place;
+mod record;
 mod removal;
 mod system;
 mod transaction;
@@ -20,6 +21,7 @@ use std::{
 
 use self::{
     place::{Lock, Place},
+    record::{Record, is_by_hand},
     system::{Machine, System},
     wanted::Thing,
 };
@@ -84,10 +86,14 @@ fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, 
         Task::Deploy(part) => deploy(part, order.check, place, system, &mut done)?,
         Task::Hold(wish) => hold::hold(wish, order.check, place, &mut done)?,
         Task::Release => hold::release(order.check, place, &mut done)?,
-        Task::Undeploy { textfile_dir } => {
+        Task::Undeploy { textfile_dir, drop_old_cron } => {
+            let taken = if *drop_old_cron { vec![] } else { Record::read(place).map_err(unchanged)?.taken };
+            let old_cron = old_cron::give_back(&taken, place);
             done.changes = removal::list(textfile_dir, place, system).map_err(unchanged)?;
+            done.changes.extend(old_cron.changes);
+            done.notes.extend(old_cron.notes);
             if !order.check {
-                removal::remove(textfile_dir, place, system)
+                removal::remove(textfile_dir, &old_cron.crontabs, place, system)
                     .map_err(|why| Failed { why, as_before: false })?;
             }
         }
@@ -123,19 +129,20 @@ fn deploy(
     done.old_cron = old_cron.iter().flat_map(|crontab| crontab.lines.clone()).collect();
     let program = std::fs::read(&place.program)
         .map_err(|error| unchanged(format!("the program cannot be read: {error}")))?;
-    let mut things = wanted::things(part, program, place);
+    let record = Record::read(place).map_err(unchanged)?;
+    done.by_hand = by_hand(part, &record, place).map_err(unchanged)?;
+    if !done.by_hand.is_empty() {
+        return Ok(());
+    }
+    let (mut things, mut taken) = (wanted::things(part, program, place), vec![]);
     if part.replace_old_cron {
-        things.extend(old_cron.into_iter().map(|crontab| crontab.without));
+        let both = old_cron.into_iter().map(|crontab| (crontab.without, crontab.taken));
+        let (without, lines): (Vec<_>, Vec<_>) = both.unzip();
+        things.extend(without);
+        taken = lines;
     }
-    let mut different = vec![];
-    for thing in &things {
-        let found = difference::of(thing, place)
-            .map_err(|error| unchanged(format!("{}: {error}", thing.path().display())))?;
-        if let Some(change) = found {
-            done.changes.push(change);
-            different.push(thing.clone());
-        }
-    }
+    things.insert(0, record.after(part.settings.as_bytes(), taken).thing(place).map_err(unchanged)?);
+    let different = different(&things, place, &mut done.changes)?;
     if !has_account {
         done.changes.push(Change {
             what: format!("account {}", wanted::ACCOUNT),
@@ -149,6 +156,30 @@ fn deploy(
     }
     done.notes.extend(notes(part, check, place, system, !done.changes.is_empty()));
     Ok(())
+}
+
+/// What is not as it should be, each with its line of the answer.
+fn different(things: &[Thing], place: &Place, changes: &mut Vec<Change>) -> Result<Vec<Thing>, Failed> {
+    let mut different = vec![];
+    for thing in things {
+        let found = difference::of(thing, place)
+            .map_err(|error| unchanged(format!("{}: {error}", thing.path().display())))?;
+        if let Some(change) = found {
+            changes.push(change);
+            different.push(thing.clone());
+        }
+    }
+    Ok(different)
+}
+
+/// The settings, where somebody has written them by hand: what is in them may stand nowhere else.
+fn by_hand(part: &HostPart, record: &Record, place: &Place) -> Result<Vec<Change>, String> {
+    let path = place.path(wanted::SETTINGS);
+    let named = |error| format!("{}: {error}", path.display());
+    if part.overwrite_settings || !is_by_hand(record, &path, part.settings.as_bytes()).map_err(named)? {
+        return Ok(vec![]);
+    }
+    Ok(difference::of(&wanted::settings(part, place), place).map_err(named)?.into_iter().collect())
 }
 
 /// Looks once more: what a table says of a host has been seen there.
@@ -202,6 +233,13 @@ fn notes(part: &HostPart, check: bool, place: &Place, system: &dyn System, has_c
         && let Err(error) = system.knock(&place.path(socket))
     {
         notes.push(format!("no container runtime answers at {}: {error}", socket.display()));
+    }
+    // A file that sudo takes is not yet a file that sudo reads.
+    if !check && let Err(why) = system.lets_account_sweep() {
+        notes.push(format!(
+            "sudo does not let {} sweep ({why}): does /etc/sudoers include /etc/sudoers.d?",
+            wanted::ACCOUNT
+        ));
     }
     let is_measured = place.path(wanted::TEXTFILE).exists();
     if !check

@@ -24,6 +24,8 @@ pub enum Task {
     Undeploy {
         /// Where the link for node_exporter lies.
         textfile_dir: PathBuf,
+        /// Leave out of the crontabs what an earlier deploy took out of them.
+        drop_old_cron: bool,
     },
     /// Nothing is deleted there by anyone any more.
     Hold(Hold),
@@ -57,6 +59,8 @@ pub struct HostPart {
     pub socket: Option<PathBuf>,
     /// Take the old script's cron lines away.
     pub replace_old_cron: bool,
+    /// Put the settings in the place of those that no deploy has written.
+    pub overwrite_settings: bool,
 }
 
 /// How it ended.
@@ -78,6 +82,8 @@ pub struct Done {
     pub notes: Vec<String>,
     /// The lines with which cron starts the old script; they are gone if a change says so.
     pub old_cron: Vec<OldLine>,
+    /// What no deploy has written and would have been overwritten. If there is any, nothing was done.
+    pub by_hand: Vec<Change>,
 }
 
 /// One thing that was changed.

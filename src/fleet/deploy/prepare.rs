@@ -21,9 +21,16 @@ pub enum Wish {
         mode: Option<Mode>,
         /// The old script's cron lines are to go.
         replace_old_cron: bool,
+        /// Settings that no deploy has written are to go.
+        overwrite_settings: bool,
+        /// In the end the responder's way to each host is to be tried.
+        verify: bool,
     },
     /// It is not to be there.
-    Undeploy,
+    Undeploy {
+        /// The old script's cron lines are not to come back.
+        drop_old_cron: bool,
+    },
     /// Nothing is to be deleted there.
     Hold(Hold),
     /// It is to go on.
@@ -36,6 +43,8 @@ pub struct Job {
     pub(super) entry: HostEntry,
     pub(super) order: Order,
     pub(super) host_ca: Option<PublicKey>,
+    /// Whether the responder's way there is to be tried.
+    pub(super) verifies: bool,
 }
 
 impl Job {
@@ -120,23 +129,29 @@ pub fn entries<'a>(
 
 fn job(config: &ResponderConfig, entry: &HostEntry, wish: &Wish, check: bool) -> Result<Job, PrepareError> {
     let textfile_dir = config.deploy.textfile_dir.clone();
-    let (task, host_ca) = match wish {
-        Wish::Undeploy => (Task::Undeploy { textfile_dir }, None),
-        Wish::Hold(hold) => (Task::Hold(hold.clone()), None),
-        Wish::Release => (Task::Release, None),
-        Wish::Deploy { mode, replace_old_cron } => {
-            let part = host_part(config, entry, *mode, *replace_old_cron)?;
-            (Task::Deploy(part), config.deploy.host_ca_file.as_deref().map(public_key).transpose()?)
+    let (task, host_ca, verifies) = match wish {
+        Wish::Undeploy { drop_old_cron } => {
+            (Task::Undeploy { textfile_dir, drop_old_cron: *drop_old_cron }, None, false)
+        }
+        Wish::Hold(hold) => (Task::Hold(hold.clone()), None, false),
+        Wish::Release => (Task::Release, None, false),
+        Wish::Deploy { mode, replace_old_cron, overwrite_settings, verify } => {
+            let part = HostPart {
+                replace_old_cron: *replace_old_cron,
+                overwrite_settings: *overwrite_settings,
+                ..host_part(config, entry, *mode)?
+            };
+            let host_ca = config.deploy.host_ca_file.as_deref().map(public_key).transpose()?;
+            (Task::Deploy(part), host_ca, *verify && !check)
         }
     };
-    Ok(Job { entry: entry.clone(), order: Order { check, task }, host_ca })
+    Ok(Job { entry: entry.clone(), order: Order { check, task }, host_ca, verifies })
 }
 
 fn host_part(
     config: &ResponderConfig,
     entry: &HostEntry,
     mode: Option<Mode>,
-    replace_old_cron: bool,
 ) -> Result<HostPart, PrepareError> {
     let deploy = &config.deploy;
     if deploy.from.is_empty() {
@@ -156,13 +171,13 @@ fn host_part(
         schedule: deploy.schedule.clone(),
         textfile_dir: deploy.textfile_dir.clone(),
         socket: settings.bare.is_none().then_some(settings.containers.socket),
-        replace_old_cron,
+        replace_old_cron: false,
+        overwrite_settings: false,
     })
 }
 
 /// Above a host's settings, for whoever opens them there.
-const HEADING: &str =
-    "# Written by `raysweep deploy` from the inventory: what is changed here is gone with the next one.\n";
+const HEADING: &str = "# Written by `raysweep deploy` from the inventory: change it there. A deploy stops at what is changed here.\n";
 
 fn public_key_file(config: &ResponderConfig, entry: &HostEntry) -> PathBuf {
     let beside = |identity: &Path| {
@@ -212,7 +227,7 @@ mod tests {
     }
 
     fn deploy(mode: Option<Mode>) -> Wish {
-        Wish::Deploy { mode, replace_old_cron: false }
+        Wish::Deploy { mode, replace_old_cron: false, overwrite_settings: false, verify: true }
     }
 
     fn settings(job: &Job) -> &str {
@@ -255,6 +270,9 @@ mod tests {
         let mut nowhere = config.clone();
         nowhere.deploy.from.clear();
         assert!(said(&nowhere, "a").starts_with("deploy.from: "));
-        assert!(prepare(&nowhere, &[], Wish::Undeploy, false).is_ok(), "taking away needs no key");
+        assert!(
+            prepare(&nowhere, &[], Wish::Undeploy { drop_old_cron: false }, false).is_ok(),
+            "taking away needs no key"
+        );
     }
 }

@@ -10,9 +10,10 @@ use super::{
     PROGRAM, STAGED,
     hold::{HOLD, NEW},
     place::Place,
+    record::RECORD,
     system::System,
-    transaction::{rmdir_if_empty, unlink_if_there},
-    wanted::{ACCOUNT, ACCOUNT_HOME, CRON, LINK, LOGROTATE, SETTINGS, SUDOERS, TEXTFILE, TMPFILES},
+    transaction::{replace, rmdir_if_empty, unlink_if_there},
+    wanted::{ACCOUNT, ACCOUNT_HOME, CRON, LINK, LOGROTATE, SETTINGS, SUDOERS, TEXTFILE, TMPFILES, Thing},
 };
 use crate::fleet::order::{Change, How};
 
@@ -23,7 +24,7 @@ const FOLDER: &str = "/etc/raysweep";
 /// What there is to take away.
 pub(super) fn list(textfile_dir: &Path, place: &Place, system: &dyn System) -> Result<Vec<Change>, String> {
     let removed = |what: String| Change { what, how: How::Removed, diff: String::new() };
-    let paths = trees(place).into_iter().chain(files(textfile_dir, place));
+    let paths = trees(place).into_iter().chain(files(textfile_dir, place)).chain([place.path(RECORD)]);
     let mut changes: Vec<_> = paths
         .filter(|path| path.symlink_metadata().is_ok())
         .map(|path| removed(place.shown(&path)))
@@ -34,8 +35,14 @@ pub(super) fn list(textfile_dir: &Path, place: &Place, system: &dyn System) -> R
     Ok(changes)
 }
 
-/// Takes it away. Whatever cannot be taken is named, and stops nothing else.
-pub(super) fn remove(textfile_dir: &Path, place: &Place, system: &dyn System) -> Result<(), String> {
+/// Takes it away, and puts the crontabs in their places. Whatever cannot be done is named, and stops
+/// nothing else.
+pub(super) fn remove(
+    textfile_dir: &Path,
+    crontabs: &[Thing],
+    place: &Place,
+    system: &dyn System,
+) -> Result<(), String> {
     let mut wrong = vec![];
     let mut note = |path: &Path, result: io::Result<()>| {
         wrong.extend(result.err().map(|error| format!("{}: {error}", place.shown(path))));
@@ -45,6 +52,17 @@ pub(super) fn remove(textfile_dir: &Path, place: &Place, system: &dyn System) ->
     note(&home, remove_tree(&home));
     for path in files(textfile_dir, place) {
         note(&path, unlink_if_there(&path));
+    }
+    let mut is_given_back = true;
+    for crontab in crontabs {
+        let replaced = replace(crontab);
+        is_given_back &= replaced.is_ok();
+        note(crontab.path(), replaced);
+    }
+    // As long as one is missing, what it lost must be remembered.
+    if is_given_back {
+        let record = place.path(RECORD);
+        note(&record, unlink_if_there(&record));
     }
     for path in others {
         note(&path, remove_tree(&path));

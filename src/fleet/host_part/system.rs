@@ -27,6 +27,8 @@ pub(super) trait System {
     fn missing_programs(&self) -> Vec<&'static str>;
     /// Whether sudo takes a file, or all that it has now.
     fn check_sudoers(&self, file: Option<&Path>) -> Result<(), String>;
+    /// Whether sudo lets the account run its one command.
+    fn lets_account_sweep(&self) -> Result<(), String>;
     /// The home of the account, if there is one.
     fn account_home(&self) -> Result<Option<PathBuf>, String>;
     /// Makes the account.
@@ -55,6 +57,11 @@ impl System for Machine {
             arguments.extend([OsStr::new("-f"), file.as_os_str()]);
         }
         run(&arguments).and_then(wanted_zero).map_err(|why| format!("sudo does not take it: {why}"))
+    }
+
+    fn lets_account_sweep(&self) -> Result<(), String> {
+        let list = ["sudo", "-n", "-l", "-U", ACCOUNT, "--", PROGRAM, "sweep", "--request", "-"];
+        run(&list.map(OsStr::new)).and_then(wanted_zero)
     }
 
     fn account_home(&self) -> Result<Option<PathBuf>, String> {

@@ -52,6 +52,12 @@ impl Thing {
     }
 }
 
+/// The settings.
+pub(super) fn settings(part: &HostPart, place: &Place) -> Thing {
+    let (path, bytes) = (place.path(SETTINGS), part.settings.clone().into_bytes());
+    Thing::File { path, bytes, mode: 0o644, uid: place.uid, gid: place.gid }
+}
+
 /// Everything, in the order in which it is put in place: last what opens the host, sudo and then the key.
 pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Thing> {
     let folder = |path: &str, mode, gid| Thing::Folder { path: place.path(path), mode, gid };
@@ -67,7 +73,7 @@ pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Th
         folder("/run/raysweep", 0o755, place.gid),
         folder("/var/log/raysweep", 0o750, place.log_group()),
         file(PROGRAM, program, 0o755),
-        file(SETTINGS, part.settings.clone().into_bytes(), 0o644),
+        settings(part, place),
     ];
     for (path, content) in [(TMPFILES, TMPFILES_FILE), (LOGROTATE, LOGROTATE_FILE)] {
         if Path::new(path).parent().is_some_and(|folder| place.path(folder).is_dir()) {
@@ -125,6 +131,7 @@ mod tests {
             textfile_dir: PathBuf::new(),
             socket: None,
             replace_old_cron: false,
+            overwrite_settings: false,
         };
         assert_eq!(authorized_key(&part), format!("{line}\n"));
     }

@@ -14,7 +14,8 @@ use crate::{
     fleet::{
         deploy::{
             Password, Trouble,
-            remote::{self, NO_CONNECTION, Remote, SAID_BYTES, last_words, script},
+            remote::{Remote, script},
+            ssh::{Failure, Group, NO_CONNECTION, SAID_BYTES, failure, last_words},
         },
         host_part::PROGRAM,
     },
@@ -46,16 +47,17 @@ pub(super) async fn sweep(
     most_bytes: u64,
     stop: &CancellationToken,
 ) -> Result<Report, Trouble> {
-    let (ssh, log) = remote.ssh(&command(dry_run)).map_err(|error| Trouble::local(&error))?;
+    let local = |error| Trouble::from(Failure::Local(error));
+    let (ssh, words) = remote.call(&command(dry_run)).ready().map_err(local)?;
     let talk = talk(ssh, password, most_bytes, stop);
     let within = remote.deadline();
     let said = timeout(within, talk).await.map_err(|_| {
         let secs = within.as_secs();
         Trouble::Failed(format!("no report within {secs} s; what was begun there ends by its own deadline"))
     })?;
-    match said.map_err(|error| Trouble::local(&error))? {
+    match said.map_err(local)? {
         Said::Report(line, stderr, code) => Report::of_any_attempt(&line)
-            .map_err(|error| without_report(code, &stderr, &remote::read(&log), &error)),
+            .map_err(|error| without_report(code, &stderr, &words.read(), &error)),
         Said::Stopped => Err(Trouble::Interrupted),
     }
 }
@@ -82,8 +84,9 @@ async fn talk(
     most_bytes: u64,
     stop: &CancellationToken,
 ) -> io::Result<Said> {
-    // A terminal's Ctrl-C is for us: we tell the host, and only then does ssh end.
-    let mut child = ssh.process_group(0).stderr(Stdio::piped()).spawn()?;
+    // ssh has a session of its own: a terminal's Ctrl-C is for us, we tell the host, and only then it ends.
+    let mut child = ssh.stderr(Stdio::piped()).spawn()?;
+    let mut group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let listening = tokio::spawn(heard(stderr));
     let mut stdin = stdin;
@@ -104,6 +107,9 @@ async fn talk(
     };
     drop(stdin);
     let code = ended(&mut child, stdout).await;
+    if code.is_some() {
+        group.disarm();
+    }
     if is_stopped {
         return Ok(Said::Stopped);
     }
@@ -140,7 +146,7 @@ async fn ended(child: &mut Child, rest: Option<impl AsyncRead + Unpin>) -> Optio
 
 fn without_report(code: Option<i32>, stderr: &str, log: &str, error: &dyn std::fmt::Display) -> Trouble {
     match code {
-        Some(NO_CONNECTION) => remote::trouble(log),
+        Some(NO_CONNECTION) => failure(log, stderr).into(),
         Some(NO_ROOT) => Trouble::Refused(
             "sudo wants a password, or gives you nothing: --ask-sudo-pass, or another --user".to_owned(),
         ),

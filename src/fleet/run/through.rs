@@ -90,7 +90,9 @@ impl Through<'_> {
 async fn ask(client: Arc<Client>, id: String) -> Result<Reported, ClientError> {
     // A thread that has panicked has given no answer.
     let gone = |_| ClientError::Shape { url: String::new(), message: "nobody has asked".to_owned() };
-    spawn_blocking(move || client.attempt(&id)).await.map_err(gone)?
+    let url = client.url().to_owned();
+    let id = id.parse().map_err(|_| ClientError::Shape { url, message: "an attempt without an identity".to_owned() })?;
+    spawn_blocking(move || client.attempt(id)).await.map_err(gone)?
 }
 
 /// A host that is waited for.
@@ -179,7 +181,7 @@ mod tests {
     }
 
     fn reported(value: serde_json::Value) -> Reported {
-        let mut whole = serde_json::json!({ "id": "1", "host": "ray-80", "trigger": "manual" });
+        let mut whole = serde_json::json!({ "id": "1", "host": "ray-80", "trigger": "manual", "queued_at": "2026-01-05T12:00:00Z" });
         whole.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
         serde_json::from_value(whole).unwrap()
     }

@@ -66,6 +66,7 @@ fn the_help_of_the_program() {
               7  needs root
               8  unreachable: no answer from the responder or the host
               9  storage: the journal is damaged, of a later version, or not kept by its disk
+             10  differs: a check has found what would be changed
               130  broken off by Ctrl-C (run)
 
             Example:
@@ -367,6 +368,13 @@ fn the_help_of_deploy() {
                   --accept-host-key <SHA256:…>
                       A host key that you have seen and take for a host's own; may be given several times
 
+                  --overwrite-settings
+                      Put the inventory's settings in the place of a sweep.yml that no deploy has written as it
+                      is
+
+                  --no-verify
+                      Do not log in to each host with the responder's key in the end
+
               -h, --help
                       Print help (see a summary with '-h')
 
@@ -408,6 +416,12 @@ fn the_help_of_deploy() {
             The responder is told of a host's key only after you have seen its fingerprint: at the
             terminal, or by --accept-host-key. With deploy.host_ca_file the CA is what it is told of.
 
+            The inventory is where a host's settings are changed. A sweep.yml that was changed on the host,
+            or put there by hand, is shown, and the host is left alone without --overwrite-settings.
+
+            In the end the responder's key is tried where it can be read: "verified" is yes where it has
+            come to the host's gate. A host where it has not is a failure.
+
             Example:
               raysweep deploy --all --check
               raysweep deploy ray-80 ray-81 --mode enforce --replace-old-cron
@@ -424,7 +438,9 @@ fn the_help_of_undeploy() {
             Take a host's part away from hosts of the inventory: program, settings, account, cron, logs
 
             A sweep that runs ends by itself. An account that is in use is named; a second run takes it. On the
-            responder's own host the program stays.
+            responder's own host the program stays. Lines of the old script that deploy took out of crontabs are
+            put back, and the key that it pinned for the responder is taken out, unless other hosts are reached
+            by it.
 
             Usage: raysweep undeploy [OPTIONS] [HOST]...
 
@@ -446,6 +462,9 @@ fn the_help_of_undeploy() {
                       The configuration with the inventory
 
                       [default: /etc/raysweep/raysweep.yml]
+
+                  --drop-old-cron
+                      Do not put back the old script's lines that deploy took out of the hosts' crontabs
 
               -h, --help
                       Print help (see a summary with '-h')
