@@ -12,6 +12,7 @@ mod gate;
 mod history;
 mod log;
 mod measure;
+pub mod pages;
 mod replay;
 mod serve;
 mod status;
