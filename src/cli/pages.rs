@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use clap_complete::Shell;
+use clap_complete::{Generator, Shell};
 
 use super::{Cli, exit::Exit, failed};
 
@@ -36,9 +36,27 @@ fn write(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     man::write(Cli::command(), folder)?;
     for shell in SHELLS {
-        clap_complete::generate_to(shell, &mut Cli::command(), "raysweep", folder)?;
+        let mut script = vec![];
+        clap_complete::generate(shell, &mut Cli::command(), "raysweep", &mut script);
+        if shell == Shell::Fish {
+            script = for_fish(&String::from_utf8_lossy(&script)).into_bytes();
+        }
+        fs::write(folder.join(shell.file_name("raysweep")), script)?;
     }
     Ok(())
+}
+
+/// fish's argparse takes no option with a dot in its name, and with one in its list it takes none at all:
+/// nothing would be completed.
+fn for_fish(script: &str) -> String {
+    let lines = script.lines().map(|line| match line.split_once(r"string join \n ") {
+        Some((before, options)) => {
+            let taken: Vec<_> = options.split(' ').filter(|option| !option.contains('.')).collect();
+            format!(r"{before}string join \n {}", taken.join(" "))
+        }
+        None => line.to_owned(),
+    });
+    lines.map(|line| line + "\n").collect()
 }
 
 #[cfg(test)]
@@ -61,5 +79,11 @@ mod tests {
             .collect();
         written.sort();
         assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn fish_is_told_of_no_option_that_its_argparse_would_choke_on() {
+        let script = "function f\n    string join \\n log.level= h/help V/version\nend\n";
+        assert_eq!(for_fish(script), "function f\n    string join \\n h/help V/version\nend\n");
     }
 }

@@ -7,5 +7,6 @@ mod cli;
 mod config;
 mod documents;
 mod house;
+mod pipeline;
 mod reference;
 mod responder;
