@@ -48,6 +48,7 @@ main() {
     archive "$binary" "raysweep-$version-x86_64-linux" "$folder"
     deploy/package.sh "$binary" "$folder" >/dev/null
     (cd "$folder" && sha256sum -- *.tar.gz *.deb >SHA256SUMS)
+    [[ -z ${SUDO_USER:-} ]] || chown -R "$SUDO_USER:" "$folder"
     echo "$("$binary" --version), of glibc it asks for $newest at most, in dist/:"
     (cd "$folder" && wc -c -- *.tar.gz *.deb SHA256SUMS | sed '$d')
 }

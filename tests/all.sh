@@ -73,7 +73,7 @@ step alertmanager 120 alertmanager/test.sh
 step shellcheck 120 bash -c shell_scripts
 step systemd 60 bash -c unit_file
 step portable 60 tests/package/portable.sh target/debug/raysweep
-step package 600 tests/package/run.sh target/debug/raysweep
+step package 900 tests/package/run.sh target/debug/raysweep
 step host 120 deploy/demo/world.sh deploy/test.sh target/debug/raysweep
 step fleet 600 tests/fleet/run.sh target/debug/raysweep
 step world 300 deploy/demo/selftest.sh
