@@ -20,6 +20,7 @@ stage() {
     without_hosts deploy/examples/raysweep.yml >raysweep.yml
     service deploy/raysweep.service >debian/raysweep.service
     cp deploy/sysusers.d/raysweep.conf debian/raysweep.sysusers
+    libraries raysweep >needed
     ./raysweep pages "$PWD/pages"
     install -D -m 644 -t man pages/*.1
     install -D -m 644 pages/raysweep.bash completions/bash/raysweep
@@ -27,6 +28,17 @@ stage() {
     install -D -m 644 pages/raysweep.fish completions/fish/raysweep.fish
     if [[ -d deploy/grafana ]]; then
         echo 'deploy/grafana usr/share/raysweep' >>debian/raysweep.install
+    fi
+}
+
+# The packages with the libraries that the program needs, glibc in the version that it asks for.
+libraries() {
+    local newest
+    newest=$("$repository/deploy/release/glibc.sh" "$1" 999)
+    printf 'libc6 (>= %s)' "$newest"
+    # What is built for this machine alone has its unwinder from there.
+    if readelf --dynamic "$1" | grep -q 'NEEDED.*libgcc_s'; then
+        printf ', libgcc-s1'
     fi
 }
 

@@ -24,6 +24,17 @@ older() {
     rm -rf "$tree"
 }
 
+# It has to go in wherever its program runs, and nowhere else.
+asks_for_what_it_needs() {
+    local newest
+    dpkg-deb --fsys-tarfile "$1" | tar -xO ./usr/bin/raysweep >"${1%/*}/program"
+    newest=$(deploy/release/glibc.sh "${1%/*}/program" 999)
+    [[ ", $(dpkg-deb --field "$1" Depends)," == *", libc6 (>= $newest),"* ]] || {
+        echo "run.sh: the program asks for glibc $newest, and the package for: $(dpkg-deb --field "$1" Depends)" >&2
+        return 1
+    }
+}
+
 main() {
     local base folder new
     ((EUID == 0)) || {
@@ -42,6 +53,7 @@ main() {
     esac
     new=$folder/new.deb
     lintian --allow-root --fail-on error,warning "$new"
+    asks_for_what_it_needs "$new"
     older "$new" "$folder/old.deb"
     WORLD_DISK_SIZE=64M deploy/demo/world.sh tests/package/boot.sh "$base" "$folder"
 }
