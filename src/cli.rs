@@ -13,6 +13,7 @@ mod history;
 mod hold;
 mod log;
 mod measure;
+pub mod pages;
 mod release;
 mod replay;
 mod run;

@@ -72,6 +72,8 @@ step rules 120 rules/test.sh
 step alertmanager 120 alertmanager/test.sh
 step shellcheck 120 bash -c shell_scripts
 step systemd 60 bash -c unit_file
+step portable 60 tests/package/portable.sh target/debug/raysweep
+step package 900 tests/package/run.sh target/debug/raysweep
 step host 120 deploy/demo/world.sh deploy/test.sh target/debug/raysweep
 step fleet 600 tests/fleet/run.sh target/debug/raysweep
 step by-hand 900 tests/fleet/run.sh target/debug/raysweep by_hand
