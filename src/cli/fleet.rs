@@ -70,7 +70,7 @@ pub(super) struct Passage {
 }
 
 /// What ssh takes for an account's name and for nothing else.
-fn account(text: &str) -> Result<String, &'static str> {
+pub(super) fn account(text: &str) -> Result<String, &'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if starts_well && text.chars().all(fits) { Ok(text.to_owned()) } else { Err("this is no account's name") }

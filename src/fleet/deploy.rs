@@ -3,6 +3,7 @@
 //! Here it is decided what a host is to get, and told how it went. What is done there is done there, by
 //! `host_part`.
 
+pub mod examine;
 mod known_hosts;
 mod prepare;
 mod probe;
@@ -19,7 +20,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub use known_hosts::{Fingerprint, PublicKey};
-pub use prepare::{Job, PrepareError, Wish, prepare};
+pub use prepare::{Job, PrepareError, Wish, entries, examination, prepare};
 pub use remote::Password;
 
 use self::{
@@ -76,7 +77,7 @@ impl Trouble {
         }
     }
 
-    fn why(self) -> Option<String> {
+    pub(super) fn why(self) -> Option<String> {
         match self {
             Self::Unreachable(why) | Self::Refused(why) | Self::Failed(why) => Some(why),
             Self::Interrupted => {
@@ -387,7 +388,7 @@ fn answer(ended: Ended) -> Result<Done, Trouble> {
             Err(Trouble::Failed(format!("{}; the host is as it was", failed.why)))
         }
         Ok(Answer::Failed(failed)) => Err(Trouble::Failed(failed.why)),
-        Err(_) => {
+        Ok(Answer::Examined(_)) | Err(_) => {
             let said = remote::last_words(&ended.stderr);
             Err(Trouble::Failed(format!("the program gives no answer there: {said}; run it again")))
         }
