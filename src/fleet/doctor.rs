@@ -241,7 +241,7 @@ async fn blocking<T: Send + 'static>(
 
 async fn look_at(config: &ResponderConfig, examiner: &Examiner<'_>, entry: &HostEntry) -> host::Seen {
     let (examination, unknown) = examination(config, entry);
-    let (address, examined, login) = tokio::join!(
+    let (address, found, login) = tokio::join!(
         login::resolve(entry, config),
         examiner.examine(entry, &examination),
         login::try_key(entry, config),
@@ -251,7 +251,7 @@ async fn look_at(config: &ResponderConfig, examiner: &Examiner<'_>, entry: &Host
         textfile_dir: examination.textfile_dir,
         unknown: unknown.map(|error| error.to_string()),
         address,
-        examined,
+        examined: found,
         login,
     }
 }

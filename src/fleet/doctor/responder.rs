@@ -81,8 +81,9 @@ mod tests {
         Responder { base: "http://r".to_owned(), ready, asked_at: at, answered_at: at }
     }
 
-    fn answer(status: u16, date: i64, body: &str) -> Result<Answer, String> {
-        Ok(Answer { status, date: Timestamp::from_second(date).ok(), body: body.into() })
+    fn answer(status: u16, date: i64, body: &str) -> Responder {
+        let answer = Answer { status, date: Timestamp::from_second(date).ok(), body: body.into() };
+        responder(Ok(answer))
     }
 
     fn states(responder: &Responder) -> [State; 2] {
@@ -92,10 +93,10 @@ mod tests {
 
     #[test]
     fn a_responder_is_ready_or_says_why_not_or_does_not_answer() {
-        assert_eq!(states(&responder(answer(200, 999, ""))), [State::Ok, State::Ok]);
-        assert_eq!(states(&responder(answer(200, 900, ""))), [State::Ok, State::Broken]);
-        assert_eq!(states(&responder(answer(200, 1020, ""))), [State::Ok, State::Warn]);
-        let unready = responder(answer(503, 1000, "raysweep is not ready: journal: disk full\n"));
+        assert_eq!(states(&answer(200, 999, "")), [State::Ok, State::Ok]);
+        assert_eq!(states(&answer(200, 900, "")), [State::Ok, State::Broken]);
+        assert_eq!(states(&answer(200, 1020, "")), [State::Ok, State::Warn]);
+        let unready = answer(503, 1000, "raysweep is not ready: journal: disk full\n");
         assert_eq!(states(&unready), [State::Broken, State::Ok]);
         assert!(judge(Some(&unready))[0].seen.ends_with("disk full"));
         assert_eq!(states(&responder(Err("no answer".to_owned()))), [State::Broken, State::Skipped]);

@@ -20,7 +20,7 @@ pub struct Examination {
 }
 
 /// What a host looks like from inside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// The host's clock.
     pub now: Timestamp,

@@ -38,6 +38,8 @@ fn the_help_of_the_program() {
               deploy        Put a host's part in place on hosts of the inventory, over your own SSH login
               undeploy      Take a host's part away from hosts of the inventory: program, settings, account,
                             cron, logs
+              doctor        Walk the whole chain, from a host's disk to a sweep of it, and say of each link what
+                            to do
               status        Show the incidents that a responder has open
               history       Show the newest attempts of a responder, and how they ended
               check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
@@ -477,6 +479,11 @@ fn the_help_of_undeploy() {
               raysweep undeploy ray-80
         "#]],
     );
+}
+
+#[test]
+fn the_help_of_doctor() {
+    check("doctor", expect![[r#""#]]);
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub(super) fn judge(host: &Seen, prometheus: Option<&Prometheus>, has_textfile: 
     };
     let exporter = node_exporter(host, targets.as_deref().unwrap_or_default(), targets.is_ok());
     let target = target(host, &targets, exporter.state == State::Broken);
-    let metrics = metrics(host, prometheus, &target, has_textfile);
+    let is_read = has_textfile && exporter.state != State::Broken;
+    let metrics = metrics(host, prometheus, &target, is_read);
     vec![exporter, target, metrics]
 }
 
@@ -110,7 +111,7 @@ fn target(host: &Seen, targets: &Result<Vec<&Target>, String>, exporter_is_broke
     }
 }
 
-fn metrics(host: &Seen, prometheus: Option<&Prometheus>, target: &Check, has_textfile: bool) -> Check {
+fn metrics(host: &Seen, prometheus: Option<&Prometheus>, target: &Check, is_read: bool) -> Check {
     const LINK: &str = "metrics";
     let Some(prometheus) = prometheus else {
         return Check::skipped(LINK, "nobody said where Prometheus is");
@@ -121,7 +122,7 @@ fn metrics(host: &Seen, prometheus: Option<&Prometheus>, target: &Check, has_tex
     if target.state != State::Ok {
         return Check::skipped(LINK, "its target is not scraped");
     }
-    if !has_textfile {
+    if !is_read {
         return Check::skipped(LINK, "its figures are not written, or not where node_exporter reads");
     }
     let there = match prometheus.metrics_of(&host.entry.name) {

@@ -1,6 +1,6 @@
 //! When cron would have run something: five fields of a crontab over the minutes of a host's own time.
 
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 
 /// No minute further back is counted: a quarter, in minutes.
 const MOST_MINUTES: i64 = 92 * 24 * 60;
@@ -25,7 +25,7 @@ pub(super) fn runs(schedule: &str, since: Timestamp, until: Timestamp, zone: &Ti
     let minutes = first.max(last - MOST_MINUTES)..=last;
     let due = minutes
         .filter_map(|minute| Timestamp::from_second(minute * 60).ok())
-        .filter(|at| schedule.is_due(&at.to_zoned(zone.clone())))
+        .filter(|at| schedule.is_due(&at.to_zoned_datetime(zone.clone())))
         .count();
     u32::try_from(due).ok()
 }
@@ -47,7 +47,7 @@ impl Schedule {
         })
     }
 
-    fn is_due(&self, at: &Zoned) -> bool {
+    fn is_due(&self, at: &ZonedDateTime) -> bool {
         let has = |bits: u64, value: i8| bits >> value & 1 == 1;
         let day = has(self.days, at.day());
         let weekday = has(self.weekdays, at.weekday().to_sunday_zero_offset());
@@ -79,8 +79,8 @@ fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<u64> {
 }
 
 fn number(text: &str, least: u32, names: &[&str]) -> Option<u32> {
-    let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
-    match named {
+    let at = names.iter().position(|name| name.eq_ignore_ascii_case(text));
+    match at {
         Some(at) => Some(u32::try_from(at).ok()? + least),
         None => text.parse().ok(),
     }
