@@ -32,8 +32,8 @@ operator() {
     done
     chmod 700 /home/desk/.ssh
     printf '%s\n' 'Host *' '    User op' '    IdentityFile ~/.ssh/desk' | as_operator tee /home/desk/.ssh/config >/dev/null
-    as_operator install -m 600 /dev/stdin "$CONFIG/token" <<<'a token'
-    as_operator cp -p "$CONFIG/token" "$CONFIG/shown"
+    install -m 600 -o desk /dev/stdin "$CONFIG/token" <<<'a token'
+    cp -p "$CONFIG/token" "$CONFIG/shown"
 }
 
 # What a container needs to sleep, and a folder for temporary files.
