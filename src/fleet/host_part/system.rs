@@ -99,8 +99,13 @@ pub(super) fn version() -> Result<String, String> {
 /// Whether sudo lets the account run what the gate runs, by sudo's own word.
 pub(super) fn sudo_allows() -> Result<(), String> {
     let arguments = ["sudo", "-n", "-l", "-U", ACCOUNT, PROGRAM, "sweep", "--request", "-"];
-    wanted_zero(run(&arguments.map(OsStr::new))?)
-        .map_err(|said| format!("sudo does not let {ACCOUNT} start a sweep: {said}"))
+    let (code, said) = run(&arguments.map(OsStr::new))?;
+    match (code, said.trim()) {
+        (Some(0), _) => Ok(()),
+        // So sudo says no.
+        (Some(1), "") => Err(format!("sudo does not let {ACCOUNT} start a sweep")),
+        _ => Err(format!("sudo does not let {ACCOUNT} start a sweep: {}", last_line(&said))),
+    }
 }
 
 /// Runs a program to its end, and gives its exit code with all that it said.

@@ -119,7 +119,7 @@ impl Look<'_> {
         }
         match self.change("/etc/raysweep/sweep.yml") {
             Some(change) => {
-                let differing = change.diff.lines().filter(|line| line.starts_with(['+', '-'])).count();
+                let differing = change.diff.lines().filter(|line| is_changed(line)).count();
                 let seen = format!("valid, and not as the inventory has them ({differing} lines)");
                 Check::warn(LINK, seen, self.put_right())
             }
@@ -341,6 +341,11 @@ impl Look<'_> {
             None => Check::ok(LINK, "fresh, and in node_exporter's folder"),
         }
     }
+}
+
+/// A line of a difference that one side has alone; not what names the sides.
+fn is_changed(line: &str) -> bool {
+    line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---")
 }
 
 fn told(root: &TempRoot) -> Option<String> {
