@@ -227,7 +227,12 @@ mod tests {
                 advice: Some("rm /etc/raysweep/hold".to_owned()),
             },
         ];
-        expect![[r#""#]].assert_eq(&table(&checks, 100));
+        expect![[r#"
+              link     host     state   seen                          what to do
+            ─────────────────────────────────────────────────────────────────────────────────
+              config   -        ok      raysweep.yml, 1 hosts
+              hold     ray-80   warn    on hold: disk \u{1b}[1mswap   rm /etc/raysweep/hold
+        "#]].assert_eq(&table(&checks, 100));
     }
 
     #[test]

@@ -199,11 +199,10 @@ pub async fn walk(
     let site = |place: Option<(String, Access)>| place.map(|(url, access)| Site::new(&url, access));
     let (prometheus, alertmanager) = (site(prometheus), site(alertmanager));
     let responder = Site::new(&responder.0, responder.1);
-    let names: Vec<_> = hosts.iter().map(|entry| prometheus::Labelled::of(entry)).collect();
     let each = stream::iter(hosts).map(|entry| look_at(config, &examiner, entry));
     let (seen, prometheus, alertmanager, asked) = tokio::join!(
         each.buffered(options.parallel).collect::<Vec<_>>(),
-        blocking(prometheus, move |site| Prometheus::ask(site, &names)),
+        blocking(prometheus, Prometheus::ask),
         blocking(alertmanager.clone(), Alertmanager::ask),
         blocking(Some(responder.clone()), Responder::ask),
     );

@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(elsewhere.checks[1].state, State::Warn);
         let astray = judged(&SHIPPED.replace("RayWorkerDiskCritical\"", "Other\""), "http://localhost:9095");
         assert_eq!(astray.checks[1].state, State::Broken);
-        assert_eq!(astray.checks[1].seen, "RayWorkerDiskCritical leads to default");
+        assert_eq!(astray.checks[1].seen, "RayWorkerDiskCritical leads to people");
         let people = judged(&SHIPPED.replace("RaySweepDoctorTest", "Other"), "http://localhost:9095");
         assert!(people.test_is_led.unwrap_err().contains("would lead to people"));
     }

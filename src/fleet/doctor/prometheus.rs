@@ -6,45 +6,20 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Check, clock_check, rules, site::Site, skew};
-use crate::{config::responder::HostEntry, domain::host::HostName};
+use crate::config::responder::HostEntry;
 
 /// The job that the shipped rules take for the responder's.
 const RESPONDER_JOB: &str = "raysweep";
 /// The job that they take for node_exporter's.
 pub(super) const NODE_JOB: &str = "node";
 
-/// A host, and all that its `host` label may say.
-#[derive(Debug, Clone)]
-pub(super) struct Labelled {
-    name: HostName,
-    values: Vec<String>,
-}
+/// Everything that the rules need of hosts, by name and host. One question for the whole fleet.
+const METRICS: &str = "group by (__name__, host) \
+     ({__name__=~\"ray_worker_.+|raysweep_.+|node_filesystem_(avail|size)_bytes|node_textfile_mtime_seconds\",host!=\"\"})";
 
-impl Labelled {
-    pub(super) fn of(entry: &HostEntry) -> Self {
-        let values =
-            [entry.name.to_string(), entry.address.clone()].into_iter().chain(entry.aliases.iter().cloned());
-        Self { name: entry.name.clone(), values: values.collect() }
-    }
-
-    /// Everything that Prometheus has of it now, by name.
-    fn query(&self) -> String {
-        let values: Vec<_> = self.values.iter().map(|value| escaped(value)).collect();
-        // A JSON string is one of PromQL's.
-        format!("group by (__name__) ({{host=~{}}})", Value::from(values.join("|")))
-    }
-}
-
-/// A text that a regular expression takes for itself.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if !c.is_alphanumeric() && !matches!(c, '_' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
+/// All that a host's `host` label may say.
+fn names_of(entry: &HostEntry) -> impl Iterator<Item = &str> {
+    [entry.name.as_str(), entry.address.as_str()].into_iter().chain(entry.aliases.iter().map(String::as_str))
 }
 
 /// Something that is scraped.
@@ -83,12 +58,12 @@ struct Told {
     rules: Result<Value, String>,
     alertmanagers: Result<Value, String>,
     targets: Result<Vec<Target>, String>,
-    /// The names of what there is of each host.
-    metrics: BTreeMap<HostName, Result<BTreeSet<String>, String>>,
+    /// The names of what there is, by the label of its host.
+    metrics: Result<BTreeMap<String, BTreeSet<String>>, String>,
 }
 
 impl Prometheus {
-    pub(super) fn ask(site: &Site, hosts: &[Labelled]) -> Self {
+    pub(super) fn ask(site: &Site) -> Self {
         let asked_at = Timestamp::now();
         let time = site.json("/api/v1/query", &[("query", "time()")]).and_then(|answer| {
             let seconds = answer["data"]["result"][1].as_str().and_then(|text| text.parse::<f64>().ok());
@@ -96,7 +71,7 @@ impl Prometheus {
                 seconds.and_then(timestamp).ok_or_else(|| format!("{} does not say the time", site.base))?;
             Ok((time, asked_at, Timestamp::now()))
         });
-        let told = time.is_ok().then(|| Told::ask(site, hosts));
+        let told = time.is_ok().then(|| Told::ask(site));
         Self { base: site.base.clone(), time, told }
     }
 
@@ -108,32 +83,30 @@ impl Prometheus {
     /// What it scrapes of a host.
     pub(super) fn targets_of(&self, host: &HostEntry) -> Result<Vec<&Target>, String> {
         let told = self.told.as_ref().ok_or("Prometheus does not answer")?;
-        let values = Labelled::of(host).values;
-        let is_its = |target: &&Target| target.host.as_ref().is_some_and(|host| values.contains(host));
+        let is_its = |target: &&Target| {
+            target.host.as_deref().is_some_and(|label| names_of(host).any(|name| name == label))
+        };
         Ok(told.targets.as_ref().map_err(Clone::clone)?.iter().filter(is_its).collect())
     }
 
     /// The names of what it has of a host.
-    pub(super) fn metrics_of(&self, host: &HostName) -> Result<&BTreeSet<String>, String> {
+    pub(super) fn metrics_of(&self, host: &HostEntry) -> Result<BTreeSet<&str>, String> {
         let told = self.told.as_ref().ok_or("Prometheus does not answer")?;
-        told.metrics.get(host).ok_or("it was not asked")?.as_ref().map_err(Clone::clone)
+        let metrics = told.metrics.as_ref().map_err(Clone::clone)?;
+        let its = names_of(host).filter_map(|name| metrics.get(name)).flatten();
+        Ok(its.map(String::as_str).collect())
     }
 }
 
 impl Told {
-    fn ask(site: &Site, hosts: &[Labelled]) -> Self {
+    fn ask(site: &Site) -> Self {
         let info = site.json("/api/v1/status/buildinfo", &[]).unwrap_or_default();
-        let names = |host: &Labelled| {
-            let answer = site.json("/api/v1/query", &[("query", &host.query())])?;
-            let series = answer["data"]["result"].as_array().into_iter().flatten();
-            Ok(series.filter_map(|one| Some(one["metric"]["__name__"].as_str()?.to_owned())).collect())
-        };
         Self {
             version: info["data"]["version"].as_str().unwrap_or("an unknown version").to_owned(),
             rules: site.json("/api/v1/rules", &[]),
             alertmanagers: site.json("/api/v1/alertmanagers", &[]),
             targets: site.json("/api/v1/targets", &[("state", "active")]).map(|answer| targets(&answer)),
-            metrics: hosts.iter().map(|host| (host.name.clone(), names(host))).collect(),
+            metrics: site.json("/api/v1/query", &[("query", METRICS)]).map(|answer| metrics(&answer)),
         }
     }
 }
@@ -150,6 +123,17 @@ fn targets(answer: &Value) -> Vec<Target> {
             trouble: text(&target["lastError"]),
         })
         .collect()
+}
+
+fn metrics(answer: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let mut metrics = BTreeMap::<_, BTreeSet<_>>::new();
+    for one in answer["data"]["result"].as_array().into_iter().flatten() {
+        if let (Some(host), Some(name)) = (one["metric"]["host"].as_str(), one["metric"]["__name__"].as_str())
+        {
+            metrics.entry(host.to_owned()).or_default().insert(name.to_owned());
+        }
+    }
+    metrics
 }
 
 // To the millisecond, of which a float has enough.
@@ -271,7 +255,7 @@ mod tests {
             rules: Err("not asked".to_owned()),
             alertmanagers: Ok(json!({ "data": { "activeAlertmanagers": alertmanagers } })),
             targets: Ok(super::targets(&json!({ "data": { "activeTargets": targets } }))),
-            metrics: BTreeMap::new(),
+            metrics: Ok(BTreeMap::new()),
         }
     }
 
@@ -292,9 +276,14 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_asked_for_by_all_its_names_and_by_nothing_that_they_could_be_taken_for() {
-        let values = vec!["ray-80".to_owned(), "10.0.0.80".to_owned()];
-        let host = Labelled { name: "ray-80".parse().unwrap(), values };
-        assert_eq!(host.query(), r#"group by (__name__) ({host=~"ray-80|10\\.0\\.0\\.80"})"#);
+    fn what_there_is_of_a_host_counts_by_whichever_of_its_names() {
+        let one = |host: &str, name: &str| json!({ "metric": { "__name__": name, "host": host } });
+        let result = [one("ray-80", "a"), one("10.0.0.80", "b"), one("ray-81", "c")];
+        let mut told = told(json!([]), json!([]));
+        told.metrics = Ok(metrics(&json!({ "data": { "result": result } })));
+        let at = Timestamp::UNIX_EPOCH;
+        let prometheus = Prometheus { base: String::new(), time: Ok((at, at, at)), told: Some(told) };
+        let host = serde_json::from_value(json!({ "name": "ray-80", "address": "10.0.0.80" })).unwrap();
+        assert_eq!(prometheus.metrics_of(&host), Ok(BTreeSet::from(["a", "b"])));
     }
 }

@@ -125,7 +125,7 @@ fn metrics(host: &Seen, prometheus: Option<&Prometheus>, target: &Check, is_read
     if !is_read {
         return Check::skipped(LINK, "its figures are not written, or not where node_exporter reads");
     }
-    let there = match prometheus.metrics_of(&host.entry.name) {
+    let there = match prometheus.metrics_of(&host.entry) {
         Ok(there) => there,
         Err(why) => return Check::warn(LINK, why, "look at Prometheus' log"),
     };
@@ -134,7 +134,7 @@ fn metrics(host: &Seen, prometheus: Option<&Prometheus>, target: &Check, is_read
         .map(|inside| inside.health.textfile.metrics.iter().map(String::as_str).collect::<Vec<_>>());
     let written = written.unwrap_or_else(|| OF_MEASURE.to_vec());
     let wanted: Vec<_> = OF_NODE_EXPORTER.into_iter().chain(written).collect();
-    let missing: Vec<_> = wanted.iter().copied().filter(|name| !there.contains(*name)).collect();
+    let missing: Vec<_> = wanted.iter().copied().filter(|name| !there.contains(name)).collect();
     if missing.is_empty() {
         return Check::ok(LINK, format!("Prometheus has all {}", wanted.len()));
     }
