@@ -230,9 +230,10 @@ mod tests {
         expect![[r#"
               link     host     state   seen                          what to do
             ─────────────────────────────────────────────────────────────────────────────────
-              config   -        ok      raysweep.yml, 1 hosts
+              config   -        ok      raysweep.yml; hosts: 1
               hold     ray-80   warn    on hold: disk \u{1b}[1mswap   rm /etc/raysweep/hold
-        "#]].assert_eq(&table(&checks, 100));
+        "#]]
+        .assert_eq(&table(&checks, 100));
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Check {
 
     /// That the configuration holds.
     pub fn config_holds(file: &str, hosts: usize) -> Self {
-        Self::ok("config", format!("{file}, {hosts} hosts"))
+        Self::ok("config", format!("{file}; hosts: {hosts}"))
     }
 
     /// That it does not.

@@ -483,7 +483,9 @@ fn the_help_of_undeploy() {
 
 #[test]
 fn the_help_of_doctor() {
-    check("doctor", expect![[r#"
+    check(
+        "doctor",
+        expect![[r#"
         exit 0
         Walk the whole chain, from a host's disk to a sweep of it, and say of each link what to do
 
@@ -566,7 +568,8 @@ fn the_help_of_doctor() {
         Example:
           raysweep doctor
           raysweep doctor ray-80 --prometheus.url http://127.0.0.1:9090 --send-test-alert
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
