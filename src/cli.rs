@@ -6,11 +6,13 @@
 mod check_config;
 mod connection;
 mod deploy;
+mod doctor;
 mod exit;
 mod fleet;
 mod gate;
 mod history;
 mod hold;
+mod host_part;
 mod log;
 mod measure;
 pub mod pages;
@@ -29,6 +31,7 @@ use std::{io::Write, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use exit::{Exit, exit_codes};
+pub use host_part::look_over;
 use log::LogOptions;
 
 /// Frees the disk of Ray hosts when Prometheus says so, and never touches what work in progress
@@ -60,6 +63,7 @@ enum Command {
     Release(release::Release),
     Deploy(deploy::Deploy),
     Undeploy(undeploy::Undeploy),
+    Doctor(doctor::Doctor),
     Status(status::Status),
     History(history::History),
     CheckConfig(check_config::CheckConfig),
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Release(release) => release.run(),
         Command::Deploy(deploy) => deploy.run(),
         Command::Undeploy(undeploy) => undeploy.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Status(status) => status.run(),
         Command::History(history) => history.run(),
         Command::CheckConfig(check_config) => check_config.run(),

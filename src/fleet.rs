@@ -3,6 +3,7 @@
 pub mod access;
 pub mod client;
 pub mod deploy;
+pub mod doctor;
 pub mod host_part;
 pub mod order;
 pub mod replay;

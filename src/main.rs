@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Some(argument) if argument == inside::ARGUMENT => inside::main(),
         Some(argument) if argument == supervise::ARGUMENT => supervise::main(),
         // Not a subcommand: what it is told comes from the `deploy` of this very binary and from nobody else.
-        Some(argument) if argument == host_part::ARGUMENT => host_part::main(),
+        Some(argument) if argument == host_part::ARGUMENT => host_part::main(cli::look_over),
         // Not a subcommand either: it is for whoever makes a package.
         Some(argument) if argument == pages::ARGUMENT => pages::main(),
         _ => cli::main(),

@@ -29,6 +29,8 @@ pub struct ResponderConfig {
     pub ssh: Ssh,
     /// What is asked of Alertmanager.
     pub alertmanager: Alertmanager,
+    /// Where `raysweep doctor` finds Prometheus.
+    pub prometheus: Prometheus,
     /// What `raysweep deploy` puts on the hosts.
     pub deploy: Deploy,
     /// What each alert name asks for. Default: the four alerts of the shipped rules.
@@ -47,6 +49,7 @@ impl Default for ResponderConfig {
             journal: Journal::default(),
             ssh: Ssh::default(),
             alertmanager: Alertmanager::default(),
+            prometheus: Prometheus::default(),
             deploy: Deploy::default(),
             policies: policies
                 .iter()
@@ -242,6 +245,20 @@ impl Default for Alertmanager {
             timeout: Span::secs(3),
         }
     }
+}
+
+/// Where `raysweep doctor` finds Prometheus; the responder itself never asks it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prometheus {
+    /// Where it answers, such as `http://127.0.0.1:9090`.
+    pub url: Option<String>,
+    /// The user of its basic authentication; absent where it wants none.
+    pub username: Option<String>,
+    /// A file with that user's password.
+    pub password_file: Option<PathBuf>,
+    /// A file with the bearer token that it wants; absent where it wants none.
+    pub bearer_token_file: Option<PathBuf>,
 }
 
 /// What `raysweep deploy` puts on the hosts, and how it gets there.

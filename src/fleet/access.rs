@@ -58,14 +58,24 @@ impl Access {
         Ok(Self { authorization, ..Self::default() })
     }
 
+    /// As a user with the password that a file holds, or with the token that a file holds, or as nobody.
+    pub fn with_files(
+        user: Option<(&str, &Path)>,
+        bearer_token_file: Option<&Path>,
+    ) -> Result<Self, AccessError> {
+        let authorization = match (user, bearer_token_file) {
+            (Some((username, password_file)), _) => Some(basic(username, password_file)?),
+            (None, Some(file)) => return Self::with_token(file),
+            (None, None) => None,
+        };
+        Ok(Self { authorization, ..Self::default() })
+    }
+
     /// As a configuration says.
     pub fn configured(config: &HttpClient) -> Result<Self, AccessError> {
         let HttpClient { basic_auth, authorization, tls_config } = config;
         let authorization = match (basic_auth, authorization) {
-            (Some(BasicAuth { username, password_file }), _) => {
-                let pair = format!("{username}:{}", secret(password_file)?);
-                Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
-            }
+            (Some(BasicAuth { username, password_file }), _) => Some(basic(username, password_file)?),
             (None, Some(Authorization { credentials_file, .. })) => {
                 Some(format!("Bearer {}", secret(credentials_file)?))
             }
@@ -74,6 +84,11 @@ impl Access {
         let tls = tls_config.as_ref().map(encrypted).transpose()?.unwrap_or_default();
         Ok(Self { authorization, tls })
     }
+}
+
+fn basic(username: &str, password_file: &Path) -> Result<String, AccessError> {
+    let pair = format!("{username}:{}", secret(password_file)?);
+    Ok(format!("Basic {}", BASE64_STANDARD.encode(pair)))
 }
 
 fn encrypted(tls: &Tls) -> Result<TlsConfig, AccessError> {

@@ -3,6 +3,7 @@
 //! Here it is decided what a host is to get, and told how it went. What is done there is done there, by
 //! `host_part`.
 
+pub mod examine;
 mod known_hosts;
 mod outcome;
 mod pins;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use known_hosts::{Fingerprint, PublicKey};
 pub use outcome::{Row, State, Trouble, Verified};
-pub use prepare::{Job, PrepareError, Wish, entries, prepare};
+pub use prepare::{Job, PrepareError, Wish, entries, examination, prepare};
 pub use remote::Password;
 
 use self::{
@@ -262,7 +263,7 @@ fn answer(ended: Ended) -> Result<Done, Trouble> {
             Err(Trouble::Failed(format!("{}; the host is as it was", failed.why)))
         }
         Ok(Answer::Failed(failed)) => Err(Trouble::Failed(failed.why)),
-        Err(_) => {
+        Ok(Answer::Examined(_)) | Err(_) => {
             let said = last_words(&ended.stderr);
             Err(Trouble::Failed(format!("the program gives no answer there: {said}; run it again")))
         }

@@ -4,6 +4,7 @@
 //! goes wrong, and whenever the process is killed, the host ends as it was or as it should be.
 
 mod difference;
+mod health;
 mod hold;
 mod old_cron;
 mod place;
@@ -25,7 +26,11 @@ use self::{
     system::{Machine, System},
     wanted::Thing,
 };
-use super::order::{Answer, Change, Done, Failed, HostPart, How, Order, Task};
+use super::order::{
+    Answer, Change, Done, Failed, HostPart, How, Order, Task,
+    health::{Examination, TempRoot},
+};
+use crate::config::sweep::SweepSettings;
 
 /// The hidden first argument under which the binary is this part.
 pub const ARGUMENT: &str = "host-part";
@@ -38,17 +43,21 @@ pub(super) const STAGED: &str = ".raysweep-";
 /// The longest order that is read.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// Looks into every temp root of the host. The sweeper knows how; whoever puts the program together hands
+/// it in.
+pub type LookOver = fn(&SweepSettings) -> Result<Vec<TempRoot>, String>;
+
 /// Reads the order from standard input, carries it out, and prints the answer.
-pub fn main() -> ExitCode {
+pub fn main(look_over: LookOver) -> ExitCode {
     let answer = if rustix::process::geteuid().is_root() {
-        read_order().map_or_else(|why| Answer::Failed(unchanged(why)), |order| here(&order))
+        read_order().map_or_else(|why| Answer::Failed(unchanged(why)), |order| here(&order, look_over))
     } else {
         Answer::Failed(unchanged("this is not root"))
     };
     let mut line = serde_json::to_vec(&answer).unwrap_or_default();
     line.push(b'\n');
     match (io::stdout().write_all(&line), answer) {
-        (Ok(()), Answer::Done(_)) => ExitCode::SUCCESS,
+        (Ok(()), Answer::Done(_) | Answer::Examined(_)) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
 }
@@ -63,18 +72,32 @@ fn read_order() -> Result<Order, String> {
 }
 
 /// On this very machine. The program that was brought along has done its part afterwards.
-fn here(order: &Order) -> Answer {
+fn here(order: &Order, look_over: LookOver) -> Answer {
     let place = Place::here();
-    let answer = match Lock::take(&place) {
+    match Lock::take(&place) {
         Ok(lock) => {
-            let answer = carry_out(order, &place, &Machine);
+            let answer = match &order.task {
+                Task::Examine(examination) => {
+                    Answer::Examined(Box::new(health::of(examination, &place, look_over)))
+                }
+                _ => carry_out(order, &place, &Machine).map_or_else(Answer::Failed, Answer::Done),
+            };
             removal::staged_programs(&place);
             drop(lock);
             answer
         }
-        Err(why) => Err(unchanged(why)),
-    };
-    answer.map_or_else(Answer::Failed, Answer::Done)
+        Err(why) => Answer::Failed(unchanged(why)),
+    }
+}
+
+/// What a deploy would change, and nothing else of it.
+fn changes(part: &HostPart, place: &Place) -> Result<Vec<Change>, String> {
+    let program =
+        std::fs::read(&place.program).map_err(|error| format!("the program cannot be read: {error}"))?;
+    let differing = wanted::things(part, program, place).into_iter().map(|thing| {
+        difference::of(&thing, place).map_err(|error| format!("{}: {error}", thing.path().display()))
+    });
+    differing.filter_map(Result::transpose).collect()
 }
 
 fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, Failed> {
@@ -97,6 +120,8 @@ fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, 
                     .map_err(|why| Failed { why, as_before: false })?;
             }
         }
+        // Nothing is done about it here.
+        Task::Examine(Examination { .. }) => {}
     }
     Ok(done)
 }

@@ -1,9 +1,13 @@
 //! What `deploy` tells its part on a host, and what that answers: a line of JSON each way, between two
 //! processes of the very same binary.
 
+pub mod health;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use health::{Examination, Health};
 
 /// What is to be done on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +18,7 @@ pub struct Order {
     pub task: Task,
 }
 
-/// Put the host's part in place, take it away, or let it rest.
+/// Put the host's part in place, take it away, let it rest, or only look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
@@ -31,6 +35,8 @@ pub enum Task {
     Hold(Hold),
     /// It goes on.
     Release,
+    /// Look at it, and change nothing.
+    Examine(Examination),
 }
 
 /// Who wants a host left alone, and why.
@@ -69,6 +75,8 @@ pub struct HostPart {
 pub enum Answer {
     /// The host is as it should be; after a check, nothing was changed.
     Done(Done),
+    /// What was seen there.
+    Examined(Box<Health>),
     /// It is not.
     Failed(Failed),
 }

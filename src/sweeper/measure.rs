@@ -148,6 +148,40 @@ fn look(settings: &SweepSettings, state: &mut State, until: Instant) -> Result<V
     Ok(roots)
 }
 
+/// A temp root, and why a sweep could not get at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The worker.
+    pub worker: String,
+    /// Its temp root; empty where the worker as a whole is refused.
+    pub root: PathBuf,
+    /// What stands in the way.
+    pub trouble: Option<String>,
+}
+
+/// Looks into every temp root once, for whoever asks whether a sweep could. Nothing is walked, and nothing
+/// booked.
+pub fn look_over(settings: &SweepSettings) -> Result<Vec<Seen>, MeasureError> {
+    let processes = Snapshot::read_without_files()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let discovery = runtime
+        .block_on(discover::discover(settings, &processes))
+        .map_err(|error| MeasureError::Discover(error.to_string()))?;
+    let refused = discovery.refused.into_iter().map(|refused| Seen {
+        worker: refused.name,
+        root: PathBuf::new(),
+        trouble: Some(refused.reason),
+    });
+    let roots = discovery.workers.iter().flat_map(|worker| {
+        worker.temp_roots.iter().map(|root| Seen {
+            worker: worker.name.clone(),
+            root: root.path.clone(),
+            trouble: disk(worker, &root.path).err().map(|error| error.to_string()),
+        })
+    });
+    Ok(refused.chain(roots).collect())
+}
+
 /// Walks what is due, as far as budget and time go.
 fn walk(
     roots: &[Root],

@@ -9,7 +9,7 @@ use crate::{
         responder::{HostEntry, ResponderConfig},
     },
     domain::{attempt::Mode, host::HostName},
-    fleet::order::{Hold, HostPart, Order, Task},
+    fleet::order::{Hold, HostPart, Order, Task, health::Examination},
 };
 
 /// What the operator wants of all of them.
@@ -66,6 +66,7 @@ impl Job {
             (false, Task::Undeploy { .. }) => "taking away",
             (false, Task::Hold(_)) => "holding",
             (false, Task::Release) => "releasing",
+            (false, Task::Examine(_)) => "looking",
         }
     }
 }
@@ -125,6 +126,16 @@ pub fn entries<'a>(
         |entry: &&HostEntry| names.is_empty() || names.iter().any(|name| name == entry.name.as_str());
     let entries: Vec<_> = config.hosts.iter().filter(is_named).collect();
     if entries.is_empty() { Err(PrepareError::NoHost) } else { Ok(entries) }
+}
+
+/// What is to be looked at on a host; and where it is not known what a deploy would put there, why.
+pub fn examination(config: &ResponderConfig, entry: &HostEntry) -> (Examination, Option<PrepareError>) {
+    let (part, unknown) = match host_part(config, entry, None) {
+        Ok(part) => (Some(part), None),
+        Err(error) => (None, Some(error)),
+    };
+    let (textfile_dir, schedule) = (config.deploy.textfile_dir.clone(), config.deploy.schedule.clone());
+    (Examination { part, textfile_dir, schedule }, unknown)
 }
 
 fn job(config: &ResponderConfig, entry: &HostEntry, wish: &Wish, check: bool) -> Result<Job, PrepareError> {
@@ -193,7 +204,7 @@ fn public_key_file(config: &ResponderConfig, entry: &HostEntry) -> PathBuf {
 }
 
 /// The one key of a file.
-fn public_key(path: &Path) -> Result<PublicKey, PrepareError> {
+pub(super) fn public_key(path: &Path) -> Result<PublicKey, PrepareError> {
     let wrong = |why: String| PrepareError::Key { path: path.to_owned(), why };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());

@@ -96,6 +96,25 @@ impl System for Machine {
     }
 }
 
+/// What the program that is in place says of its version.
+pub(super) fn version() -> Result<String, String> {
+    let (code, said) = run(&[PROGRAM, "--version"].map(OsStr::new))?;
+    wanted_zero((code, said.clone()))?;
+    Ok(last_line(&said).trim_start_matches("raysweep ").to_owned())
+}
+
+/// Whether sudo lets the account run what the gate runs, by sudo's own word.
+pub(super) fn sudo_allows() -> Result<(), String> {
+    let arguments = ["sudo", "-n", "-l", "-U", ACCOUNT, PROGRAM, "sweep", "--request", "-"];
+    let (code, said) = run(&arguments.map(OsStr::new))?;
+    match (code, said.trim()) {
+        (Some(0), _) => Ok(()),
+        // So sudo says no.
+        (Some(1), "") => Err(format!("sudo does not let {ACCOUNT} start a sweep")),
+        _ => Err(format!("sudo does not let {ACCOUNT} start a sweep: {}", last_line(&said))),
+    }
+}
+
 /// Runs a program to its end, and gives its exit code with all that it said.
 fn run(arguments: &[&OsStr]) -> Result<(Option<i32>, String), String> {
     let output = Command::new("timeout")

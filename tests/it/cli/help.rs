@@ -41,6 +41,8 @@ fn the_help_of_the_program() {
               deploy        Put a host's part in place on hosts of the inventory, over your own SSH login
               undeploy      Take a host's part away from hosts of the inventory: program, settings, account,
                             cron, logs
+              doctor        Walk the whole chain, from a host's disk to a sweep of it, and say of each link what
+                            to do
               status        Show the incidents that a responder has open
               history       Show what a responder has done: the newest attempts, one attempt in full, or one
                             incident
@@ -506,6 +508,97 @@ fn the_help_of_undeploy() {
               raysweep undeploy ray-80 --check
               raysweep undeploy ray-80
         "#]],
+    );
+}
+
+#[test]
+fn the_help_of_doctor() {
+    check(
+        "doctor",
+        expect![[r#"
+        exit 0
+        Walk the whole chain, from a host's disk to a sweep of it, and say of each link what to do
+
+        Hosts are looked at over your own SSH login, as `deploy` does it; nothing is changed there. The
+        responder's key is tried as well where you may read it. What nobody says where to find is not asked.
+
+        Usage: raysweep doctor [OPTIONS] [HOST]...
+
+        Arguments:
+          [HOST]...
+                  The hosts, by their names in the inventory; all of them where none is named
+
+        Options:
+              --json
+                  Print one object for each link as one line of JSON
+
+              --send-test-alert
+                  Send an alert that does nothing through Alertmanager, and see it arrive
+
+              --config.file <FILE>
+                  The configuration with the inventory
+
+                  [default: /etc/raysweep/raysweep.yml]
+
+              --prometheus.url <URL>
+                  Where Prometheus answers, instead of what the configuration says
+
+              --alertmanager.url <URL>
+                  Where Alertmanager answers, instead of what the configuration says
+
+          -h, --help
+                  Print help (see a summary with '-h')
+
+        Passage:
+              --user <NAME>
+                  Whom to log in as, instead of deploy.user or what your ssh configuration says
+
+              --ask-sudo-pass
+                  Ask once for the password that sudo wants
+
+              --parallel <HOSTS>
+                  So many hosts at once
+
+                  [default: 16]
+
+              --timeout <DURATION>
+                  How long one command on a host may take, and a test alert on its way
+
+                  [default: 1m]
+
+        Responder:
+              --url <URL>
+                  Where the responder listens
+
+                  [default: http://127.0.0.1:9095]
+
+              --bearer-token-file <FILE>
+                  The file with the bearer token that the responder wants
+
+              --http.config.file <FILE>
+                  A user or a token, a certificate to show and the authority to trust, in the format of
+                  Prometheus' HTTP clients
+
+        Logging:
+              --log.level <LEVEL>
+                  Only log messages of this severity or above; the log goes to standard error
+
+                  [default: info]
+                  [possible values: debug, info, warn, error]
+
+              --log.format <FORMAT>
+                  How a log line is written
+
+                  [default: text]
+                  [possible values: text, json]
+
+        Ends with 0 where no link is broken, with 3 where the configuration is, else with 1.
+        docs/doctor.md tells of each link.
+
+        Example:
+          raysweep doctor
+          raysweep doctor ray-80 --prometheus.url http://127.0.0.1:9090 --send-test-alert
+    "#]],
     );
 }
 
