@@ -1,5 +1,7 @@
 //! `raysweep history`: what was done.
 
+mod local;
+
 use clap::Args;
 
 use super::{
@@ -12,7 +14,7 @@ use crate::fleet::client::Attempt;
 
 /// Show the newest attempts of a responder, and how they ended
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  raysweep history --host ray-80 --limit 20")]
+#[command(after_help = "Examples:\n  raysweep history --host ray-80 --limit 20\n  raysweep history --local --follow --worker ray-worker-1")]
 pub(crate) struct History {
     /// Only this host's
     #[arg(long, value_name = "HOST")]
@@ -22,11 +24,16 @@ pub(crate) struct History {
     limit: u32,
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    local: local::Local,
 }
 
 impl History {
     pub(crate) fn run(self) -> Exit {
-        let Self { host, limit, connection } = self;
+        let Self { host, limit, connection, local } = self;
+        if local.local {
+            return local.run(limit as usize);
+        }
         let attempts = connection.client().and_then(|client| Ok(client.attempts(host.as_deref(), limit)?));
         match attempts {
             Ok(attempts) if attempts.is_empty() => text::say("no attempt is known\n"),
