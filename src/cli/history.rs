@@ -14,7 +14,9 @@ use crate::fleet::client::Attempt;
 
 /// Show the newest attempts of a responder, and how they ended
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  raysweep history --host ray-80 --limit 20\n  raysweep history --local --follow --worker ray-worker-1")]
+#[command(
+    after_help = "Examples:\n  raysweep history --host ray-80 --limit 20\n  raysweep history --local --follow --worker ray-worker-1"
+)]
 pub(crate) struct History {
     /// Only this host's
     #[arg(long, value_name = "HOST")]

@@ -100,7 +100,11 @@ struct Word<'t>(&'t str);
 impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = line(self.0);
-        if text.is_empty() || text.contains([' ', '"', '\\', '=']) { write!(f, "{text:?}") } else { f.write_str(&text) }
+        if text.is_empty() || text.contains([' ', '"', '\\', '=']) {
+            write!(f, "{text:?}")
+        } else {
+            f.write_str(&text)
+        }
     }
 }
 
@@ -155,7 +159,9 @@ fn signs(worker: &WorkerReport) -> Option<String> {
     }
     let words: Vec<_> = kinds
         .iter()
-        .map(|(kind, pid)| pid.map_or_else(|| kind.as_str().to_owned(), |pid| format!("{} pid {pid}", kind.as_str())))
+        .map(|(kind, pid)| {
+            pid.map_or_else(|| kind.as_str().to_owned(), |pid| format!("{} pid {pid}", kind.as_str()))
+        })
         .collect();
     (!words.is_empty()).then(|| format!("seen {}", words.join(", ")))
 }

@@ -130,12 +130,17 @@ mod tests {
         assert_eq!(keep(&report(1), &settings), Vec::<String>::new());
         assert_eq!(keep(&Report { dry_run: true, ..report(2) }, &settings), Vec::<String>::new());
         let read = |name: &str| fs::read_to_string(settings.log_dir.join(name)).unwrap();
-        let reports: Vec<Report> = read(REPORTS).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let reports: Vec<Report> =
+            read(REPORTS).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(reports.len(), 2);
         assert_eq!(read(LINES).lines().count(), 2);
         assert!(read(LINES).starts_with("1970-01-01T00:00:01Z host=ray-80 trigger=cron "), "{}", read(LINES));
         let last = last_sweeps(&settings.runtime_dir);
-        assert_eq!(last.iter().map(|last| last.finished_at.as_second()).collect::<Vec<_>>(), [1], "a dry run is a look");
+        assert_eq!(
+            last.iter().map(|last| last.finished_at.as_second()).collect::<Vec<_>>(),
+            [1],
+            "a dry run is a look"
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn outcome() -> impl TypedValueParser<Value = Outcome> {
 /// So long ago, or at that time; a date begins in UTC, as the log's times do.
 fn since(text: &str) -> Result<Timestamp, String> {
     let ago = text.parse::<Span>().ok().and_then(|span| Timestamp::now().checked_sub(span.0).ok());
-    let date = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let date = || TimeZone::UTC.to_timestamp(text.parse::<Date>().ok()?.at(0, 0, 0, 0)).ok();
     let time = || text.parse::<Timestamp>().ok();
     ago.or_else(time).or_else(date).ok_or_else(|| {
         format!("{text:?} is no time: write how long ago (2h), a date (2026-01-05) or a time (2026-01-05T10:00:00Z)")

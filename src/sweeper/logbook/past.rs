@@ -40,9 +40,9 @@ pub(super) fn files(folder: &Path, present: Option<(u64, u64)>) -> io::Result<(V
         if Some(id(&file.metadata()?)) == present {
             continue;
         }
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", name.display()));
-        let mut lines = Lines::of(unpacked(file).map_err(named)?);
-        let (first, skipped) = lines.report().map_err(named)?;
+        let of_file = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", name.display()));
+        let mut lines = Lines::of(unpacked(file).map_err(of_file)?);
+        let (first, skipped) = lines.report().map_err(of_file)?;
         unreadable += skipped;
         files.extend(first.map(|first| Past { first, lines }));
     }
@@ -52,7 +52,9 @@ pub(super) fn files(folder: &Path, present: Option<(u64, u64)>) -> io::Result<(V
 
 /// While a file is packed it is there twice, and the packed one is not whole.
 fn is_rotated(name: &OsString, names: &BTreeSet<OsString>) -> bool {
-    let Some(text) = name.to_str().filter(|text| *text != REPORTS && text.starts_with(REPORTS)) else { return false };
+    let Some(text) = name.to_str().filter(|text| *text != REPORTS && text.starts_with(REPORTS)) else {
+        return false;
+    };
     text.strip_suffix(GZIP.1).is_none_or(|unpacked| !names.contains(&OsString::from(unpacked)))
 }
 

@@ -93,7 +93,8 @@ fn each_worker_has_a_line_that_says_why() {
         errors: vec!["no \"way\"\nin".to_owned()],
         ..worker("an odd=name", Verdict::Failed)
     };
-    let prune = PruneReport { mode: "safe".to_owned(), freed_bytes: 1_000_000, removed: 2, ..PruneReport::default() };
+    let prune =
+        PruneReport { mode: "safe".to_owned(), freed_bytes: 1_000_000, removed: 2, ..PruneReport::default() };
     let report = Report {
         outcome: Outcome::Freed,
         workers: vec![cleaned, active, failed],
@@ -113,7 +114,10 @@ fn each_worker_has_a_line_that_says_why() {
 fn a_sweep_without_a_worker_has_a_line_too_and_no_text_begins_another_one() {
     let reason = Some(format!("another sweep runs\nhere {}", "x".repeat(10_000)));
     let text = lines(&Report { outcome: Outcome::Busy, reason, ..report(0) });
-    assert!(text.starts_with("1970-01-01T00:00:00Z host=ray-80 trigger=cron outcome=busy worker=- "), "{text}");
+    assert!(
+        text.starts_with("1970-01-01T00:00:00Z host=ray-80 trigger=cron outcome=busy worker=- "),
+        "{text}"
+    );
     assert!(text.lines().count() == 1 && text.len() < 1000, "{text}");
 }
 
@@ -187,10 +191,10 @@ fn what_was_rotated_and_packed_is_read_in_order_each_once() {
 fn what_is_added_is_read_through_every_way_to_rotate() {
     let log = Log::new();
     let (mut following, seen) = log.begin();
-    assert_eq!(seen, [], "no file yet");
+    assert!(seen.is_empty(), "no file yet");
     log.add(REPORTS, &[1]);
     assert_eq!(news(&mut following), [1]);
-    assert_eq!(news(&mut following), []);
+    assert!(news(&mut following).is_empty());
     log.add(REPORTS, &[2]);
     log.rename(REPORTS, "sweeps.jsonl.1");
     assert_eq!(news(&mut following), [2], "from the file that has another name by now");
@@ -200,7 +204,7 @@ fn what_is_added_is_read_through_every_way_to_rotate() {
     log.add("sweeps.jsonl.1", &[4]);
     assert_eq!(news(&mut following), [4]);
     File::options().write(true).truncate(true).open(log.path().join(REPORTS)).unwrap();
-    assert_eq!(news(&mut following), []);
+    assert!(news(&mut following).is_empty());
     log.add(REPORTS, &[5]);
     assert_eq!(news(&mut following), [5], "after a cut");
 }
@@ -215,7 +219,7 @@ fn a_line_is_read_once_it_is_whole_and_what_is_no_report_is_counted() {
     let whole = text(&[2]);
     let mut file = File::options().append(true).open(log.path().join(REPORTS)).unwrap();
     file.write_all(&whole[..20]).unwrap();
-    assert_eq!(news(&mut following), []);
+    assert!(news(&mut following).is_empty());
     file.write_all(&whole[20..]).unwrap();
     assert_eq!(news(&mut following), [2]);
 }

@@ -164,7 +164,11 @@ fn register_last_sweeps(registry: &mut Registry, runtime_dir: &Path) {
     let freed = Family::<OfTrigger, Bytes>::default();
     let outcome = Family::<OfOutcome, Bytes>::default();
     registry.register("raysweep_last_sweep_timestamp_seconds", "When the last sweep ended", finished.clone());
-    registry.register("raysweep_last_sweep_duration_seconds", "How long the last sweep took", duration.clone());
+    registry.register(
+        "raysweep_last_sweep_duration_seconds",
+        "How long the last sweep took",
+        duration.clone(),
+    );
     registry.register("raysweep_last_sweep_freed_bytes", "Bytes that the last sweep freed", freed.clone());
     registry.register(
         "raysweep_last_sweep_outcome",
