@@ -74,6 +74,7 @@ step shellcheck 120 bash -c shell_scripts
 step systemd 60 bash -c unit_file
 step host 120 deploy/demo/world.sh deploy/test.sh target/debug/raysweep
 step fleet 600 tests/fleet/run.sh target/debug/raysweep
+step backstop 900 tests/backstop/run.sh target/debug/raysweep
 step world 300 deploy/demo/selftest.sh
 step runtimes 900 tests/runtimes/run.sh
 step e2e 1500 tests/e2e/run.sh

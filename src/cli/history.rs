@@ -27,14 +27,14 @@ pub(crate) struct History {
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
-    local: local::Local,
+    log: local::HostLog,
 }
 
 impl History {
     pub(crate) fn run(self) -> Exit {
-        let Self { host, limit, connection, local } = self;
-        if local.local {
-            return local.run(limit as usize);
+        let Self { host, limit, connection, log } = self;
+        if log.local {
+            return log.run(limit as usize);
         }
         let attempts = connection.client().and_then(|client| Ok(client.attempts(host.as_deref(), limit)?));
         match attempts {

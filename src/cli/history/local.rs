@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The host's own log, and what is looked for in it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On a host")]
-pub(super) struct Local {
+pub(super) struct HostLog {
     /// Read this host's own log, rotated files too, a line a worker; no responder is asked
     #[arg(long, conflicts_with = "host")]
     pub(super) local: bool,
@@ -71,7 +71,7 @@ fn since(text: &str) -> Result<Timestamp, String> {
     })
 }
 
-impl Local {
+impl HostLog {
     /// Prints the last lines that are looked for, no more than `limit`, and then those that come.
     pub(super) fn run(self, limit: usize) -> Exit {
         let settings = match config::load_sweep(&self.config_file) {
@@ -108,14 +108,16 @@ impl Local {
         stdout.flush()?;
         drop(last);
         // Ctrl-C ends the process, between two lines or before any.
-        while self.follow {
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
             thread::sleep(LOOK);
             let mut news = String::new();
             following.news(&mut |report| news.extend(self.lines(&report)))?;
             stdout.write_all(news.as_bytes())?;
             stdout.flush()?;
         }
-        Ok(())
     }
 
     /// A report's lines that are looked for.
