@@ -257,25 +257,46 @@ mod tests {
             # HELP ray_worker_tmp_avail_bytes Bytes available on the file system under the worker's temp root.
             # HELP ray_worker_tmp_limit_bytes Size of the file system under the worker's temp root.
             # HELP ray_worker_tmp_measure_interval_seconds Seconds planned between two measurements of the worker's temp root, which grow with what there is to walk.
+            # HELP ray_worker_tmp_measured_timestamp_seconds When the used bytes of the worker's temp root were measured.
             # HELP ray_worker_tmp_used_bytes Bytes on disk under the worker's temp root.
+            # HELP raysweep_backstop_interval_seconds Seconds that lie at most between two sweeps by cron, by the schedule.
+            # HELP raysweep_backstop_scheduled_timestamp_seconds Since when cron is expected to sweep by this schedule: since measure first saw it after the boot.
             # HELP raysweep_host_hold 1 while the host is on hold.
             # HELP raysweep_host_mode The host's mode: 1 for the one that is set.
+            # HELP raysweep_last_sweep_duration_seconds How long the last sweep took.
+            # HELP raysweep_last_sweep_freed_bytes Bytes that the last sweep freed.
+            # HELP raysweep_last_sweep_outcome How the last sweep ended: 1 for its outcome.
+            # HELP raysweep_last_sweep_timestamp_seconds When the last sweep ended.
             # TYPE ray_worker_tmp_avail_bytes gauge
             # TYPE ray_worker_tmp_limit_bytes gauge
             # TYPE ray_worker_tmp_measure_interval_seconds gauge
+            # TYPE ray_worker_tmp_measured_timestamp_seconds gauge
             # TYPE ray_worker_tmp_used_bytes gauge
+            # TYPE raysweep_backstop_interval_seconds gauge
+            # TYPE raysweep_backstop_scheduled_timestamp_seconds gauge
             # TYPE raysweep_host_hold gauge
             # TYPE raysweep_host_mode gauge
+            # TYPE raysweep_last_sweep_duration_seconds gauge
+            # TYPE raysweep_last_sweep_freed_bytes gauge
+            # TYPE raysweep_last_sweep_outcome gauge
+            # TYPE raysweep_last_sweep_timestamp_seconds gauge
             ray_worker_tmp_avail_bytes{worker="ray-worker-1"} 40
             ray_worker_tmp_avail_bytes{worker="ray-worker-2"} 40
             ray_worker_tmp_limit_bytes{worker="ray-worker-1"} 100
             ray_worker_tmp_limit_bytes{worker="ray-worker-2"} 100
             ray_worker_tmp_measure_interval_seconds{worker="ray-worker-1"} 60
             ray_worker_tmp_measure_interval_seconds{worker="ray-worker-2"} 60
+            ray_worker_tmp_measured_timestamp_seconds{worker="ray-worker-1"} 0
             ray_worker_tmp_used_bytes{worker="ray-worker-1"} 35
+            raysweep_backstop_interval_seconds 3600
+            raysweep_backstop_scheduled_timestamp_seconds 7
             raysweep_host_hold 0
             raysweep_host_mode{mode="enforce"} 0
             raysweep_host_mode{mode="observe"} 1
+            raysweep_last_sweep_duration_seconds{trigger="cron"} 2.0
+            raysweep_last_sweep_freed_bytes{trigger="cron"} 3
+            raysweep_last_sweep_outcome{trigger="cron",outcome="busy"} 1
+            raysweep_last_sweep_timestamp_seconds{trigger="cron"} 12
         "##]]
         .assert_eq(&figures);
     }
