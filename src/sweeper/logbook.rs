@@ -129,7 +129,9 @@ fn why_of_worker(worker: &WorkerReport) -> String {
     let mut whys = worker.errors.clone();
     let went = if worker.verdict == Verdict::WouldClean { "would remove" } else { "removed" };
     whys.extend(sums(went, worker.removed.iter().map(|removed| (removed.class.as_str(), removed.bytes))));
-    whys.extend(sums("kept", worker.kept.iter().map(|kept| (kept.why.as_str(), kept.bytes))));
+    // What takes no space holds none.
+    let kept = worker.kept.iter().filter(|kept| kept.bytes > 0);
+    whys.extend(sums("kept", kept.map(|kept| (kept.why.as_str(), kept.bytes))));
     whys.extend(signs(worker));
     whys.extend(worker.note.clone());
     line(&whys.join("; "))

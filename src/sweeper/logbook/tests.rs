@@ -55,7 +55,8 @@ fn worker(name: &str, verdict: Verdict) -> WorkerReport {
 }
 
 fn lines(report: &Report) -> String {
-    Entry::all_of(report).iter().map(|entry| format!("{entry}\n")).collect()
+    let lines: Vec<_> = Entry::all_of(report).iter().map(Entry::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
