@@ -10,6 +10,7 @@ pub mod http_client;
 pub mod load;
 pub mod overlay;
 pub mod responder;
+pub mod schedule;
 pub mod secret;
 pub mod ssh_target;
 pub mod sweep;

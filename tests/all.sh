@@ -78,6 +78,7 @@ step host 120 deploy/demo/world.sh deploy/test.sh target/debug/raysweep
 step fleet 600 tests/fleet/run.sh target/debug/raysweep
 step by-hand 900 tests/fleet/run.sh target/debug/raysweep by_hand
 step doctor 900 tests/fleet/doctor.sh target/debug/raysweep
+step backstop 900 tests/backstop/run.sh target/debug/raysweep
 step world 300 deploy/demo/selftest.sh
 step runtimes 900 tests/runtimes/run.sh
 step e2e 1500 tests/e2e/run.sh

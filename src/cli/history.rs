@@ -21,6 +21,9 @@ use crate::{
 
 mod attempt;
 mod incident;
+mod local;
+
+use local::Sought;
 
 /// Show what a responder has done: the newest attempts, one attempt in full, or one incident
 ///
@@ -30,7 +33,8 @@ mod incident;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  raysweep history --host ray-80 --since 2d --outcome active --outcome failed\n  \
-    raysweep history 01890a5d-ac96-774b-bcce-b302099a8057\n  raysweep history --incident 12"
+    raysweep history 01890a5d-ac96-774b-bcce-b302099a8057\n  raysweep history --incident 12\n  \
+    raysweep history --local --follow --worker ray-worker-1"
 )]
 pub(crate) struct History {
     /// Show this attempt in full
@@ -63,6 +67,8 @@ pub(crate) struct History {
     json: bool,
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    log: local::HostLog,
 }
 
 fn outcome() -> impl TypedValueParser<Value = Outcome> {
@@ -90,7 +96,11 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 
 impl History {
     pub(crate) fn run(self) -> Exit {
-        let Self { attempt, incident, host, since, until, outcome, trigger, limit, json, connection } = self;
+        let Self { attempt, incident, host, since, until, outcome, trigger, limit, json, connection, log } = self;
+        if log.local {
+            let sought = Sought { outcomes: outcome, since, json };
+            return log.run(limit as usize, &sought);
+        }
         let asked = AttemptsAsked { host, trigger, outcomes: outcome, since, until, limit };
         let told = connection.client().and_then(|client| {
             Ok(match (attempt, incident) {

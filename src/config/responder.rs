@@ -273,8 +273,6 @@ pub struct Deploy {
     pub public_key_file: Option<PathBuf>,
     /// The public key of the CA that signs the hosts' keys; then it is pinned for each host, and no single key is.
     pub host_ca_file: Option<PathBuf>,
-    /// When the hosts' own sweep runs, as five fields of a crontab. Default `7 * * * *`.
-    pub schedule: String,
     /// The folder that node_exporter's textfile collector reads. Default `/var/lib/prometheus/node-exporter`.
     pub textfile_dir: PathBuf,
     /// The hosts' `sweep.yml`: keys that are not as their default.
@@ -288,7 +286,6 @@ impl Default for Deploy {
             from: vec![],
             public_key_file: None,
             host_ca_file: None,
-            schedule: "7 * * * *".to_owned(),
             textfile_dir: "/var/lib/prometheus/node-exporter".into(),
             sweep: None,
         }

@@ -65,7 +65,7 @@ pub fn run(settings: &SweepSettings, textfile: Option<&Path>) -> Result<(), Meas
     modesty::give_way();
     let until = Instant::now() + RUN;
     let now = Timestamp::now();
-    let mut state = State::read(&settings.runtime_dir, now);
+    let mut state = State::read(&settings.runtime_dir, &settings.schedule, now);
     let mut meter = Meter::default();
     let looked = if state.looks.has_room() {
         // A look that failed is paid for as well.

@@ -102,7 +102,7 @@ ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, 
 deploy: {from: [10.99.0.254, 10.99.83.1], sweep: {activity: {sampling_window: 1s}}}
 hosts:
   - {name: ray-80, address: 10.99.0.80}
-  - {name: ray-81, address: 10.99.0.81, sweep: {mode: enforce}}
+  - {name: ray-81, address: 10.99.0.81, sweep: {mode: enforce, schedule: '@daily'}}
   - {name: ray-82, address: 10.99.0.82}
   - {name: ray-83, address: 10.99.83.2, jump: hop@10.99.0.81}
   - {name: ray-84, address: 10.99.0.84, port: 2222}
@@ -176,6 +176,7 @@ whole_fleet() {
         "$(jq -r '.[] | select(.host == "ray-88").old_cron[].line' "$WORK/out")"
     is 'a host observes' 'mode: "observe"' "$(on ray-80 grep ^mode /etc/raysweep/sweep.yml)"
     is 'unless the inventory says otherwise' 'mode: "enforce"' "$(on ray-81 grep ^mode /etc/raysweep/sweep.yml)"
+    is 'cron has the schedule of the settings' '@daily root nice' "$(on ray-81 grep -o '^@daily root nice' /etc/cron.d/raysweep)"
     for name in "${GOOD[@]}"; do
         on "$name" raysweep check-config --sweep /etc/raysweep/sweep.yml >/dev/null || not_ok "$name: sweep.yml"
         on "$name" visudo -q -c >/dev/null || not_ok "$name: sudoers"

@@ -78,8 +78,7 @@ fn the_commented_out_settings_of_the_examples_are_settings() {
     let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump, sweep } = &config.hosts[1];
     assert!(!aliases.is_empty());
     assert!(user.is_some() && port.is_some() && identity_file.is_some() && jump.is_some() && sweep.is_some());
-    let Deploy { user, from: _, public_key_file, host_ca_file, schedule: _, textfile_dir: _, sweep } =
-        &config.deploy;
+    let Deploy { user, from: _, public_key_file, host_ca_file, textfile_dir: _, sweep } = &config.deploy;
     assert!(user.is_some() && public_key_file.is_some() && host_ca_file.is_some() && sweep.is_some());
     let settings = config.settings_of(&config.hosts[1]).unwrap();
     assert_eq!((settings.mode, settings.bare.is_some()), (Mode::Enforce, true));

@@ -267,7 +267,7 @@ fn check_server(server: &Server<'_>, problems: &mut Problems) {
 }
 
 fn check_deploy(deploy: &Deploy, problems: &mut Problems) {
-    let Deploy { user, from, public_key_file, host_ca_file, schedule, textfile_dir, sweep: _ } = deploy;
+    let Deploy { user, from, public_key_file, host_ca_file, textfile_dir, sweep: _ } = deploy;
     if let Some(user) = user {
         check_user("deploy.user", user, problems);
     }
@@ -280,11 +280,6 @@ fn check_deploy(deploy: &Deploy, problems: &mut Problems) {
             problems.absolute(key, file);
         }
     }
-    problems.unless(
-        is_schedule(schedule),
-        "deploy.schedule",
-        &format!("{schedule:?} is no schedule: write five fields of a crontab, such as \"7 * * * *\""),
-    );
     problems.absolute("deploy.textfile_dir", textfile_dir);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     problems.unless(
@@ -300,13 +295,6 @@ const SOURCE: &str = "write an address, a network such as 10.0.0.0/24, or a name
 fn is_source(from: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '*' | '?' | '_' | '-');
     !from.is_empty() && from.chars().all(fits)
-}
-
-/// Five fields of what cron knows; a percent sign or a sixth word would be part of a command.
-fn is_schedule(schedule: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-');
-    let fields: Vec<_> = schedule.split(' ').collect();
-    fields.len() == 5 && fields.iter().all(|field| !field.is_empty() && field.chars().all(fits))
 }
 
 /// What the inventory would have the hosts do; each host's is looked at as it would get it.

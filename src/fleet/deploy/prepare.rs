@@ -179,7 +179,7 @@ fn host_part(
         settings: format!("{HEADING}{text}"),
         public_key: public_key(&public_key_file(config, entry))?.to_string() + " raysweep",
         from: deploy.from.clone(),
-        schedule: deploy.schedule.clone(),
+        schedule: settings.schedule.to_string(),
         textfile_dir: deploy.textfile_dir.clone(),
         socket: settings.bare.is_none().then_some(settings.containers.socket),
         replace_old_cron: false,

@@ -29,8 +29,8 @@ const SUDOERS_FILE: &str = include_str!("../../../deploy/sudoers.d/raysweep");
 const LOGROTATE_FILE: &str = include_str!("../../../deploy/logrotate.d/raysweep");
 const TMPFILES_FILE: &str = include_str!("../../../deploy/tmpfiles.d/raysweep.conf");
 
-/// When the cron file's sweep runs unless the inventory says otherwise.
-const SCHEDULE: &str = "7 * * * * ";
+/// What stands in the cron file before the sweep, as it is shipped.
+const SCHEDULE: &str = "\n7 * * * * root ";
 
 /// Something that is to lie somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Th
 }
 
 fn cron(schedule: &str) -> String {
-    CRON_FILE.replacen(SCHEDULE, &format!("{schedule} "), 1)
+    CRON_FILE.replacen(SCHEDULE, &format!("\n{schedule} root "), 1)
 }
 
 /// `restrict` takes away terminal, forwarding and the account's own rc file.
@@ -116,7 +116,8 @@ mod tests {
         let differing: Vec<_> =
             changed.lines().zip(CRON_FILE.lines()).filter(|(new, old)| new != old).collect();
         assert_eq!(differing.len(), 1);
-        assert!(differing[0].0.starts_with("*/30 2 * * 1-5 root sleep "), "{differing:?}");
+        assert!(differing[0].0.starts_with("*/30 2 * * 1-5 root nice raysweep sweep "), "{differing:?}");
+        assert!(cron("@daily").contains("\n@daily root nice raysweep sweep "));
     }
 
     #[test]

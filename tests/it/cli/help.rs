@@ -82,32 +82,34 @@ fn the_help_of_sweep() {
     check(
         "sweep",
         expect![[r#"
-        exit 0
-        On a host: free what Ray left behind, and say why the rest stays
+            exit 0
+            On a host: free what Ray left behind, and say why the rest stays
 
-        Usage: raysweep sweep [OPTIONS]
+            Usage: raysweep sweep [OPTIONS]
 
-        Options:
-              --dry-run             Say what would be removed, and remove nothing
-              --json                Print the report as one line of JSON
-              --worker <NAME>       Only the worker of this name
-              --trigger <TRIGGER>   Who asks; a sweep for an alert looks at workers below min_tmp_size too
-                                    [default: manual] [possible values: alert, cron, manual]
-              --request <->         Read the request as JSON from standard input (the one command that
-                                    `raysweep gate` may run); implies --json [possible values: -]
-              --config.file <FILE>  This host's settings [default: /etc/raysweep/sweep.yml]
-          -h, --help                Print help
+            Options:
+                  --dry-run             Say what would be removed, and remove nothing
+                  --json                Print the report as one line of JSON
+                  --worker <NAME>       Only the worker of this name
+                  --trigger <TRIGGER>   Who asks; a sweep for an alert looks at workers below min_tmp_size too
+                                        [default: manual] [possible values: alert, cron, manual]
+                  --jitter              Wait this host's part of `jitter` first, as its cron job does: not all
+                                        hosts begin at once
+                  --request <->         Read the request as JSON from standard input (the one command that
+                                        `raysweep gate` may run); implies --json [possible values: -]
+                  --config.file <FILE>  This host's settings [default: /etc/raysweep/sweep.yml]
+              -h, --help                Print help
 
-        Logging:
-              --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
-                                     error [default: info] [possible values: debug, info, warn, error]
-              --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
+            Logging:
+                  --log.level <LEVEL>    Only log messages of this severity or above; the log goes to standard
+                                         error [default: info] [possible values: debug, info, warn, error]
+                  --log.format <FORMAT>  How a log line is written [default: text] [possible values: text, json]
 
-        Nothing switches the evidence off: there is no force.
+            Nothing switches the evidence off: there is no force.
 
-        Example:
-          raysweep sweep --dry-run --worker ray-worker-1
-    "#]],
+            Example:
+              raysweep sweep --dry-run --worker ray-worker-1
+        "#]],
     );
 }
 
@@ -699,6 +701,20 @@ fn the_help_of_history() {
                       A user or a token, a certificate to show and the authority to trust, in the format of
                       Prometheus' HTTP clients
 
+            On a host:
+                  --local               Read this host's own log, rotated files too, a line a worker; no
+                                        responder is asked
+                  --follow              Go on with each sweep that ends, until Ctrl-C
+                  --worker <NAME>       Only this worker's lines
+                  --outcome <OUTCOME>   Only sweeps that ended so [possible values: freed, would_free,
+                                        nothing_to_free, active, held, busy, refused, unreachable, unknown,
+                                        failed]
+                  --since <TIME>        Only sweeps that ended since: 2h, 2026-01-05 or 2026-01-05T10:00:00Z
+                  --grep <TEXT>         Only lines that hold this text
+                  --json                Print a JSON object a line
+                  --config.file <FILE>  This host's settings, which say where the log lies [default:
+                                        /etc/raysweep/sweep.yml]
+
             Logging:
                   --log.level <LEVEL>
                       Only log messages of this severity or above; the log goes to standard error
@@ -716,6 +732,7 @@ fn the_help_of_history() {
               raysweep history --host ray-80 --since 2d --outcome active --outcome failed
               raysweep history 01890a5d-ac96-774b-bcce-b302099a8057
               raysweep history --incident 12
+              raysweep history --local --follow --worker ray-worker-1
         "#]],
     );
 }
