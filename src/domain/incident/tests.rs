@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::alert::Alert;
 
 mod many;
+mod policies;
 
 const TIMING: Timing = Timing {
     recheck: Duration::from_mins(5),
