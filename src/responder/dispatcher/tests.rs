@@ -25,6 +25,7 @@ use crate::{
     },
 };
 
+mod looks;
 mod reload;
 mod silenced;
 mod waits;
