@@ -26,6 +26,7 @@ fn an_alert_that_lost_its_policy_leaves_and_the_last_one_closes_its_incident() {
     assert_eq!(incident.follow(&policies([(2, Urgency::Warning)]), at(6)), [fingerprint(1)]);
     let statuses: Vec<_> = incident.members.values().map(|member| member.status).collect();
     assert_eq!(statuses, [AlertStatus::Resolved, AlertStatus::Firing]);
+    assert_eq!(incident.due_at(), Some(at(305)), "when it was");
     // What is as it was is not stored again, and moves nothing.
     let before = incident.clone();
     assert_eq!(incident.follow(&policies([(2, Urgency::Warning)]), at(7)), []);

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         attempt::{AttemptId, Trigger},
         incident::Escalation,
+        standing::Standing,
     },
     responder::{clock::Anchor, journal::Order},
 };
@@ -19,6 +20,26 @@ impl Stage {
         let mut work = self.dispatcher.journal.begin().await.unwrap();
         work.queue_attempt(&asked, self.dispatcher.clock.now()).await.unwrap();
         work.commit().await.unwrap();
+    }
+
+    /// Two more hosts, of eight places: two of those are for hosts that failed last time, as all of them did.
+    async fn of_four_that_fail(mut self) -> Self {
+        let all = [HOSTS[0], HOSTS[1], "ray-82", "ray-83"].map(|name| name.parse::<HostName>().unwrap());
+        self.reload(|changed| {
+            changed.bounds.most = 8;
+            let target = changed.targets[&all[0]].clone();
+            changed.targets.extend(all.clone().map(|host| (host, target.clone())));
+        })
+        .await;
+        let directory = Directory::new(all.clone().map(|host| (host, vec![]))).unwrap();
+        self.intake = Arc::new(Intake { directory, ..Arc::into_inner(self.intake).unwrap() });
+        let mut work = self.dispatcher.journal.begin().await.unwrap();
+        for host in &all {
+            let failing = Standing { last_outcome: Some(Outcome::Unreachable), ..Standing::default() };
+            work.save_standing(host, &failing).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        self
     }
 
     async fn anchor(&self) -> Option<Anchor> {
@@ -96,5 +117,26 @@ fn whoever_is_at_it_no_more_is_believed_to_be_until_the_lease_is_over() {
         assert_eq!(outcome().await, None);
         stage.clocks.pass(Duration::from_secs(1));
         assert_eq!(outcome().await.as_deref(), Some("unknown"));
+    });
+}
+
+#[test]
+fn what_is_put_off_leaves_its_place_to_the_next_and_no_more_than_that() {
+    run(async {
+        let stage = Stage::new().await.of_four_that_fail().await;
+        let (dispatcher, clocks) = (&stage.dispatcher, &stage.clocks);
+        // Whoever waits longest comes first.
+        (0..3).for_each(|_| dispatcher.starts.end_turn());
+        assert_eq!(dispatcher.starts.order(), Order::Wait);
+        for host in ["ray-80", "ray-81", "ray-82", "ray-83"] {
+            stage.send(host, Urgency::Warning, AlertStatus::Firing).await;
+            clocks.pass(Duration::from_secs(1));
+        }
+        // The second has had its turn, whoever gave it.
+        dispatcher.limiter.note(&"ray-81".parse().unwrap(), dispatcher.clock.moment().1);
+        let claimed = dispatcher.claim().await.unwrap();
+        let begun: Vec<_> =
+            dispatcher.tell(claimed).into_iter().map(|claim| claim.asked.host.to_string()).collect();
+        assert_eq!(begun, ["ray-80", "ray-82"]);
     });
 }
