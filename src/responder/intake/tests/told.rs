@@ -7,7 +7,10 @@ use std::{
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use tracing::{Level, subscriber::DefaultGuard};
+use tracing::{
+    Dispatch, Level,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 use super::*;
 use crate::domain::incident::after;
@@ -18,12 +21,15 @@ impl Stage {
     }
 
     /// Keeps what this thread logs, which does everything here.
-    fn listen(&self) -> DefaultGuard {
+    fn listen(&self) -> (DefaultGuard, Dispatch) {
+        // Of a single subscriber tracing would ask whichever thread is the first to come to a line, and those
+        // of other tests have none.
+        let another = Dispatch::new(NoSubscriber::default());
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_max_level(Level::DEBUG)
             .with_writer(Arc::new(File::create(self.log()).unwrap()));
-        tracing::subscriber::set_default(subscriber.finish())
+        (tracing::subscriber::set_default(subscriber.finish()), another)
     }
 
     /// The log's lines of the intake with this message, each with its level and its fields.
