@@ -25,6 +25,7 @@ use crate::{
     },
 };
 
+mod around;
 mod looks;
 mod reload;
 mod silenced;
