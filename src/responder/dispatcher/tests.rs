@@ -26,6 +26,8 @@ use crate::{
     },
 };
 
+mod around;
+mod looks;
 mod reload;
 mod silenced;
 mod waits;
