@@ -55,7 +55,7 @@ macro_rules! exit_codes {
 pub(crate) use exit_codes;
 
 impl Exit {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Success,
         Self::Failure,
         Self::Usage,

@@ -96,7 +96,8 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 
 impl History {
     pub(crate) fn run(self) -> Exit {
-        let Self { attempt, incident, host, since, until, outcome, trigger, limit, json, connection, log } = self;
+        let Self { attempt, incident, host, since, until, outcome, trigger, limit, json, connection, log } =
+            self;
         if log.local {
             let sought = Sought { outcomes: outcome, since, json };
             return log.run(limit as usize, &sought);

@@ -1,7 +1,7 @@
 //! `raysweep sweep`: what cron calls, what the responder calls over SSH, what a person calls.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     process, thread,
 };

@@ -6,7 +6,11 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use jiff::civil::{Date, date};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, date},
+    tz::TimeZone,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::units::WithUnit;
@@ -15,6 +19,9 @@ const WANTED: &str = "write the five fields of a crontab, such as \"7 * * * *\",
      @monthly or @yearly";
 
 const MINUTES_OF_A_DAY: u32 = 24 * 60;
+
+/// A quarter: runs further back are not counted.
+const MOST_MINUTES: i64 = 92 * 24 * 60;
 
 /// What a field may hold.
 struct Field {
@@ -91,6 +98,20 @@ impl Schedule {
             .fold((u32::MAX, 0), |(shortest, longest), gap| (gap.min(shortest), gap.max(longest)));
         let minutes = |minutes: u32| Duration::from_secs(u64::from(minutes) * 60);
         Gaps { shortest: minutes(shortest), longest: minutes(longest) }
+    }
+
+    /// How many runs were due after `since` and up to `until`, by the clock of a place. None further back than a
+    /// quarter is counted.
+    pub fn runs(&self, since: Timestamp, until: Timestamp, zone: &TimeZone) -> usize {
+        let (first, last) = (since.as_second().div_euclid(60) + 1, until.as_second().div_euclid(60));
+        let minutes = first.max(last - MOST_MINUTES)..=last;
+        let at = minutes.filter_map(|minute| Timestamp::from_second(minute * 60).ok());
+        at.filter(|at| self.is_due(at.to_zoned_datetime(zone.clone()).datetime())).count()
+    }
+
+    fn is_due(&self, at: DateTime) -> bool {
+        let bit = |value: i8| u32::from(value.unsigned_abs());
+        has(self.minutes, bit(at.minute())) && has(self.hours, bit(at.hour())) && self.is_on(at.date())
     }
 
     fn is_on(&self, date: Date) -> bool {
@@ -286,6 +307,31 @@ mod tests {
         assert_eq!(days("0 0 * * 7"), days("0 0 * * 0"));
         assert_eq!(days("0 0 * * 6-7"), [1, 7, 8, 14, 15, 21, 22, 28, 29]);
         assert!(days("0 0 * JAN-oct *").is_empty());
+    }
+
+    #[test]
+    fn runs_are_counted_as_cron_has_them() {
+        let due = |schedule: &str, since: &str, until: &str| {
+            let schedule: Schedule = schedule.parse().unwrap();
+            schedule.runs(since.parse().unwrap(), until.parse().unwrap(), &TimeZone::UTC)
+        };
+        let (since, until) = ("2026-11-27T00:07:00Z", "2026-11-27T12:07:00Z");
+        for (schedule, expected) in [
+            ("7 * * * *", 12),
+            ("*/15 * * * *", 48),
+            ("0,30 1-3 * * *", 6),
+            ("0 6 * * fri", 1),
+            ("0 6 * * 5", 1),
+            ("0 6 * * 1-4", 0),
+            ("0 6 1 * 5", 1),
+            ("0 6 1 * *", 0),
+            ("0 6 27 nov *", 1),
+            ("0 6 * 1-10 *", 0),
+        ] {
+            assert_eq!(due(schedule, since, until), expected, "{schedule}");
+        }
+        assert_eq!(due("0 0 * * 7", "2026-11-28T12:00:00Z", "2026-11-29T12:00:00Z"), 1, "a Sunday");
+        assert_eq!(due("7 * * * *", until, since), 0, "a clock that was put back");
     }
 
     #[test]

@@ -274,12 +274,6 @@ pub trait Journal: Clone + Send + Sync + 'static {
         id: Uuid,
     ) -> impl Future<Output = Result<Option<NotificationView>, JournalError>> + Send;
 
-    /// One attempt, with what its host reported.
-    fn attempt(
-        &self,
-        id: AttemptId,
-    ) -> impl Future<Output = Result<Option<AttemptView>, JournalError>> + Send;
-
     /// Ignored alerts, the last seen first.
     fn ignored(&self, limit: u32) -> impl Future<Output = Result<Vec<IgnoredView>, JournalError>> + Send;
 

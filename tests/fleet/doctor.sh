@@ -82,8 +82,7 @@ alertmanager: {url: http://127.0.0.1:$ALERTMANAGER_PORT}
 deploy:
   from: [10.99.0.254]
   public_key_file: $CONFIG/id_ed25519.pub
-  schedule: "$(schedule)"
-  sweep: {mode: enforce, deadline: 5s, activity: {sampling_window: 1s, ray_timeout: 1s}}
+  sweep: {schedule: "$(schedule)", mode: enforce, deadline: 5s, activity: {sampling_window: 1s, ray_timeout: 1s}}
 hosts:
   - {name: ray-80, address: 10.99.0.80}
   - {name: ray-81, address: 10.99.0.81}

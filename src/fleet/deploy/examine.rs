@@ -12,7 +12,8 @@ use super::{
     known_hosts::{self, Fingerprint, Pinned},
     prepare,
     probe::{Facts, Program},
-    remote::{self, Ended, Remote, Root},
+    remote::{Remote, Root},
+    ssh::{Ended, last_words},
 };
 use crate::{
     config::responder::{HostEntry, ResponderConfig},
@@ -156,7 +157,7 @@ impl<'a> Examiner<'a> {
         if brought {
             let ended = remote.bring(root, &self.program.bytes, digest).await?;
             if ended.code != Some(0) {
-                let said = remote::last_words(&ended.stderr);
+                let said = last_words(&ended.stderr);
                 return Err(Trouble::Failed(format!("the program cannot be copied there to look: {said}")));
             }
         }
@@ -186,7 +187,7 @@ fn health(ended: &Ended) -> Result<Health, Trouble> {
         Ok(Answer::Examined(health)) => Ok(*health),
         Ok(Answer::Failed(failed)) => Err(Trouble::Failed(failed.why)),
         Ok(Answer::Done(_)) | Err(_) => {
-            let said = remote::last_words(&ended.stderr);
+            let said = last_words(&ended.stderr);
             Err(Trouble::Failed(format!("the program gives no answer there: {said}")))
         }
     }

@@ -33,18 +33,26 @@ impl Trouble {
         }
     }
 
+    /// What is wrong, in words, where there is something to say.
+    pub(in crate::fleet) fn why(self) -> Option<String> {
+        match self {
+            Self::Unreachable(why) | Self::Refused(why) | Self::Failed(why) => Some(why),
+            Self::ByHand(done) => Some(not_written_by_deploy(&done)),
+            Self::Interrupted => {
+                Some("broken off; what was begun there ends by itself: run it again".to_owned())
+            }
+            Self::NotBegun => None,
+        }
+    }
+
     /// The line of a host that has it.
     pub(super) fn row(self, host: HostName) -> Row {
         let state = self.state();
-        let (why, done) = match self {
-            Self::Unreachable(why) | Self::Refused(why) | Self::Failed(why) => (Some(why), Done::default()),
-            Self::ByHand(done) => (Some(not_written_by_deploy(&done)), *done),
-            Self::Interrupted => {
-                let why = "broken off; what was begun there ends by itself: run it again";
-                (Some(why.to_owned()), Done::default())
-            }
-            Self::NotBegun => (None, Done::default()),
+        let done = match &self {
+            Self::ByHand(done) => (**done).clone(),
+            _ => Done::default(),
         };
+        let why = self.why();
         Row { host, state, why, verified: None, done }
     }
 }

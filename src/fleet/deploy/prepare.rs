@@ -134,8 +134,7 @@ pub fn examination(config: &ResponderConfig, entry: &HostEntry) -> (Examination,
         Ok(part) => (Some(part), None),
         Err(error) => (None, Some(error)),
     };
-    let (textfile_dir, schedule) = (config.deploy.textfile_dir.clone(), config.deploy.schedule.clone());
-    (Examination { part, textfile_dir, schedule }, unknown)
+    (Examination { part, textfile_dir: config.deploy.textfile_dir.clone() }, unknown)
 }
 
 fn job(config: &ResponderConfig, entry: &HostEntry, wish: &Wish, check: bool) -> Result<Job, PrepareError> {

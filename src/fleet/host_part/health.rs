@@ -2,7 +2,6 @@
 //! waited for without a bound.
 
 mod processes;
-mod schedule;
 
 use std::{
     fs,
@@ -34,7 +33,7 @@ const TEXTFILE_BYTES: u64 = 16 << 20;
 
 /// Looks at everything once.
 pub(super) fn of(examination: &Examination, place: &Place, look_over: LookOver) -> Health {
-    let Examination { part, textfile_dir, schedule } = examination;
+    let Examination { part, textfile_dir } = examination;
     let loaded = config::load_sweep(&place.path(SETTINGS)).map_err(|error| error.to_string());
     // What does not load says nothing: then the defaults say where things lie.
     let settings = loaded.as_ref().cloned().unwrap_or_default();
@@ -45,7 +44,7 @@ pub(super) fn of(examination: &Examination, place: &Place, look_over: LookOver) 
         version: system::version(),
         settings: loaded.map(|settings| told(&settings)),
         hold: hold(&place.path(&settings.hold_file)),
-        cron: cron(&settings, schedule, now, place),
+        cron: cron(&settings, now, place),
         lock: processes::holder_of(&place.path(&settings.runtime_dir)).map_err(|error| error.to_string()),
         containers: containers(&settings, place),
         temp_roots: look_over(&settings),
@@ -76,7 +75,7 @@ fn hold(file: &Path) -> Option<String> {
     }
 }
 
-fn cron(settings: &SweepSettings, schedule: &str, now: Timestamp, place: &Place) -> Cron {
+fn cron(settings: &SweepSettings, now: Timestamp, place: &Place) -> Cron {
     let file = fs::metadata(place.path(CRON)).ok();
     let last: Option<LastRun> = fs::read(place.path(&settings.runtime_dir).join("last-cron.json"))
         .ok()
@@ -88,7 +87,7 @@ fn cron(settings: &SweepSettings, schedule: &str, now: Timestamp, place: &Place)
         None => written.max(processes::booted_at()),
     };
     let until = now.checked_sub(RUN).unwrap_or(now);
-    let missed = since.and_then(|since| schedule::runs(schedule, since, until, &TimeZone::system()));
+    let missed = since.map(|since| settings.schedule.runs(since, until, &TimeZone::system()));
     Cron { has_file: file.is_some(), runs: processes::cron_runs(), last, missed }
 }
 

@@ -15,8 +15,6 @@ pub struct Examination {
     pub part: Option<HostPart>,
     /// Where node_exporter looks.
     pub textfile_dir: PathBuf,
-    /// When the host's own sweep runs.
-    pub schedule: String,
 }
 
 /// What a host looks like from inside.
@@ -70,8 +68,8 @@ pub struct Cron {
     pub runs: bool,
     /// Its last run.
     pub last: Option<LastRun>,
-    /// How many runs were due since, and have not ended, by the schedule; absent where it cannot be read.
-    pub missed: Option<u32>,
+    /// How many runs were due since, and have not ended, by the host's schedule; absent where it is not known since when.
+    pub missed: Option<usize>,
 }
 
 /// The last run of the backstop.

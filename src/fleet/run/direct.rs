@@ -80,7 +80,8 @@ fn without_report(host: &str, trouble: Trouble) -> Row {
         Trouble::Refused(why) => (End::Ended(Outcome::Refused), why),
         Trouble::Failed(why) => (End::Ended(Outcome::Unknown), why),
         Trouble::Interrupted => (End::Interrupted, "broken off: the sweep there was told to end".to_owned()),
-        Trouble::NotBegun => return Row::bare(host, End::NotBegun, None),
+        // Nothing is put in place by a sweep.
+        Trouble::NotBegun | Trouble::ByHand(_) => return Row::bare(host, End::NotBegun, None),
     };
     Row::bare(host, end, Some(why))
 }

@@ -91,7 +91,9 @@ async fn ask(client: Arc<Client>, id: String) -> Result<Reported, ClientError> {
     // A thread that has panicked has given no answer.
     let gone = |_| ClientError::Shape { url: String::new(), message: "nobody has asked".to_owned() };
     let url = client.url().to_owned();
-    let id = id.parse().map_err(|_| ClientError::Shape { url, message: "an attempt without an identity".to_owned() })?;
+    let id = id
+        .parse()
+        .map_err(|_| ClientError::Shape { url, message: "an attempt without an identity".to_owned() })?;
     spawn_blocking(move || client.attempt(id)).await.map_err(gone)?
 }
 

@@ -68,7 +68,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Body(BodyError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Broken) | Self::Payload(_) | Self::Run(_) | Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::Body(BodyError::Broken) | Self::Payload(_) | Self::Run(_) | Self::Query(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Body(BodyError::Late | BodyError::Crowded | BodyError::Busy) | Self::Journal(_) => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
 
 use super::{
     super::cli::raysweep,
@@ -405,4 +406,13 @@ fn where_no_notifications_are_kept_a_replay_of_an_incident_says_so() {
     let incident = told.incident("ray-80");
     let (code, said) = told.command(&["replay", &incident]);
     assert!(code == Some(1) && said.contains("is not kept any more"), "{said}");
+    // As a journal of before notifications were kept has it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite://{}", told.fleet.path("data/journal.db").display());
+        let mut journal = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query("UPDATE alerts SET first_notification = NULL").execute(&mut journal).await.unwrap();
+    });
+    let (code, said) = told.command(&["replay", &incident]);
+    assert!(code == Some(1) && said.contains("before notifications were kept"), "{said}");
 }

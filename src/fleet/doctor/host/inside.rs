@@ -18,7 +18,7 @@ const GRACE_SECS: u64 = 30;
 /// Older figures are late by two runs.
 const STALE_SECS: u64 = 180;
 /// So many runs that did not end are no accident.
-const MISSED: u32 = 2;
+const MISSED: usize = 2;
 
 const LINKS: [&str; 13] = [
     "program",
@@ -244,7 +244,7 @@ impl Look<'_> {
             None => Check::warn(
                 LINK,
                 format!("{ended}; when the next was due cannot be told"),
-                "see deploy.schedule",
+                "see schedule in the host's sweep.yml",
             ),
             Some(missed) if *missed >= MISSED => {
                 Check::broken(LINK, format!("{ended}; {missed} were due since"), ADVICE)

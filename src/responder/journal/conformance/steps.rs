@@ -52,7 +52,14 @@ pub(super) fn ended(outcome: Outcome) -> Ended {
 
 pub(super) fn asked(name: &str, incident: Option<IncidentId>) -> Asked {
     let replay = incident.is_none().then(Uuid::nil);
-    Asked { id: AttemptId::now(), host: host(name), incident, replay, trigger: Trigger::Alert, dry_run: false }
+    Asked {
+        id: AttemptId::now(),
+        host: host(name),
+        incident,
+        replay,
+        trigger: Trigger::Alert,
+        dry_run: false,
+    }
 }
 
 /// Opens an incident with one firing alert and stores it.
