@@ -3,13 +3,16 @@
 use std::{io, path::PathBuf};
 
 use clap::Args;
-use tokio::runtime;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 use super::{
     connection::{AskError, Connection},
     exit::Exit,
     failed,
-    fleet::account,
+    fleet::{account, password},
     text::{self, plain},
 };
 use crate::{
@@ -120,6 +123,9 @@ impl Doctor {
         let mut checks = vec![Check::config_holds(&config_file.display().to_string(), config.hosts.len())];
         match walk(&config, &hosts, places, &options) {
             Ok(walked) => checks.extend(walked),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                return failed(Exit::Interrupted, &"broken off");
+            }
             Err(error) => return failed(Exit::Failure, &error),
         }
         let is_broken = checks.iter().any(|check| check.state == State::Broken);
@@ -137,7 +143,7 @@ impl Exit {
 impl Way {
     fn options(self) -> io::Result<Options> {
         let Self { user, ask_sudo_pass, parallel, timeout } = self;
-        let password = ask_sudo_pass.then(|| rpassword::prompt_password("sudo password: ")).transpose()?;
+        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose()?;
         Ok(Options {
             user,
             password: password.map(Password::new),
@@ -155,7 +161,16 @@ fn walk(
     options: &Options,
 ) -> io::Result<Vec<Check>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let walked = runtime.block_on(doctor::walk(config, hosts, places, options));
+    let walked = runtime.block_on(async {
+        // What it has started ends with it: each ssh has a session of its own, and hears of no Ctrl-C.
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            walked = doctor::walk(config, hosts, places, options) => walked,
+            _ = interrupt.recv() => Err(io::ErrorKind::Interrupted.into()),
+            _ = terminate.recv() => Err(io::ErrorKind::Interrupted.into()),
+        }
+    });
     // A name that is still being resolved is not waited for.
     runtime.shutdown_background();
     walked

@@ -49,7 +49,7 @@ macro_rules! exit_codes {
   8  unreachable: no answer from the responder or the host
   9  storage: the journal is damaged, of a later version, or not kept by its disk
   10  differs: a check has found what would be changed
-  130  broken off by Ctrl-C (run)"
+  130  broken off by Ctrl-C (run, doctor)"
     };
 }
 pub(crate) use exit_codes;

@@ -1,6 +1,6 @@
 //! What `deploy` and `undeploy` have in common: whom they go to, how, and what is shown of it.
 
-mod password;
+pub(super) mod password;
 pub(super) mod progress;
 mod shown;
 

@@ -15,7 +15,7 @@ use super::{
     connection::{AskError, Connection},
     exit::Exit,
     failed,
-    fleet::{account, progress::Progress},
+    fleet::{account, password, progress::Progress},
 };
 use crate::{
     config::{
@@ -158,7 +158,7 @@ impl Way {
     fn sweep(self, names: &[String], dry_run: bool) -> Result<Swept, Exit> {
         let Self { direct: _, user, ask_sudo_pass, parallel, config_file } = self;
         let config = config::load_responder(&config_file).map_err(|error| failed(Exit::Config, &error))?;
-        let password = ask_sudo_pass.then(|| rpassword::prompt_password("sudo password: ")).transpose();
+        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose();
         let password = password
             .map_err(|error| failed(Exit::Failure, &format!("the password cannot be read: {error}")))?;
         let password = password.map(Password::new);

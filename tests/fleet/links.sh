@@ -184,7 +184,7 @@ backstop_and_lock() {
     finds cron broken "raysweep deploy $HOST"
     skipped backstop
     on "$HOST" cp -p /var/lib/aside-cron /etc/cron.d/raysweep
-    on "$HOST" sed -i 's/% 300/% 900/' /etc/cron.d/raysweep
+    on "$HOST" sed -i 's/--jitter/--jitter --dry-run/' /etc/cron.d/raysweep
     finds cron warn 'shows what differs'
     on "$HOST" mv /var/lib/aside-cron /etc/cron.d/raysweep
     daemon_stop "cron-$HOST"

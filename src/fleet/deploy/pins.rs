@@ -88,7 +88,7 @@ impl Fleet<'_> {
     pub(super) fn unpin(&self, worked: &mut [Worked]) {
         let path = &self.config.ssh.known_hosts_file;
         let mut lost: Vec<_> =
-            worked.iter_mut().filter(|worked| !worked.job.pins() && worked.row.state.is_good()).collect();
+            worked.iter_mut().filter(|worked| worked.job.unpins() && worked.row.state.is_good()).collect();
         let names: Vec<_> = lost.iter().map(|worked| worked.row.host.clone()).collect();
         // What cannot be read may be somebody else's responder's: it keeps what it knows.
         let Ok(before) = known_hosts::read(path) else { return };

@@ -58,6 +58,11 @@ impl Job {
         matches!(self.order.task, Task::Deploy(_))
     }
 
+    /// Whether the responder is no longer to know it.
+    pub(super) fn unpins(&self) -> bool {
+        matches!(self.order.task, Task::Undeploy { .. })
+    }
+
     /// What is under way, for whoever watches.
     pub(super) fn step(&self) -> &'static str {
         match (self.order.check, &self.order.task) {

@@ -180,8 +180,8 @@ fn arguments(entry: &HostEntry, config: &ResponderConfig, user: Option<&str>) ->
         arguments.extend(["-p".into(), port.to_string().into()]);
     }
     if let Some(jump) = &entry.jump {
-        let host = jump.rsplit_once('@').map_or(jump.as_str(), |(_, host)| host);
-        arguments.extend(["-J".into(), host.into()]);
+        let hops = jump.split(',').map(|hop| hop.rsplit_once('@').map_or(hop, |(_, host)| host));
+        arguments.extend(["-J".into(), hops.collect::<Vec<_>>().join(",").into()]);
     }
     if let Some(user) = user.or(config.deploy.user.as_deref()) {
         arguments.extend(["-l".into(), user.into()]);

@@ -52,6 +52,13 @@ pub(super) async fn resolve(entry: &HostEntry, config: &ResponderConfig) -> Opti
 /// root hears of it.
 pub(super) async fn try_key(entry: &HostEntry, config: &ResponderConfig) -> Login {
     let identity = entry.identity_file.as_deref().unwrap_or(&config.ssh.identity_file);
+    let known_hosts = &config.ssh.known_hosts_file;
+    match std::fs::File::open(known_hosts) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Login::NotOurs(format!("{}: {error}", known_hosts.display()));
+        }
+        _ => {}
+    }
     match std::fs::File::open(identity) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

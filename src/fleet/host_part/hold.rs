@@ -10,7 +10,10 @@ use std::{
 use rustix::fs::{Mode, OFlags, fchmod, major, minor};
 
 use super::{difference, place::Place, transaction::unlink_if_there, unchanged, wanted::SETTINGS};
-use crate::fleet::order::{Change, Done, Failed, Hold, How};
+use crate::{
+    config,
+    fleet::order::{Change, Done, Failed, Hold, How},
+};
 
 /// While it exists nothing is deleted there by anyone; its first line says why.
 pub(super) const HOLD: &str = "/etc/raysweep/hold";
@@ -21,11 +24,23 @@ const LOCKED: &str = "/run/raysweep";
 /// Why, where nobody says.
 const REASON: &str = "maintenance";
 
+/// A sweep that asks for another file is not held by ours. Settings that do not load let none begin.
+fn is_asked_for(place: &Place) -> Result<(), Failed> {
+    match config::load_sweep(&place.path(SETTINGS)) {
+        Ok(settings) if settings.hold_file != Path::new(HOLD) => {
+            let file = settings.hold_file.display();
+            Err(unchanged(format!("its hold_file is {file}: make that file, or take it away, on the host")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Nothing is to be deleted from now on.
 pub(super) fn hold(wish: &Hold, check: bool, place: &Place, done: &mut Done) -> Result<(), Failed> {
     if !place.path(SETTINGS).exists() {
         return Err(unchanged(format!("there is no {SETTINGS}: nothing sweeps this host")));
     }
+    is_asked_for(place)?;
     let found = found(place)?;
     if let Some(text) = found.as_deref().filter(|text| says(text, wish.reason.as_deref())) {
         done.notes.push(format!("held already: {}", first_line(text)));
@@ -49,6 +64,7 @@ pub(super) fn hold(wish: &Hold, check: bool, place: &Place, done: &mut Done) -> 
 
 /// It goes on.
 pub(super) fn release(check: bool, place: &Place, done: &mut Done) -> Result<(), Failed> {
+    is_asked_for(place)?;
     let Some(text) = found(place)? else { return Ok(()) };
     let diff = difference::between(HOLD, text.as_bytes(), b"");
     done.changes.push(Change { what: HOLD.to_owned(), how: How::Removed, diff });

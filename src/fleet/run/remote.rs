@@ -47,18 +47,36 @@ pub(super) async fn sweep(
     most_bytes: u64,
     stop: &CancellationToken,
 ) -> Result<Report, Trouble> {
-    let local = |error| Trouble::from(Failure::Local(error));
+    match (once(remote, None, dry_run, most_bytes, stop).await, password) {
+        // Nothing has run there yet, and sudo asks: only then is it told.
+        (Err((Some(NO_ROOT), _)), Some(_)) => {
+            once(remote, password, dry_run, most_bytes, stop).await.map_err(|(_, trouble)| trouble)
+        }
+        (ended, _) => ended.map_err(|(_, trouble)| trouble),
+    }
+}
+
+/// One ssh; where there is no report, its exit code as far as it is known, and why.
+async fn once(
+    remote: &Remote,
+    password: Option<&Password>,
+    dry_run: bool,
+    most_bytes: u64,
+    stop: &CancellationToken,
+) -> Result<Report, (Option<i32>, Trouble)> {
+    let local = |error| (None, Trouble::from(Failure::Local(error)));
     let (ssh, words) = remote.call(&command(dry_run)).ready().map_err(local)?;
     let talk = talk(ssh, password, most_bytes, stop);
     let within = remote.deadline();
     let said = timeout(within, talk).await.map_err(|_| {
         let secs = within.as_secs();
-        Trouble::Failed(format!("no report within {secs} s; what was begun there ends by its own deadline"))
+        let why = format!("no report within {secs} s; what was begun there ends by its own deadline");
+        (None, Trouble::Failed(why))
     })?;
     match said.map_err(local)? {
         Said::Report(line, stderr, code) => Report::of_any_attempt(&line)
-            .map_err(|error| without_report(code, &stderr, &words.read(), &error)),
-        Said::Stopped => Err(Trouble::Interrupted),
+            .map_err(|error| (code, without_report(code, &stderr, &words.read(), &error))),
+        Said::Stopped => Err((None, Trouble::Interrupted)),
     }
 }
 

@@ -48,6 +48,7 @@ impl Through<'_> {
         let mut waits: Vec<_> = hosts.into_iter().map(|host| Wait::new(host, self.watch)).collect();
         let (mut news, mut heard) = (Instant::now(), Instant::now());
         while waits.iter().any(|wait| wait.stage != Stage::Over) {
+            let mut silent = None;
             for wait in waits.iter_mut().filter(|wait| wait.stage != Stage::Over) {
                 let stage = wait.stage;
                 let asked = tokio::select! {
@@ -59,11 +60,20 @@ impl Through<'_> {
                         heard = Instant::now();
                         wait.hear(reported, self.watch);
                     }
+                    // Whoever does not answer for one host answers for no other one either.
+                    Err(error @ ClientError::Unreachable { .. }) => {
+                        wait.miss(&error, heard.elapsed() > GONE, self.watch);
+                        silent = Some(error.to_string());
+                        break;
+                    }
                     Err(error) => wait.miss(&error, heard.elapsed() > GONE, self.watch),
                 }
                 if wait.stage != stage {
                     news = Instant::now();
                 }
+            }
+            if let Some(why) = silent.filter(|_| heard.elapsed() > GONE) {
+                self.leave(&mut waits, &why);
             }
             if news.elapsed() > self.patience {
                 let secs = self.patience.as_secs();

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// So many hosts may be named at once: each unknown one is told of.
+const NAMES_MOST: usize = 10_000;
+
 /// What a person asks for.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +43,10 @@ impl Wish {
         let wish: Self = serde_json::from_slice(body).map_err(|error| Refusal::Run(line(&error)))?;
         match (wish.hosts.is_empty(), wish.all) {
             (true, false) => Err(Refusal::Run("name hosts, or all: true".to_owned())),
+            (false, _) if wish.hosts.len() > NAMES_MOST => Err(Refusal::Run(format!(
+                "names {} hosts, and at most {NAMES_MOST} are taken",
+                wish.hosts.len()
+            ))),
             (false, true) => Err(Refusal::Run("name hosts, or all: true, and not both".to_owned())),
             _ => Ok(wish),
         }

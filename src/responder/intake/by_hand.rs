@@ -1,6 +1,6 @@
 //! Hosts that a person wants swept now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -40,7 +40,7 @@ impl<J: Journal> Intake<J> {
     pub async fn sweep_now(&self, names: &[String], dry_run: bool) -> Result<Wished, JournalError> {
         let mut attempts = BTreeMap::new();
         let mut hosts: Vec<WishedHost> = vec![];
-        let mut unknown: Vec<&String> = vec![];
+        let mut unknown = HashSet::new();
         for name in names {
             // A name is an entry's own: an alias may stand for what an exporter says, and not for what a
             // person means.
@@ -50,8 +50,7 @@ impl<J: Journal> Intake<J> {
                     attempts.insert(host.clone(), attempt);
                     hosts.push(WishedHost { host: name.clone(), attempt: Some(attempt), error: None });
                 }
-                None if !unknown.contains(&name) => {
-                    unknown.push(name);
+                None if unknown.insert(name) => {
                     let host = bounded::name(name);
                     let error = Some(format!("{host:?} is no host of the inventory"));
                     hosts.push(WishedHost { host, attempt: None, error });

@@ -69,7 +69,7 @@ fn the_help_of_the_program() {
               8  unreachable: no answer from the responder or the host
               9  storage: the journal is damaged, of a later version, or not kept by its disk
               10  differs: a check has found what would be changed
-              130  broken off by Ctrl-C (run)
+              130  broken off by Ctrl-C (run, doctor)
 
             Example:
               raysweep sweep --dry-run

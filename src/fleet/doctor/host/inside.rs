@@ -114,14 +114,19 @@ impl Look<'_> {
             return Check::broken(
                 LINK,
                 why,
-                format!("`{}` writes them from the inventory", self.host.deploy()),
+                format!("`{} --overwrite-settings` writes them from the inventory", self.host.deploy()),
             );
         }
         match self.change("/etc/raysweep/sweep.yml") {
             Some(change) => {
                 let differing = change.diff.lines().filter(|line| is_changed(line)).count();
                 let seen = format!("valid, and not as the inventory has them ({differing} lines)");
-                Check::warn(LINK, seen, self.put_right())
+                let deploy = self.host.deploy();
+                let advice = format!(
+                    "`{deploy} --check` shows what differs, `{deploy}` puts it right, with --overwrite-settings \
+                     where it was changed by hand"
+                );
+                Check::warn(LINK, seen, advice)
             }
             None if self.host.unknown.is_some() => Check::ok(LINK, "valid; not compared"),
             None => Check::ok(LINK, "as the inventory has them"),
