@@ -100,8 +100,11 @@ impl Told<'_> {
 impl<J: Journal> Intake<J> {
     /// Records every alert of some notifications and lets it join, leave or open its host's incident, in
     /// one unit of work. Returns once that is on disk.
-    async fn take_in(&self, notifications: &[&Notification]) -> Result<Vec<Accepted>, JournalError> {
-        let mut work = self.journal.begin().await?;
+    async fn take_in(
+        &self,
+        mut work: J::Work,
+        notifications: &[&Notification],
+    ) -> Result<Vec<Accepted>, JournalError> {
         // Within the unit of work: the clock may have been set before it began.
         let received_at = self.clock.now();
         let mut all = Vec::with_capacity(notifications.len());

@@ -1,9 +1,11 @@
 //! Notifications that come while the journal is written go into it together: a flush takes as long for
-//! one of them as for all, and each is answered once it is on disk.
+//! one of them as for all, and each is answered once it is on disk. Whoever comes while nobody writes begins
+//! to, on a thread of its own, and goes on until nobody waits: one who comes alone waits for no other.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use tokio::sync::oneshot;
@@ -17,11 +19,14 @@ use crate::{
 /// So many notifications go together: whoever comes after them waits for no more than these.
 const TOGETHER_MOST: usize = 64;
 
-/// Notifications that wait for the journal, and the right to write it.
+/// Notifications that wait for the journal, and whether somebody writes.
 #[derive(Debug, Default)]
-pub struct Queue {
-    waiting: Mutex<VecDeque<Waiting>>,
-    writing: tokio::sync::Mutex<()>,
+pub struct Queue(Mutex<Line>);
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<Waiting>,
+    is_served: bool,
 }
 
 #[derive(Debug)]
@@ -31,17 +36,44 @@ struct Waiting {
 }
 
 impl Queue {
-    /// The next that go together, without those whose sender has gone: who was not answered sends again.
-    fn next(&self) -> Vec<Waiting> {
-        let mut waiting = self.waiting();
-        waiting.retain(|waiting| !waiting.answer.is_closed());
-        let count = waiting.len().min(TOGETHER_MOST);
-        waiting.drain(..count).collect()
+    /// Whether nobody writes: whoever is told so has to.
+    fn join(&self, waiting: Waiting) -> bool {
+        let mut line = self.line();
+        line.waiting.push_back(waiting);
+        !std::mem::replace(&mut line.is_served, true)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        // A queue is whole after every statement, whoever panicked beside it.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether somebody waits. If not, whoever comes next has to write.
+    fn goes_on(&self) -> bool {
+        let mut line = self.line();
+        // Who was not answered and has gone sends again.
+        line.waiting.retain(|waiting| !waiting.answer.is_closed());
+        line.is_served = !line.waiting.is_empty();
+        line.is_served
+    }
+
+    /// The next that go together.
+    fn next(&self) -> Vec<Waiting> {
+        let mut line = self.line();
+        line.waiting.retain(|waiting| !waiting.answer.is_closed());
+        let count = line.waiting.len().min(TOGETHER_MOST);
+        line.waiting.drain(..count).collect()
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // A line is whole after every statement, whoever panicked beside it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who writes. Where that panics nobody is left waiting for it, and the next who comes writes.
+struct Writing<'q>(&'q Queue);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            *self.0.line() = Line::default();
+        }
     }
 }
 
@@ -49,23 +81,34 @@ impl<J: Journal> Intake<J> {
     /// Takes a notification in. Returns once all of it is on disk, or none of it.
     pub async fn accept(self: &Arc<Self>, notification: Notification) -> Result<Accepted, Arc<JournalError>> {
         let (answer, answered) = oneshot::channel();
-        self.queue.waiting().push_back(Waiting { notification, answer });
-        let intake = Arc::clone(self);
-        // A task of its own: a request that is given up takes nobody's with it.
-        tokio::spawn(async move {
-            let _writing = intake.queue.writing.lock().await;
-            // Whoever wrote before us may have taken ours along.
-            intake.write(intake.queue.next()).await;
-        });
+        if self.queue.join(Waiting { notification, answer }) {
+            let intake = Arc::clone(self);
+            // By itself: a request that is given up takes nobody's with it.
+            drop(self.journal.apart(async move |journal| intake.serve(&journal).await));
+        }
         answered.await.unwrap_or_else(|_| Err(Arc::new(JournalError::Unanswered)))
     }
 
-    async fn write(&self, together: Vec<Waiting>) {
+    /// Writes until nobody waits.
+    async fn serve(&self, journal: &J) {
+        let _writing = Writing(&self.queue);
+        while self.queue.goes_on() {
+            // Whoever comes while others have the journal goes along.
+            let begun = journal.begin().await;
+            self.write(journal, begun, self.queue.next()).await;
+        }
+    }
+
+    async fn write(&self, journal: &J, begun: Result<J::Work, JournalError>, together: Vec<Waiting>) {
         let notifications: Vec<_> = together.iter().map(|waiting| &waiting.notification).collect();
         if notifications.is_empty() {
             return;
         }
-        match self.take_in(&notifications).await {
+        let written = match begun {
+            Ok(work) => self.take_in(work, &notifications).await,
+            Err(error) => Err(error),
+        };
+        match written {
             Ok(accepted) => {
                 for (waiting, accepted) in together.into_iter().zip(accepted) {
                     let _ = waiting.answer.send(Ok(accepted));
@@ -74,9 +117,7 @@ impl<J: Journal> Intake<J> {
             // A host whose rows are damaged stands in no other's way.
             Err(JournalError::Corrupt(_)) if together.len() > 1 => {
                 for Waiting { notification, answer } in together {
-                    let accepted = self.take_in(&[&notification]).await;
-                    let one = accepted.map(|accepted| accepted.first().copied().unwrap_or_default());
-                    let _ = answer.send(one.map_err(Arc::new));
+                    let _ = answer.send(self.write_alone(journal, &notification).await.map_err(Arc::new));
                 }
             }
             Err(error) => {
@@ -86,5 +127,10 @@ impl<J: Journal> Intake<J> {
                 }
             }
         }
+    }
+
+    async fn write_alone(&self, journal: &J, notification: &Notification) -> Result<Accepted, JournalError> {
+        let accepted = self.take_in(journal.begin().await?, &[notification]).await?;
+        Ok(accepted.first().copied().unwrap_or_default())
     }
 }

@@ -1,10 +1,13 @@
 //! What status, history, page and demo read.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError, OpenHost, Tried},
-    rows::{corrupt, host, maybe_time, time_of},
+    rows::{corrupt, host, time},
 };
 use crate::domain::incident::IncidentId;
 
@@ -76,13 +79,13 @@ pub(super) async fn tried(connection: &mut SqliteConnection, incident: i64) -> R
     let outcomes = sqlx::query(OUTCOMES).bind(incident).fetch_all(&mut *connection).await?;
     let last: Option<String> =
         sqlx::query_scalar(LAST_HOLDS).bind(incident).fetch_optional(connection).await?;
-    Ok(Tried {
-        tried: outcomes
-            .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect::<Result<_, JournalError>>()?,
-        holds: last.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt)?,
-    })
+    let outcomes = outcomes.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    tried_of(outcomes.collect::<Result<_, JournalError>>()?, last.as_deref())
+}
+
+/// What the two questions have found.
+pub(super) fn tried_of(tried: BTreeMap<String, i64>, holds: Option<&str>) -> Result<Tried, JournalError> {
+    Ok(Tried { tried, holds: holds.map(serde_json::from_str).transpose().map_err(corrupt)? })
 }
 
 pub(super) async fn open_hosts(pool: &SqlitePool) -> Result<Vec<OpenHost>, JournalError> {
@@ -184,4 +187,12 @@ pub(super) async fn ignored(pool: &SqlitePool, limit: u32) -> Result<Vec<Ignored
             })
         })
         .collect()
+}
+
+fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, JournalError> {
+    row.try_get::<Option<i64>, _>(column)?.map(time).transpose()
+}
+
+fn time_of(row: &SqliteRow, column: &str) -> Result<Timestamp, JournalError> {
+    time(row.try_get(column)?)
 }
