@@ -134,3 +134,42 @@ impl<J: Journal> Intake<J> {
         Ok(accepted.first().copied().unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn waiting() -> (Waiting, oneshot::Receiver<Result<Accepted, Arc<JournalError>>>) {
+        let (answer, answered) = oneshot::channel();
+        (Waiting { notification: Notification { truncated_alerts: 0, alerts: vec![] }, answer }, answered)
+    }
+
+    #[test]
+    fn the_first_who_comes_writes_and_after_the_last_was_served_the_next_one_does() {
+        let queue = Queue::default();
+        let (first, _answered) = waiting();
+        let (second, gone) = waiting();
+        assert!(queue.join(first));
+        assert!(!queue.join(second));
+        drop(gone);
+        assert!(queue.goes_on());
+        assert_eq!(queue.next().len(), 1, "who has gone is not written for");
+        assert!(!queue.goes_on());
+        assert!(queue.join(waiting().0));
+    }
+
+    #[test]
+    fn where_whoever_writes_panics_nobody_is_left_waiting_and_the_next_one_writes() {
+        let queue = Queue::default();
+        let (first, mut answered) = waiting();
+        let writes = AssertUnwindSafe(|| {
+            let _writing = Writing(&queue);
+            assert!(!queue.join(first), "nobody writes yet");
+        });
+        assert!(catch_unwind(writes).is_err());
+        assert!(answered.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+        assert!(queue.join(waiting().0));
+    }
+}
