@@ -219,9 +219,9 @@ impl Journal for SqliteJournal {
     }
 
     async fn probe(&self, now: Timestamp) -> Result<(), JournalError> {
-        self.latch.check()?;
         const WRITE: &str =
             "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+        self.latch.check()?;
         self.written(WRITE, [now.as_microsecond()]).await?;
         Ok(())
     }

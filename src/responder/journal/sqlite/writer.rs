@@ -63,7 +63,8 @@ impl Writer {
             // What could not be undone is left to a connection that never was in it.
             self.connection = Some(connect(&self.path)?);
         }
-        Ok(self.connection()?.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)
+        self.connection()?.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(())
     }
 
     /// Undoes what was begun and has no end. What cannot be undone ends with the connection.
