@@ -173,6 +173,16 @@ pub(crate) fn watch_all() -> Result<String, Failed> {
     run(&["curl", "-fsS", "-X", "POST", "http://127.0.0.1:9090/-/reload"], "")
 }
 
+/// What Prometheus answers: to `rules`, to a `query`, or which `series` a selector has found.
+pub(crate) fn prometheus(what: &str, asked: Option<&str>) -> serde_json::Value {
+    let url = format!("http://127.0.0.1:9090/api/v1/{what}");
+    let key = if what == "series" { "match[]" } else { "query" };
+    let asked = asked.map(|asked| format!("{key}={asked}"));
+    let mut words = vec!["curl", "-sS", "--get", &url];
+    words.extend(asked.iter().flat_map(|asked| ["--data-urlencode", asked.as_str()]));
+    serde_json::from_str(&run(&words, "").unwrap()).unwrap()
+}
+
 /// One exporter stands for every host: the hosts of a world have one Docker and one disk. What the
 /// machine's other disks hold is none of the test's business.
 fn prometheus_config(hosts: &[&str]) -> String {

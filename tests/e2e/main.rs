@@ -12,6 +12,8 @@ mod leftovers;
 mod measuring;
 mod modes;
 mod mounts;
+#[path = "../queries/mod.rs"]
+mod queries;
 mod ray;
 mod sessions;
 mod stage;

@@ -4,12 +4,17 @@
 //!
 //! It is gone once; each test states one fact of what happened.
 
-use std::{collections::BTreeSet, sync::OnceLock, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+    time::Instant,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
     fleet::{self, BARE, DOWN, ENFORCING, HELD, INVENTORY, OBSERVING, REKEYED, STRANGER},
+    queries,
     ray::Job,
     stage::{MOUNTED, PLAIN, at_rest, disk_usage, exists, plant, wait_until_older},
     world::{Failed, wait_until},
@@ -35,6 +40,8 @@ struct Gone {
     metrics: String,
     log: Vec<Value>,
     ssh: Vec<String>,
+    /// Selectors of rules and dashboard, and whether Prometheus has series for them.
+    selectors: BTreeMap<String, bool>,
 }
 
 static GONE: OnceLock<Result<Gone, String>> = OnceLock::new();
@@ -94,7 +101,19 @@ fn go() -> Gone {
         metrics: fleet::get("/metrics").unwrap(),
         log: fleet::log(),
         ssh: fleet::started_ssh(),
+        selectors: selectors(),
     }
+}
+
+fn selectors() -> BTreeMap<String, bool> {
+    let asked =
+        queries::of_dashboard().into_iter().chain(queries::of_rules(&fleet::prometheus("rules", None)));
+    let selectors: BTreeSet<_> = asked.flat_map(|query| queries::selectors(&query)).collect();
+    let has_series = |selector: &str| {
+        let found = fleet::prometheus("series", Some(selector));
+        found["data"].as_array().is_some_and(|series| !series.is_empty())
+    };
+    selectors.into_iter().map(|selector| (selector.clone(), has_series(&selector))).collect()
 }
 
 fn open_or_closed() -> usize {
@@ -298,6 +317,24 @@ fn hostile_labels_are_taken_recorded_and_counted_and_start_no_ssh() {
     assert!(gone.ssh.len() >= INVENTORY.len(), "the recorder has seen too little: {:?}", gone.ssh);
     assert_eq!(gone.ssh.len(), gone.attempts.len(), "{:?}\n{:#?}", gone.ssh, gone.attempts);
     assert!(!std::path::Path::new("/tmp/pwned").exists());
+}
+
+/// Rules and dashboard ask for nothing that is not there. What an escalated incident shows is asked for in
+/// the responder's own tests, since none waits for a person here; there is no cAdvisor, which the rules ask
+/// where a host has no raysweep.
+#[test]
+fn every_selector_of_rules_and_dashboard_has_series_after_a_real_run() {
+    let is_elsewhere = |selector: &str| {
+        ["raysweep_incident_", "container_fs_", "host_worker:ray_worker_tmp_used_bytes:cadvisor"]
+            .iter()
+            .any(|start| selector.starts_with(start))
+    };
+    let (elsewhere, here): (Vec<_>, Vec<_>) =
+        gone().selectors.iter().partition(|(selector, _)| is_elsewhere(selector));
+    let missing: Vec<_> = here.iter().filter(|(_, found)| !**found).map(|(selector, _)| selector).collect();
+    assert!(missing.is_empty(), "no series of {missing:#?}");
+    println!("{} selectors have series, {} are not asked for here", here.len(), elsewhere.len());
+    assert!(here.len() > 40, "{here:?}");
 }
 
 #[test]

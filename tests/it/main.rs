@@ -7,5 +7,8 @@ mod cli;
 mod config;
 mod documents;
 mod house;
+mod pipeline;
+#[path = "../queries/mod.rs"]
+mod queries;
 mod reference;
 mod responder;

@@ -3,7 +3,9 @@
 
 mod alertmanagers;
 mod answers;
+mod api;
 mod asking;
+mod by_hand;
 mod clocks;
 mod disk;
 mod escalation;
@@ -16,6 +18,7 @@ mod life;
 mod limits;
 mod over_reload;
 mod pki;
+mod queries;
 mod real_alertmanager;
 mod reload;
 mod scraping;

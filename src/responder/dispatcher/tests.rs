@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use axum::body::Bytes;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -18,13 +19,15 @@ use crate::{
     responder::{
         clock::Source,
         intake::{Intake, Queue},
-        journal::{Asked, AttemptView, sqlite::SqliteJournal},
+        journal::{Asked, AttemptView, Keep, sqlite::SqliteJournal},
         lanes,
         metrics::ByReason,
         ssh::SshError,
     },
 };
 
+mod around;
+mod looks;
 mod reload;
 mod silenced;
 mod waits;
@@ -131,7 +134,7 @@ impl Stage {
             ends_at: None,
         };
         let notification = Notification { truncated_alerts: 0, alerts: vec![alert] };
-        self.intake.accept(notification).await.unwrap();
+        self.intake.accept(notification, Bytes::new()).await.unwrap();
     }
 
     /// Everything that begins now.
@@ -217,7 +220,8 @@ async fn responder(
     });
     dispatcher.recover().await.unwrap();
     let queue = Queue::default();
-    let intake = Intake { journal, clock, policies, directory, timing: TIMING, metrics, wake, queue };
+    let keep = Keep { notifications: 0, bytes: 0 };
+    let intake = Intake { journal, clock, policies, directory, timing: TIMING, metrics, wake, queue, keep };
     (dispatcher, Arc::new(intake))
 }
 
@@ -246,6 +250,7 @@ fn what_was_cut_short_is_unknown_and_its_host_is_left_alone_whoever_asks() {
             incident: None,
             replay: Some(uuid::Uuid::nil()),
             trigger: crate::domain::attempt::Trigger::Manual,
+            dry_run: false,
         };
         work.queue_attempt(&asked, stage.dispatcher.clock.now()).await.unwrap();
         work.commit().await.unwrap();

@@ -8,9 +8,11 @@ use std::{
     thread,
 };
 
+use axum::body::Bytes;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
-use super::{Accepted, Intake};
+use super::{Acknowledged, Delivery, Intake};
 use crate::{
     domain::alert::Notification,
     responder::journal::{Journal, JournalError},
@@ -31,8 +33,8 @@ struct Line {
 
 #[derive(Debug)]
 struct Waiting {
-    notification: Notification,
-    answer: oneshot::Sender<Result<Accepted, Arc<JournalError>>>,
+    delivery: Delivery,
+    answer: oneshot::Sender<Result<Acknowledged, Arc<JournalError>>>,
 }
 
 impl Queue {
@@ -78,10 +80,16 @@ impl Drop for Writing<'_> {
 }
 
 impl<J: Journal> Intake<J> {
-    /// Takes a notification in. Returns once all of it is on disk, or none of it.
-    pub async fn accept(self: &Arc<Self>, notification: Notification) -> Result<Accepted, Arc<JournalError>> {
+    /// Takes a notification in, and keeps what was received of it. Returns once all of it is on disk, or
+    /// none of it.
+    pub async fn accept(
+        self: &Arc<Self>,
+        notification: Notification,
+        body: Bytes,
+    ) -> Result<Acknowledged, Arc<JournalError>> {
         let (answer, answered) = oneshot::channel();
-        if self.queue.join(Waiting { notification, answer }) {
+        let delivery = Delivery { id: Uuid::now_v7(), notification, body };
+        if self.queue.join(Waiting { delivery, answer }) {
             let intake = Arc::clone(self);
             // By itself: a request that is given up takes nobody's with it.
             drop(self.journal.apart(async move |journal| intake.serve(&journal).await));
@@ -100,24 +108,24 @@ impl<J: Journal> Intake<J> {
     }
 
     async fn write(&self, journal: &J, begun: Result<J::Work, JournalError>, together: Vec<Waiting>) {
-        let notifications: Vec<_> = together.iter().map(|waiting| &waiting.notification).collect();
-        if notifications.is_empty() {
+        let deliveries: Vec<_> = together.iter().map(|waiting| &waiting.delivery).collect();
+        if deliveries.is_empty() {
             return;
         }
         let written = match begun {
-            Ok(work) => self.take_in(work, &notifications).await,
+            Ok(work) => self.take_in(work, &deliveries).await,
             Err(error) => Err(error),
         };
         match written {
-            Ok(accepted) => {
-                for (waiting, accepted) in together.into_iter().zip(accepted) {
-                    let _ = waiting.answer.send(Ok(accepted));
+            Ok(acknowledged) => {
+                for (waiting, acknowledged) in together.into_iter().zip(acknowledged) {
+                    let _ = waiting.answer.send(Ok(acknowledged));
                 }
             }
             // A host whose rows are damaged stands in no other's way.
             Err(JournalError::Corrupt(_)) if together.len() > 1 => {
-                for Waiting { notification, answer } in together {
-                    let _ = answer.send(self.write_alone(journal, &notification).await.map_err(Arc::new));
+                for Waiting { delivery, answer } in together {
+                    let _ = answer.send(self.write_alone(journal, &delivery).await.map_err(Arc::new));
                 }
             }
             Err(error) => {
@@ -129,9 +137,9 @@ impl<J: Journal> Intake<J> {
         }
     }
 
-    async fn write_alone(&self, journal: &J, notification: &Notification) -> Result<Accepted, JournalError> {
-        let accepted = self.take_in(journal.begin().await?, &[notification]).await?;
-        Ok(accepted.first().copied().unwrap_or_default())
+    async fn write_alone(&self, journal: &J, delivery: &Delivery) -> Result<Acknowledged, JournalError> {
+        let acknowledged = self.take_in(journal.begin().await?, &[delivery]).await?;
+        acknowledged.first().copied().ok_or(JournalError::Unanswered)
     }
 }
 
@@ -141,9 +149,11 @@ mod tests {
 
     use super::*;
 
-    fn waiting() -> (Waiting, oneshot::Receiver<Result<Accepted, Arc<JournalError>>>) {
+    fn waiting() -> (Waiting, oneshot::Receiver<Result<Acknowledged, Arc<JournalError>>>) {
         let (answer, answered) = oneshot::channel();
-        (Waiting { notification: Notification { truncated_alerts: 0, alerts: vec![] }, answer }, answered)
+        let notification = Notification { truncated_alerts: 0, alerts: vec![] };
+        let delivery = Delivery { id: Uuid::now_v7(), notification, body: Bytes::new() };
+        (Waiting { delivery, answer }, answered)
     }
 
     #[test]

@@ -3,106 +3,19 @@
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
+use jiff::SignedDuration;
 
 use super::*;
 use crate::domain::{
-    alert::{Alert, AlertStatus},
+    alert::AlertStatus,
     incident::{Closed, Escalated, Escalation, State},
     policy::Urgency,
 };
 
-const TIMING: Timing = Timing {
-    recheck: Duration::from_mins(5),
-    decay: Duration::from_mins(5),
-    backoff_first: Duration::from_secs(30),
-    backoff_most: Duration::from_mins(10),
-    escalate_after: Duration::from_hours(1),
-    expiry: Duration::from_hours(2),
-};
+mod history;
+mod steps;
 
-fn at(secs: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + secs).unwrap()
-}
-
-fn host(name: &str) -> HostName {
-    name.parse().unwrap()
-}
-
-fn alert(number: u32) -> Alert {
-    Alert {
-        fingerprint: format!("{number:016x}").parse().unwrap(),
-        status: AlertStatus::Firing,
-        labels: [("alertname".to_owned(), "A".to_owned())].into(),
-        starts_at: at(-60),
-        ends_at: None,
-    }
-}
-
-fn ended(outcome: Outcome) -> Ended {
-    let holds = Holds { kept_bytes: [("too_young".to_owned(), 7)].into(), signs: BTreeMap::new() };
-    Ended {
-        outcome,
-        reason: Some("because".to_owned()),
-        freed_bytes: 3,
-        report: Some("{}".to_owned()),
-        holds: Some(holds),
-    }
-}
-
-fn asked(name: &str, incident: Option<IncidentId>) -> Asked {
-    let replay = incident.is_none().then(Uuid::nil);
-    Asked { id: AttemptId::now(), host: host(name), incident, replay, trigger: Trigger::Alert }
-}
-
-/// Opens an incident with one firing alert and stores it.
-async fn opened<J: Journal>(journal: &J, name: &str, urgency: Urgency, now: Timestamp) -> Stored {
-    let mut work = journal.begin().await.unwrap();
-    let past = work.past(&host(name), &TIMING, now).await.unwrap();
-    let mut incident = Incident::open(host(name), past, now);
-    let id = work.insert_incident(&incident, &TIMING, now).await.unwrap();
-    incident.receive(&[(&alert(1), urgency)], now);
-    work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint]).await.unwrap();
-    let stored = Stored { id, incident };
-    work.save_incident(&stored, &TIMING).await.unwrap();
-    work.commit().await.unwrap();
-    stored
-}
-
-async fn saved<J: Journal>(journal: &J, stored: &Stored) {
-    let mut work = journal.begin().await.unwrap();
-    work.save_incident(stored, &TIMING).await.unwrap();
-    work.commit().await.unwrap();
-}
-
-/// Starts an attempt; its fence.
-async fn started<J: Journal>(journal: &J, asked: &Asked, now: i64) -> Fence {
-    let mut work = journal.begin().await.unwrap();
-    let fence = work.start_attempt(asked, at(now), at(now + 60)).await.unwrap();
-    work.commit().await.unwrap();
-    fence
-}
-
-async fn finished<J: Journal>(journal: &J, asked: &Asked, fence: Fence, outcome: Outcome, now: i64) -> bool {
-    let mut work = journal.begin().await.unwrap();
-    let ours = work.end_attempt(asked.id, fence, &ended(outcome), at(now)).await.unwrap();
-    let mut standing = work.standing(&asked.host).await.unwrap();
-    standing.finish(outcome, &TIMING, 0.0, at(now));
-    work.save_standing(&asked.host, &standing).await.unwrap();
-    work.commit().await.unwrap();
-    ours
-}
-
-async fn due<J: Journal>(journal: &J, now: i64, lanes: &[Lane]) -> Vec<String> {
-    due_by(journal, now, lanes, Order::Standing).await
-}
-
-async fn due_by<J: Journal>(journal: &J, now: i64, lanes: &[Lane], order: Order) -> Vec<String> {
-    let mut work = journal.begin().await.unwrap();
-    let due = work.due_incidents(at(now), lanes, order, 100).await.unwrap();
-    due.into_iter().map(|(stored, _)| stored.incident.host.to_string()).collect()
-}
+use steps::{TIMING, alert, asked, at, due, due_by, ended, finished, host, opened, saved, started};
 
 /// Runs everything, each part over a store of its own.
 pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() -> F) {
@@ -123,6 +36,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     what_people_see_is_what_was_stored(empty().await).await;
     an_alert_that_makes_room_is_gone_and_its_incident_stays(empty().await).await;
     of_ignored_alerts_the_last_seen_are_kept(empty().await).await;
+    history::suite(empty).await;
 }
 
 async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
@@ -166,7 +80,7 @@ async fn what_is_done_apart_is_seen_to_its_end(journal: impl Journal) {
     let mut work = journal.begin().await.unwrap();
     assert_eq!(work.open_incident(&host("a")).await.unwrap(), Some(stored));
     drop(work);
-    let open = journal.apart(async |apart| apart.still_open(None, 10).await.unwrap().len());
+    let open = journal.apart(async |apart| apart.find_incidents(&still_open(None)).await.unwrap().len());
     assert_eq!(open.await.unwrap(), 1);
 }
 
@@ -348,6 +262,14 @@ async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
         let fence = started(&journal, &attempt, now).await;
         finished(&journal, &attempt, fence, outcome, now).await;
     }
+    // Who only asked what would go has spent nothing.
+    let dry_run = Asked { dry_run: true, ..asked("a", None) };
+    let mut work = journal.begin().await.unwrap();
+    work.queue_attempt(&dry_run, at(32)).await.unwrap();
+    assert!(work.queued_attempts(at(3600), &Lane::ALL, 9).await.unwrap()[0].0.dry_run, "it is not forgotten");
+    work.commit().await.unwrap();
+    let fence = started(&journal, &dry_run, 35).await;
+    finished(&journal, &dry_run, fence, Outcome::WouldFree, 35).await;
     // One that runs may have done anything.
     started(&journal, &asked("b", None), 40).await;
     let mut latest = BTreeMap::new();
@@ -441,7 +363,7 @@ async fn never_is_much_forgotten_at_once(journal: impl Journal) {
         let attempt = asked("a", Some(stored.id));
         let fence = work.start_attempt(&attempt, at(0), at(60)).await.unwrap();
         assert!(work.end_attempt(attempt.id, fence, &ended(Outcome::Active), at(1)).await.unwrap());
-        work.record_alert(stored.id, &alert(number), &member).await.unwrap();
+        work.record_alert(stored.id, &alert(number), &member, Uuid::nil()).await.unwrap();
     }
     stored.incident.close(Closed::Resolved, at(2));
     work.save_incident(&stored, &TIMING).await.unwrap();
@@ -489,16 +411,23 @@ async fn what_people_see_is_what_was_stored(journal: impl Journal) {
         saved(&journal, &gone).await;
     }
     assert_eq!(journal.incidents(None, 10).await.unwrap().iter().filter(|view| view.host == "a").count(), 0);
-    let open = journal.still_open(None, 10).await.unwrap();
+    let still_open = |host: Option<&str>| IncidentQuery {
+        host: host.map(str::to_owned),
+        open: true,
+        limit: 10,
+        ..IncidentQuery::default()
+    };
+    let open = journal.find_incidents(&still_open(None)).await.unwrap();
     assert_eq!(open.iter().map(|view| (view.host.as_str(), view.id)).collect::<Vec<_>>(), [("a", stored.id)]);
     assert_eq!(open[0].tried, tried);
-    assert_eq!(journal.still_open(Some("a"), 10).await.unwrap().len(), 1);
-    assert_eq!(journal.still_open(Some("b"), 10).await.unwrap().len(), 0);
+    assert_eq!(journal.find_incidents(&still_open(Some("a"))).await.unwrap().len(), 1);
+    assert_eq!(journal.find_incidents(&still_open(Some("b"))).await.unwrap().len(), 0);
     let newest = journal.attempts(Some("a"), 1).await.unwrap().pop().unwrap();
     assert_eq!((newest.outcome.as_deref(), newest.reason.as_deref()), (Some("unreachable"), Some("because")));
     assert_eq!((newest.freed_bytes, newest.finished_at), (Some(3), Some(at(3))));
     assert_eq!(newest.report, Some(serde_json::json!({})));
-    let brief = journal.attempts_in_brief(Some("a"), 1).await.unwrap().pop().unwrap();
+    let brief = AttemptQuery { host: Some("a".to_owned()), limit: 1, ..AttemptQuery::default() };
+    let brief = journal.find_attempts(&brief).await.unwrap().pop().unwrap();
     assert_eq!((brief.id, brief.finished_at, brief.report), (newest.id, newest.finished_at, None));
     journal.probe(at(5)).await.unwrap();
 }
@@ -508,7 +437,9 @@ async fn an_alert_that_makes_room_is_gone_and_its_incident_stays(journal: impl J
     opened(&journal, "b", Urgency::Warning, at(0)).await;
     stored.incident.receive(&[(&alert(2), Urgency::Warning)], at(1));
     let mut work = journal.begin().await.unwrap();
-    work.record_alert(stored.id, &alert(2), &stored.incident.members[&alert(2).fingerprint]).await.unwrap();
+    work.record_alert(stored.id, &alert(2), &stored.incident.members[&alert(2).fingerprint], Uuid::nil())
+        .await
+        .unwrap();
     work.drop_alert(stored.id, &alert(1).fingerprint).await.unwrap();
     stored.incident.members.remove(&alert(1).fingerprint);
     // One that is not there is gone already.

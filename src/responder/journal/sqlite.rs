@@ -18,12 +18,24 @@ use tokio::{
     sync::Mutex,
     task::{JoinHandle, spawn_blocking},
 };
+use uuid::Uuid;
 
-use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError, OpenHost};
-use crate::domain::{attempt::Outcome, host::HostName};
+use super::{
+    AttemptQuery, AttemptView, HostView, IgnoredView, IncidentQuery, IncidentView, IncidentWhole, Journal,
+    JournalError, NotificationView, OpenHost, Work,
+};
+use crate::domain::{
+    attempt::{AttemptId, Outcome},
+    host::HostName,
+    incident::IncidentId,
+};
 
+mod attempts;
+mod columns;
 mod due;
+mod hosts;
 mod latch;
+mod notifications;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -32,6 +44,7 @@ mod work;
 mod writer;
 
 use latch::Latch;
+use notifications::Tally;
 pub use work::SqliteWork;
 use writer::Writer;
 
@@ -68,6 +81,7 @@ pub struct SqliteJournal {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
     latch: Latch,
+    tally: Tally,
     /// Whether whoever has this handle has a thread of its own for as long.
     is_apart: bool,
     // Held for as long as any handle lives: two processes on one file would sweep a host twice.
@@ -91,6 +105,7 @@ impl SqliteJournal {
         let late = |_| JournalError::Unchecked { path: folder.join(FILE), secs: CHECK_TIMEOUT.as_secs() };
         tokio::time::timeout(CHECK_TIMEOUT, check(&mut first)).await.map_err(late)??;
         MIGRATIONS.run(&mut first).await?;
+        let tally = Tally::count(&mut first).await?;
         let writer = Writer::open(folder.join(FILE))?;
         first.close().await?;
         let readers = SqlitePoolOptions::new()
@@ -98,7 +113,7 @@ impl SqliteJournal {
             .acquire_timeout(BUSY_TIMEOUT)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
-        Ok(Self { writer, readers, latch: Latch::open(), is_apart: false, _lock: Arc::new(lock) })
+        Ok(Self { writer, readers, latch: Latch::open(), tally, is_apart: false, _lock: Arc::new(lock) })
     }
 
     /// Waits for what is being written, and closes the file.
@@ -181,7 +196,7 @@ impl Journal for SqliteJournal {
         let turn = Writer::turn(&self.writer).await?;
         // Whoever had it before us may have met the failure that ends us all.
         self.latch.check()?;
-        SqliteWork::begin(turn, self.latch.clone(), self.is_apart)
+        SqliteWork::begin(turn, self.latch.clone(), self.tally.clone(), self.is_apart)
     }
 
     fn apart<T, F>(&self, work: impl FnOnce(Self) -> F + Send + 'static) -> JoinHandle<T>
@@ -203,7 +218,8 @@ impl Journal for SqliteJournal {
 
     async fn last_spends(&self) -> Result<Vec<(HostName, Timestamp)>, JournalError> {
         let found = sqlx::query(
-            "SELECT host, outcome, MAX(started_at) FROM attempts WHERE started_at IS NOT NULL GROUP BY host, outcome",
+            "SELECT host, outcome, MAX(started_at) FROM attempts WHERE started_at IS NOT NULL AND dry_run = 0
+             GROUP BY host, outcome",
         )
         .fetch_all(&self.readers)
         .await?;
@@ -226,24 +242,28 @@ impl Journal for SqliteJournal {
         Ok(())
     }
 
-    async fn incidents(&self, host: Option<&str>, limit: u32) -> Result<Vec<IncidentView>, JournalError> {
-        views::incidents(&self.readers, views::ALL, host, limit).await
+    async fn find_incidents(&self, query: &IncidentQuery) -> Result<Vec<IncidentView>, JournalError> {
+        views::incidents(&self.readers, query).await
     }
 
-    async fn still_open(&self, host: Option<&str>, limit: u32) -> Result<Vec<IncidentView>, JournalError> {
-        views::incidents(&self.readers, views::OPEN, host, limit).await
+    async fn incident(&self, id: IncidentId, attempts: u32) -> Result<Option<IncidentWhole>, JournalError> {
+        views::whole(&self.readers, id, attempts).await
     }
 
-    async fn attempts(&self, host: Option<&str>, limit: u32) -> Result<Vec<AttemptView>, JournalError> {
-        views::attempts(&self.readers, views::WITH_REPORTS, host, limit).await
+    async fn find_attempts(&self, query: &AttemptQuery) -> Result<Vec<AttemptView>, JournalError> {
+        attempts::find(&self.readers, query).await
     }
 
-    async fn attempts_in_brief(
-        &self,
-        host: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<AttemptView>, JournalError> {
-        views::attempts(&self.readers, views::IN_BRIEF, host, limit).await
+    async fn attempt(&self, id: AttemptId) -> Result<Option<AttemptView>, JournalError> {
+        attempts::one(&self.readers, id).await
+    }
+
+    async fn hosts(&self, of: &[HostName], now: Timestamp) -> Result<Vec<HostView>, JournalError> {
+        hosts::hosts(&self.readers, of, now).await
+    }
+
+    async fn notification(&self, id: Uuid) -> Result<Option<NotificationView>, JournalError> {
+        notifications::find(&self.readers, id).await
     }
 
     async fn ignored(&self, limit: u32) -> Result<Vec<IgnoredView>, JournalError> {
@@ -254,14 +274,19 @@ impl Journal for SqliteJournal {
         views::open_hosts(&self.readers).await
     }
 
-    async fn forget(&self, before: Timestamp) -> Result<u64, JournalError> {
+    async fn forget(&self, at: Timestamp) -> Result<u64, JournalError> {
         self.latch.check()?;
-        let before = before.as_microsecond();
+        let before = at.as_microsecond();
         let mut forgotten = 0;
         for statement in FORGET {
             forgotten += self.written(statement, [before, FORGOTTEN_AT_ONCE]).await?;
         }
-        Ok(forgotten)
+        let mut work = self.begin().await?;
+        let notifications = work.forget_notifications(at, FORGOTTEN_AT_ONCE)?;
+        if notifications > 0 {
+            work.commit().await?;
+        }
+        Ok(forgotten + notifications)
     }
 }
 

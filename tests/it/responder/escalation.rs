@@ -114,14 +114,14 @@ fn a_person_is_told_although_every_place_is_taken_by_what_hangs() {
 }
 
 /// A real Prometheus with the shipped rules.
-struct Prometheus {
+pub(super) struct Prometheus {
     port: u16,
     process: std::process::Child,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    fn over(responder: &str) -> Self {
+    pub(super) fn over(responder: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("rs").tempdir().unwrap();
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
         let config = folder.path().join("prometheus.yml");
@@ -149,6 +149,20 @@ impl Prometheus {
     fn get(&self, path: &str) -> Option<String> {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         ureq::get(url).call().ok()?.body_mut().read_to_string().ok()
+    }
+
+    /// The rules as it has loaded them.
+    pub(super) fn rules(&self) -> Value {
+        serde_json::from_str(&self.get("/api/v1/rules").unwrap()).unwrap()
+    }
+
+    /// What it answers to a query, or which series a selector finds.
+    pub(super) fn asked(&self, what: &str, query: &str) -> Value {
+        let key = if what == "series" { "match[]" } else { "query" };
+        let url = format!("http://127.0.0.1:{}/api/v1/{what}", self.port);
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.get(&url).query(key, query).call().unwrap();
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     }
 
     /// An alert of this name that fires.

@@ -128,5 +128,6 @@ pub(super) fn asked(row: &Row<'_>) -> Result<Asked, JournalError> {
             .transpose()
             .map_err(corrupt)?,
         trigger: word(text(row, "trigger")?)?,
+        dry_run: row.get("dry_run")?,
     })
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Params, Row, params};
+use uuid::Uuid;
 
 use super::{
-    super::{Asked, Ended, Fence, JournalError, Order, Running, Stored, Tried, Work, bounded},
+    super::{Asked, Ended, Fence, JournalError, Keep, Order, Running, Stored, Tried, Work, bounded},
     due,
     latch::Latch,
+    notifications::{self, Held, Tally},
     rows, views,
     writer::{Turn, in_place},
 };
@@ -20,6 +22,7 @@ use crate::{
         host::HostName,
         incident::{Closed, Incident, IncidentId, Member, PAST, Past, State, Timing, counted},
         policy::Urgency,
+        report::Seen,
         standing::{Lane, Standing},
     },
     responder::clock::{Anchor, microseconds},
@@ -27,8 +30,8 @@ use crate::{
 
 /// An attempt begins, with a fence greater than any of its host's before.
 pub(super) const START: &str =
-    "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, fence)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7,
+    "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, dry_run, fence)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8,
      (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
      ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
      lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
@@ -47,6 +50,9 @@ const SAVE_STATE: &str =
 pub struct SqliteWork {
     turn: Turn,
     latch: Latch,
+    tally: Tally,
+    /// How many notifications there are, once this is committed.
+    held: Held,
     /// Whether the thread is there for it alone.
     is_apart: bool,
 }
@@ -58,8 +64,14 @@ impl Drop for SqliteWork {
 }
 
 impl SqliteWork {
-    pub(super) fn begin(turn: Turn, latch: Latch, is_apart: bool) -> Result<Self, JournalError> {
-        let mut work = Self { turn, latch, is_apart };
+    pub(super) fn begin(
+        turn: Turn,
+        latch: Latch,
+        tally: Tally,
+        is_apart: bool,
+    ) -> Result<Self, JournalError> {
+        let held = tally.held();
+        let mut work = Self { turn, latch, tally, held, is_apart };
         let begun = if is_apart { work.turn.begin() } else { in_place(|| work.turn.begin()) };
         work.latch.seen(begun)?;
         Ok(work)
@@ -128,12 +140,49 @@ impl SqliteWork {
                 ended.reason,
                 i64::try_from(ended.freed_bytes).unwrap_or(i64::MAX),
                 ended.report,
-                holds,
+                holds.as_deref(),
                 attempt.to_string(),
                 fence.map(|fence| fence.0),
             ],
         )?;
-        Ok(rows == 1)
+        let ours = rows == 1;
+        if let Some(seen) = ended.seen.as_ref().filter(|_| ours) {
+            self.see(attempt, seen, holds.as_deref(), now)?;
+        }
+        Ok(ours)
+    }
+
+    /// What the host of an attempt has reported is its last report now. Who is on hold or busy measures
+    /// nothing: what was measured before still stands.
+    fn see(
+        &self,
+        attempt: AttemptId,
+        seen: &Seen,
+        holds: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let Seen { mode, version, measured } = seen;
+        let measured = measured.as_ref();
+        let disks = measured.map(|measured| serde_json::to_string(&measured.disks)).transpose();
+        self.execute(
+            "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds)
+             SELECT host, id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM attempts WHERE id = ?1
+             ON CONFLICT (host) DO UPDATE SET attempt = excluded.attempt, reported_at = excluded.reported_at,
+             mode = excluded.mode, version = excluded.version,
+             measured_at = COALESCE(excluded.measured_at, measured_at), disks = COALESCE(excluded.disks, disks),
+             tmp_bytes = COALESCE(excluded.tmp_bytes, tmp_bytes), holds = COALESCE(excluded.holds, holds)",
+            params![
+                attempt.to_string(),
+                now.as_microsecond(),
+                mode.as_str(),
+                version,
+                measured.map(|_| now.as_microsecond()),
+                disks.map_err(rows::corrupt)?,
+                measured.map(|measured| i64::try_from(measured.tmp_bytes).unwrap_or(i64::MAX)),
+                holds.filter(|_| measured.is_some()),
+            ],
+        )?;
+        Ok(())
     }
 }
 
@@ -283,18 +332,42 @@ impl Work for SqliteWork {
         Ok(())
     }
 
+    async fn record_notifications(
+        &mut self,
+        received: &[(Uuid, &[u8])],
+        at: Timestamp,
+        keep: Keep,
+    ) -> Result<(), JournalError> {
+        let held = self.held;
+        self.held = self.on(|connection| notifications::record(connection, held, received, at, keep))?;
+        Ok(())
+    }
+
+    async fn record_deferral(
+        &mut self,
+        incident: IncidentId,
+        until: Timestamp,
+        reason: &str,
+    ) -> Result<(), JournalError> {
+        const STATEMENT: &str = "UPDATE incidents SET deferred_until = ?, deferred_for = ? WHERE id = ?";
+        self.execute(STATEMENT, params![until.as_microsecond(), reason, incident.0])?;
+        Ok(())
+    }
+
     async fn record_alert(
         &mut self,
         incident: IncidentId,
         alert: &Alert,
         member: &Member,
+        notification: Uuid,
     ) -> Result<(), JournalError> {
         self.execute(
             "INSERT INTO alerts (incident, fingerprint, name, urgency, status, starts_at, ends_at, received_at,
-             last_seen, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             last_seen, labels, first_notification, last_notification)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?11, ?11)
              ON CONFLICT (incident, fingerprint) DO UPDATE SET urgency = excluded.urgency,
              status = excluded.status, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
-             last_seen = excluded.last_seen",
+             last_seen = excluded.last_seen, last_notification = excluded.last_notification",
             params![
                 incident.0,
                 alert.fingerprint.as_str(),
@@ -306,6 +379,7 @@ impl Work for SqliteWork {
                 member.received_at.as_microsecond(),
                 member.last_seen.as_microsecond(),
                 bounded::labels(&alert.labels),
+                notification.to_string(),
             ],
         )?;
         Ok(())
@@ -368,13 +442,15 @@ impl Work for SqliteWork {
 
     async fn queue_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
         self.execute(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, queued_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             params![
                 asked.id.to_string(),
                 asked.host.as_str(),
                 asked.incident.map(|id| id.0),
                 asked.replay.map(|id| id.to_string()),
                 asked.trigger.as_str(),
+                asked.dry_run,
                 now.as_microsecond(),
             ],
         )?;
@@ -406,6 +482,7 @@ impl Work for SqliteWork {
             asked.trigger.as_str(),
             now.as_microsecond(),
             lease_until.as_microsecond(),
+            asked.dry_run,
         ];
         self.on(|connection| {
             Ok(connection.prepare_cached(START)?.query_one(values, |row| row.get(0).map(Fence))?)
@@ -486,12 +563,14 @@ impl Work for SqliteWork {
             "UPDATE alerts SET received_at = received_at + ?1, last_seen = last_seen + ?1 WHERE incident IN
              (SELECT id FROM incidents WHERE state <> 'closed' OR closed_at >= ?2)",
             "UPDATE incidents SET opened_at = opened_at + ?1, accepted_at = accepted_at + ?1, due_at = due_at + ?1,
-             time_event_at = time_event_at + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1
+             time_event_at = time_event_at + ?1, deferred_until = deferred_until + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1
              WHERE state <> 'closed' OR closed_at >= ?2",
             "UPDATE attempts SET queued_at = queued_at + ?1, started_at = started_at + ?1,
              connected_at = connected_at + ?1, finished_at = finished_at + ?1, lease_until = lease_until + ?1
              WHERE finished_at IS NULL OR finished_at >= ?2",
             "UPDATE hosts SET not_before = not_before + ?1 WHERE not_before >= ?2",
+            "UPDATE last_reports SET reported_at = reported_at + ?1 WHERE reported_at >= ?2",
+            "UPDATE last_reports SET measured_at = measured_at + ?1 WHERE measured_at >= ?2",
         ] {
             self.execute(statement, [by, since.as_microsecond()])?;
         }
@@ -515,6 +594,18 @@ impl SqliteWork {
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         };
-        self.latch.seen(self.turn.connection().and_then(commit))
+        self.latch.seen(self.turn.connection().and_then(commit))?;
+        // Before anybody else has a turn.
+        self.tally.note(self.held);
+        Ok(())
+    }
+
+    /// Forgets some of the notifications that are older; how many.
+    pub(super) fn forget_notifications(&mut self, before: Timestamp, most: i64) -> Result<u64, JournalError> {
+        let held = self.held;
+        let forgotten;
+        (forgotten, self.held) =
+            self.on(|connection| notifications::forget(connection, held, before, most))?;
+        Ok(forgotten)
     }
 }

@@ -18,8 +18,9 @@ use tokio::{
 
 use super::{super::JournalError, BUSY_TIMEOUT};
 
-/// Statements that are kept ready: all that there are.
-const STATEMENTS: usize = 64;
+/// Statements that are kept ready: all that there are, and one for each number of notifications that may go
+/// together.
+const STATEMENTS: usize = 128;
 
 /// The right to write.
 pub(super) type Turn = OwnedMutexGuard<Writer>;
