@@ -28,6 +28,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Nothing switches the evidence off: there is no force.\n\n\
     Example:\n  raysweep sweep --dry-run --worker ray-worker-1")]
+// Each is a flag by itself.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Sweep {
     /// Say what would be removed, and remove nothing
     #[arg(long)]

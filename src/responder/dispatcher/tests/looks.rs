@@ -16,7 +16,14 @@ impl Stage {
     /// A person asks for an attempt.
     async fn ask(&self, host: &str) {
         let (id, host) = (AttemptId::now(), host.parse().unwrap());
-        let asked = Asked { id, host, incident: None, replay: Some(Uuid::nil()), trigger: Trigger::Manual };
+        let asked = Asked {
+            id,
+            host,
+            incident: None,
+            replay: Some(Uuid::nil()),
+            trigger: Trigger::Manual,
+            dry_run: false,
+        };
         let mut work = self.dispatcher.journal.begin().await.unwrap();
         work.queue_attempt(&asked, self.dispatcher.clock.now()).await.unwrap();
         work.commit().await.unwrap();

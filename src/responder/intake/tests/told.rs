@@ -1,5 +1,6 @@
 //! What is told of alerts: to the dispatcher, to Prometheus, and in the log.
 
+use axum::body::Bytes;
 use std::{
     fs::{File, read_to_string},
     path::PathBuf,
@@ -124,7 +125,8 @@ async fn only_what_was_cut_off_or_crowded_out_is_warned_of() {
         (truncated(), stage.warned("cut alerts off"), stage.warned("alerts ignored")),
         (0, vec![], vec![])
     );
-    stage.intake.accept(Notification { truncated_alerts: 2, ..notification([firing(1)]) }).await.unwrap();
+    let cut = Notification { truncated_alerts: 2, ..notification([firing(1)]) };
+    stage.intake.accept(cut, Bytes::new()).await.unwrap();
     assert_eq!((truncated(), stage.warned("cut alerts off")), (2, vec![Some(2)]));
     stage.accept((2..=MEMBERS_MOST + 3).map(firing)).await;
     assert_eq!((stage.too_many(), stage.warned("alerts ignored")), (3, vec![Some(3)]));
