@@ -18,6 +18,7 @@ use tokio::{
     sync::Mutex,
     task::{JoinHandle, spawn_blocking},
 };
+use tracing::dispatcher;
 use uuid::Uuid;
 
 use super::{
@@ -205,7 +206,9 @@ impl Journal for SqliteJournal {
         F: Future<Output = T>,
     {
         let (journal, runtime) = (Self { is_apart: true, ..self.clone() }, Handle::current());
-        spawn_blocking(move || runtime.block_on(work(journal)))
+        // Whoever listens here hears what is told there.
+        let listens = dispatcher::get_default(Clone::clone);
+        spawn_blocking(move || dispatcher::with_default(&listens, || runtime.block_on(work(journal))))
     }
 
     async fn failed(&self) -> JournalError {
