@@ -13,12 +13,13 @@ use raysweep::{
 
 use super::cli::raysweep;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/api.md",
     "docs/configuration.md",
+    "docs/doctor.md",
     "docs/failures.md",
     "docs/mutants.md",
     "docs/safety.md",

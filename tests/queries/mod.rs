@@ -49,10 +49,11 @@ fn chosen(query: &str) -> String {
     query.replace("$host", ".*").replace("$__rate_interval", "5m").replace("$__range", "1h")
 }
 
-/// `printf "up{host=%q}" $labels.host | query`: any host will do.
+/// `printf "up{host=%q}" $labels.host | query`: any host will do. Other formats are no queries.
 fn in_template(text: &str) -> impl Iterator<Item = String> {
     let asked = text.split("printf \"").skip(1).filter_map(|rest| rest.split_once('"'));
-    asked.map(|(query, _)| query.replace("=%q", "=~\".+\""))
+    let queries = asked.map(|(query, _)| query).filter(|query| query.contains("=%q"));
+    queries.map(|query| query.replace("=%q", "=~\".+\""))
 }
 
 /// The selectors of a query: which metric, with which labels.

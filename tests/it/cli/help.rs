@@ -68,7 +68,7 @@ fn the_help_of_the_program() {
               7  needs root
               8  unreachable: no answer from the responder or the host
               9  storage: the journal is damaged, of a later version, or not kept by its disk
-             10  differs: a check has found what would be changed
+              10  differs: a check has found what would be changed
               130  broken off by Ctrl-C (run)
 
             Example:
@@ -702,18 +702,22 @@ fn the_help_of_history() {
                       Prometheus' HTTP clients
 
             On a host:
-                  --local               Read this host's own log, rotated files too, a line a worker; no
-                                        responder is asked
-                  --follow              Go on with each sweep that ends, until Ctrl-C
-                  --worker <NAME>       Only this worker's lines
-                  --outcome <OUTCOME>   Only sweeps that ended so [possible values: freed, would_free,
-                                        nothing_to_free, active, held, busy, refused, unreachable, unknown,
-                                        failed]
-                  --since <TIME>        Only sweeps that ended since: 2h, 2026-01-05 or 2026-01-05T10:00:00Z
-                  --grep <TEXT>         Only lines that hold this text
-                  --json                Print a JSON object a line
-                  --config.file <FILE>  This host's settings, which say where the log lies [default:
-                                        /etc/raysweep/sweep.yml]
+                  --local
+                      Read this host's own log, rotated files too, a line a worker; no responder is asked
+
+                  --follow
+                      Go on with each sweep that ends, until Ctrl-C
+
+                  --worker <NAME>
+                      Only this worker's lines
+
+                  --grep <TEXT>
+                      Only lines that hold this text
+
+                  --config.file <FILE>
+                      This host's settings, which say where the log lies
+
+                      [default: /etc/raysweep/sweep.yml]
 
             Logging:
                   --log.level <LEVEL>
