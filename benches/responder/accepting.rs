@@ -67,7 +67,7 @@ pub(crate) fn section(plan: &Plan) -> Section {
          sweeps hosts meanwhile (behind a stand-in for ssh); webhook reads the payload, starts its command, answers 200 \
          without waiting for it, and keeps nothing. Each connection sends a notification, waits for the answer and sends \
          the next, for {seconds} s a run after one that warms up, over a connection that stays open; the sender is on the \
-         same machine. The notification is one that Alertmanager sent \
+         same machine and does as little as it can. The notification is one that Alertmanager sent \
          (`alertmanager/payloads/firing-single.json`), each time with another host, start and fingerprint. Everybody in \
          turn, who comes first changes (rounds: {rounds}). *Done*: what an answer promises has happened: it is on disk, \
          or its command has ended, for which webhook lets nobody wait. A run counts only if every answer is 200; for raysweep if it \

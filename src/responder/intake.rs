@@ -124,8 +124,11 @@ impl Told<'_> {
 impl<J: Journal> Intake<J> {
     /// Records every alert of some notifications and lets it join, leave or open its host's incident, in
     /// one unit of work. Returns once that is on disk.
-    async fn take_in(&self, deliveries: &[&Delivery]) -> Result<Vec<Acknowledged>, JournalError> {
-        let mut work = self.journal.begin().await?;
+    async fn take_in(
+        &self,
+        mut work: J::Work,
+        deliveries: &[&Delivery],
+    ) -> Result<Vec<Acknowledged>, JournalError> {
         // Within the unit of work: the clock may have been set before it began.
         let received_at = self.clock.now();
         let mut all = Vec::with_capacity(deliveries.len());

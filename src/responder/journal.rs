@@ -7,6 +7,7 @@
 use std::{future::Future, path::PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::clock::Anchor;
@@ -77,7 +78,7 @@ pub enum JournalError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The store failed; it may work again later.
     #[error("the journal failed: {0}")]
-    Storage(#[source] sqlx::Error),
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system could not say that what was written is on disk. Nothing that this process has read or
     /// written since can be trusted to be there, and asking again would answer "yes" without it.
     #[error("the journal's disk could not be flushed: {0}")]
@@ -194,6 +195,13 @@ pub trait Journal: Clone + Send + Sync + 'static {
 
     /// Begins a unit of work. Nothing of it is there for others, or after a crash, before its commit.
     fn begin(&self) -> impl Future<Output = Result<Self::Work, JournalError>> + Send;
+
+    /// Does some work on a thread of its own, where each step of it is a call and none is handed over. It begins
+    /// at once, and is seen to its end whether or not somebody waits for it.
+    fn apart<T, F>(&self, work: impl FnOnce(Self) -> F + Send + 'static) -> JoinHandle<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T>;
 
     /// Ends with the failure after which this process must not go on, and not before.
     fn failed(&self) -> impl Future<Output = JournalError> + Send;

@@ -149,8 +149,10 @@ async fn ever_new_alerts_of_an_unknown_host_do_not_fill_the_journal() {
 #[tokio::test]
 async fn notifications_that_come_at_once_go_to_disk_together_and_each_is_answered() {
     let stage = Stage::new().await;
-    let all = (0..200).map(|number| stage.accept([firing(number)]));
-    let answered = join_all(all).await;
+    // Nobody writes before all of them are there.
+    let held = stage.intake.journal.begin().await.unwrap();
+    let all = join_all((0..200).map(|number| stage.accept([firing(number)])));
+    let (answered, ()) = tokio::join!(all, async { drop(held) });
     assert_eq!(answered, [Accepted { accepted: 1, ignored: 0 }; 200]);
     let incidents = stage.intake.journal.incidents(Some("ray-80"), 10).await.unwrap();
     assert_eq!((incidents.len(), incidents[0].alerts.len()), (1, 200));
@@ -161,11 +163,13 @@ async fn notifications_that_come_at_once_go_to_disk_together_and_each_is_answere
 #[tokio::test]
 async fn a_sender_who_has_gone_is_not_written_for() {
     let stage = Stage::new().await;
+    let held = stage.intake.journal.begin().await.unwrap();
     tokio::select! {
         biased;
         _ = stage.accept([firing(1)]) => panic!("answered before anything was written"),
         () = std::future::ready(()) => {}
     }
+    drop(held);
     stage.accept([firing(2)]).await;
     assert_eq!(stage.incidents("ray-80").await, [(1, None)]);
 }

@@ -21,6 +21,7 @@ use steps::{TIMING, alert, asked, at, due, due_by, ended, finished, host, opened
 pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() -> F) {
     an_incident_comes_back_as_it_was_stored(empty().await).await;
     what_was_not_committed_is_not_there(empty().await).await;
+    what_is_done_apart_is_seen_to_its_end(empty().await).await;
     at_most_one_incident_is_open_and_one_attempt_runs_on_a_host(empty().await).await;
     only_the_claim_itself_ends_an_attempt_and_only_once(empty().await).await;
     what_is_due_comes_in_its_order_and_of_its_lanes(empty().await).await;
@@ -64,6 +65,23 @@ async fn what_was_not_committed_is_not_there(journal: impl Journal) {
     drop(work);
     assert_eq!(journal.incidents(None, 10).await.unwrap().len(), 0);
     assert!(journal.begin().await.unwrap().open_incidents().await.unwrap().is_empty());
+}
+
+async fn what_is_done_apart_is_seen_to_its_end(journal: impl Journal) {
+    let (done, told) = tokio::sync::oneshot::channel();
+    let left = journal.apart(async move |apart| {
+        let stored = opened(&apart, "a", Urgency::Warning, at(0)).await;
+        // Nobody else has to end what was left open.
+        drop(apart.begin().await.unwrap());
+        done.send(stored).unwrap();
+    });
+    drop(left);
+    let stored = told.await.unwrap();
+    let mut work = journal.begin().await.unwrap();
+    assert_eq!(work.open_incident(&host("a")).await.unwrap(), Some(stored));
+    drop(work);
+    let open = journal.apart(async |apart| apart.incidents(None, 10).await.unwrap().len());
+    assert_eq!(open.await.unwrap(), 1);
 }
 
 async fn at_most_one_incident_is_open_and_one_attempt_runs_on_a_host(journal: impl Journal) {

@@ -9,12 +9,16 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection, Row, SqliteConnection, SqlitePool,
     migrate::Migrator,
-    sqlite::{
-        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-    },
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::{
+    runtime::Handle,
+    sync::Mutex,
+    task::{JoinHandle, spawn_blocking},
+};
+use tracing::dispatcher;
 use uuid::Uuid;
 
 use super::{
@@ -28,6 +32,7 @@ use crate::domain::{
 };
 
 mod attempts;
+mod columns;
 mod due;
 mod hosts;
 mod latch;
@@ -37,10 +42,12 @@ mod rows;
 mod tests;
 mod views;
 mod work;
+mod writer;
 
 use latch::Latch;
 use notifications::Tally;
 pub use work::SqliteWork;
+use writer::Writer;
 
 const FILE: &str = "journal.db";
 const LOCK: &str = "lock";
@@ -50,7 +57,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/responder/journal/migrations")
 const CHECK_TIMEOUT: Duration = Duration::from_mins(5);
 /// So many incidents, attempts or ignored alerts are forgotten at a time: intake waits for less than
 /// the time that Alertmanager gives it.
-const FORGOTTEN_AT_ONCE: u32 = 500;
+const FORGOTTEN_AT_ONCE: i64 = 500;
 /// What is too old. An incident goes once nothing belongs to it any more: it would take all of its alerts and
 /// attempts with it at once, and there is no bound on them.
 const FORGET: [&str; 4] = [
@@ -64,16 +71,20 @@ const FORGET: [&str; 4] = [
      (SELECT fingerprint, reason FROM ignored_alerts WHERE last_seen < ? LIMIT ?)",
 ];
 
+/// So many look at it at once.
+const READERS: u32 = 4;
 /// How long a statement waits for a lock or a connection before it is storage trouble (503).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A handle on the journal; clones share it.
 #[derive(Debug, Clone)]
 pub struct SqliteJournal {
-    writer: SqlitePool,
+    writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
     latch: Latch,
     tally: Tally,
+    /// Whether whoever has this handle has a thread of its own for as long.
+    is_apart: bool,
     // Held for as long as any handle lives: two processes on one file would sweep a host twice.
     _lock: Arc<File>,
 }
@@ -91,76 +102,80 @@ impl SqliteJournal {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .disable_statement_logging();
-        let pool = |connections, options| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(BUSY_TIMEOUT)
-                .before_acquire(|connection, _| Box::pin(is_usable(connection)))
-                .connect_with(options)
-        };
-        let writer = pool(1, options.clone()).await?;
+        let mut first = options.connect().await?;
         let late = |_| JournalError::Unchecked { path: folder.join(FILE), secs: CHECK_TIMEOUT.as_secs() };
-        tokio::time::timeout(CHECK_TIMEOUT, check(&writer)).await.map_err(late)??;
-        MIGRATIONS.run(&writer).await?;
-        let readers = pool(4, options.read_only(true).create_if_missing(false)).await?;
-        let tally = Tally::count(&readers).await?;
-        Ok(Self { writer, readers, latch: Latch::open(), tally, _lock: Arc::new(lock) })
+        tokio::time::timeout(CHECK_TIMEOUT, check(&mut first)).await.map_err(late)??;
+        MIGRATIONS.run(&mut first).await?;
+        let tally = Tally::count(&mut first).await?;
+        let writer = Writer::open(folder.join(FILE))?;
+        first.close().await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await?;
+        Ok(Self { writer, readers, latch: Latch::open(), tally, is_apart: false, _lock: Arc::new(lock) })
     }
 
     /// Waits for what is being written, and closes the file.
     pub async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let _ = spawn_blocking(move || writer.close()).await;
     }
-}
-
-/// Where the disk is full SQLite rolls back by itself, and sqlx goes on counting a transaction that is not
-/// there: such a connection never begins another. It is closed, and the next one is new.
-async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // A rollback that a dropped transaction has left is done once this is answered.
-    connection.ping().await?;
-    Ok(!connection.is_in_transaction())
 }
 
 /// Whether everything that is stored can be read and every index tells the truth (two of them are what
 /// keeps a host from two attempts), and whether we know its shape.
-async fn check(writer: &SqlitePool) -> Result<(), JournalError> {
-    let said: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(writer).await?;
+async fn check(first: &mut SqliteConnection) -> Result<(), JournalError> {
+    let said: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut *first).await?;
     if said != "ok" {
         return Err(JournalError::Corrupt(said));
     }
-    if sqlx::query("PRAGMA foreign_key_check").fetch_optional(writer).await?.is_some() {
+    if sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut *first).await?.is_some() {
         return Err(JournalError::Corrupt("a row belongs to one that is not there".to_owned()));
     }
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
     let tables: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-            .fetch_one(writer)
+            .fetch_one(&mut *first)
             .await?;
     if tables == 0 {
         return Ok(());
     }
     let found: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(writer).await?;
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(first).await?;
     match found.filter(|found| *found > known) {
         Some(found) => Err(JournalError::Newer { found, known }),
         None => Ok(()),
     }
 }
 
-/// What SQLite calls the failures of the disk.
 impl From<sqlx::Error> for JournalError {
     fn from(error: sqlx::Error) -> Self {
-        const CORRUPT: i32 = 11;
-        const NOT_A_DATABASE: i32 = 26;
-        const FSYNC: i32 = 0x040a;
-        const DIR_FSYNC: i32 = 0x050a;
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        match code.and_then(|code| code.parse::<i32>().ok()) {
-            Some(FSYNC | DIR_FSYNC) => Self::Flush(error.to_string()),
-            Some(code) if matches!(code & 0xff, CORRUPT | NOT_A_DATABASE) => Self::Corrupt(error.to_string()),
-            _ => Self::Storage(error),
+        failed(code.and_then(|code| code.parse().ok()), error)
+    }
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        failed(error.sqlite_error().map(|error| error.extended_code), error)
+    }
+}
+
+/// What SQLite calls the failures of the disk.
+fn failed(code: Option<i32>, error: impl std::error::Error + Send + Sync + 'static) -> JournalError {
+    const CORRUPT: i32 = 11;
+    const NOT_A_DATABASE: i32 = 26;
+    const FSYNC: i32 = 0x040a;
+    const DIR_FSYNC: i32 = 0x050a;
+    match code {
+        Some(FSYNC | DIR_FSYNC) => JournalError::Flush(error.to_string()),
+        Some(code) if matches!(code & 0xff, CORRUPT | NOT_A_DATABASE) => {
+            JournalError::Corrupt(error.to_string())
         }
+        _ => JournalError::Storage(Box::new(error)),
     }
 }
 
@@ -179,11 +194,21 @@ impl Journal for SqliteJournal {
 
     async fn begin(&self) -> Result<SqliteWork, JournalError> {
         self.latch.check()?;
-        // Immediate: two units of work queue up here and not at their first write.
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let turn = Writer::turn(&self.writer).await?;
         // Whoever had it before us may have met the failure that ends us all.
         self.latch.check()?;
-        Ok(SqliteWork::new(transaction, self.latch.clone(), self.tally.clone()))
+        SqliteWork::begin(turn, self.latch.clone(), self.tally.clone(), self.is_apart)
+    }
+
+    fn apart<T, F>(&self, work: impl FnOnce(Self) -> F + Send + 'static) -> JoinHandle<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T>,
+    {
+        let (journal, runtime) = (Self { is_apart: true, ..self.clone() }, Handle::current());
+        // Whoever listens here hears what is told there.
+        let listens = dispatcher::get_default(Clone::clone);
+        spawn_blocking(move || dispatcher::with_default(&listens, || runtime.block_on(work(journal))))
     }
 
     async fn failed(&self) -> JournalError {
@@ -213,11 +238,10 @@ impl Journal for SqliteJournal {
     }
 
     async fn probe(&self, now: Timestamp) -> Result<(), JournalError> {
+        const WRITE: &str =
+            "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
         self.latch.check()?;
-        let write = sqlx::query(
-            "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
-        );
-        self.written(write.bind(now.as_microsecond())).await?;
+        self.written(WRITE, [now.as_microsecond()]).await?;
         Ok(())
     }
 
@@ -258,10 +282,10 @@ impl Journal for SqliteJournal {
         let before = at.as_microsecond();
         let mut forgotten = 0;
         for statement in FORGET {
-            forgotten += self.written(sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE)).await?;
+            forgotten += self.written(statement, [before, FORGOTTEN_AT_ONCE]).await?;
         }
         let mut work = self.begin().await?;
-        let notifications = work.forget_notifications(at, FORGOTTEN_AT_ONCE).await?;
+        let notifications = work.forget_notifications(at, FORGOTTEN_AT_ONCE)?;
         if notifications > 0 {
             work.commit().await?;
         }
@@ -270,13 +294,20 @@ impl Journal for SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Writes and flushes by one statement; how many rows.
+    /// Writes and flushes by one statement; how many rows. It is seen to its end, whether or not somebody still
+    /// waits for it.
     async fn written(
         &self,
-        statement: sqlx::query::Query<'static, Sqlite, SqliteArguments>,
+        statement: &'static str,
+        values: impl rusqlite::Params + Send + 'static,
     ) -> Result<u64, JournalError> {
-        let writer = self.writer.clone();
-        let done = self.latch.over(async move { statement.execute(&writer).await }).await?;
-        Ok(done.rows_affected())
+        let (turn, latch) = (Writer::turn(&self.writer).await?, self.latch.clone());
+        let done = spawn_blocking(move || {
+            let write = |connection: &rusqlite::Connection| {
+                Ok(connection.prepare_cached(statement)?.execute(values)? as u64)
+            };
+            latch.seen(turn.connection().and_then(write))
+        });
+        done.await.unwrap_or(Err(JournalError::Unanswered))
     }
 }

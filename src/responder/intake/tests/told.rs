@@ -21,7 +21,7 @@ impl Stage {
         self.folder.path().join("log")
     }
 
-    /// Keeps what this thread logs, which does everything here.
+    /// Keeps what this thread logs, and what others do for it.
     fn listen(&self) -> (DefaultGuard, Dispatch) {
         // Of a single subscriber tracing would ask whichever thread is the first to come to a line, and those
         // of other tests have none.

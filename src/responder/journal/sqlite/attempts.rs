@@ -5,7 +5,8 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::Sqli
 
 use super::{
     super::{AttemptQuery, AttemptView, JournalError},
-    rows::{corrupt, maybe_time, time_of},
+    columns::{maybe_time, time_of},
+    rows::corrupt,
 };
 use crate::domain::{
     attempt::{AttemptId, Outcome},

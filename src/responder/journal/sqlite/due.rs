@@ -1,10 +1,10 @@
 //! What may begin, and when: the questions of whoever claims.
 
 use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row, SqlitePool};
 
 use super::{
-    super::{Asked, JournalError, Order},
+    super::{JournalError, Order},
     rows,
 };
 use crate::domain::standing::Lane;
@@ -51,33 +51,13 @@ pub(super) const QUEUED: &str = concat!(
     " GROUP BY +attempts.host ORDER BY MIN(queued_at) LIMIT ?3",
 );
 
-/// Incidents that wait for an attempt which may begin by now, with the lanes of their hosts.
-pub(super) async fn incidents(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-    lanes: &[Lane],
-    order: Order,
-    limit: u32,
-) -> Result<Vec<SqliteRow>, JournalError> {
-    let query = match order {
+/// The question of which incidents wait for an attempt that may begin by now, with the lanes of their hosts.
+pub(super) fn incidents(order: Order) -> &'static str {
+    match order {
         Order::Standing => due!(standing!()),
         Order::Proven => due!("COALESCE(hosts.lane, 'new') = 'proven' DESC, ", standing!()),
         Order::Wait => due!("MAX(due_at, COALESCE(not_before, 0))"),
-    };
-    let query = sqlx::query(query).bind(now.as_microsecond()).bind(words(lanes)).bind(limit);
-    Ok(query.fetch_all(connection).await?)
-}
-
-/// Attempts that wait and may begin by now, one a host, the oldest first; and since when each may.
-pub(super) async fn queued(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-    lanes: &[Lane],
-    limit: u32,
-) -> Result<Vec<(Asked, Lane, Timestamp)>, JournalError> {
-    let query = sqlx::query(QUEUED).bind(now.as_microsecond()).bind(words(lanes)).bind(limit);
-    let found = query.fetch_all(connection).await?;
-    found.iter().map(|row| Ok((rows::asked(row)?, rows::lane(row)?, rows::time_of(row, "since")?))).collect()
+    }
 }
 
 /// The earliest instant after `now` at which something may have to be done.
@@ -101,7 +81,7 @@ pub(super) async fn next_event_at(
 }
 
 /// The lanes as a JSON list of words.
-fn words(lanes: &[Lane]) -> String {
+pub(super) fn words(lanes: &[Lane]) -> String {
     let words: Vec<_> = lanes.iter().map(|lane| format!("\"{}\"", lane.as_str())).collect();
     format!("[{}]", words.join(","))
 }

@@ -8,7 +8,8 @@ use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use super::{
     super::{AttemptView, HostView, JournalError, LastReport, OpenIncident, Waiting},
     attempts,
-    rows::{corrupt, maybe_time, time_of, word},
+    columns::{maybe_time, time_of},
+    rows::{corrupt, word},
 };
 use crate::domain::{host::HostName, incident::IncidentId, standing::Lane};
 

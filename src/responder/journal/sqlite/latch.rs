@@ -13,18 +13,10 @@ impl Latch {
         Self(watch::Sender::new(None))
     }
 
-    /// Sees a write to its end, whether or not somebody still waits for it: a request that is given up
-    /// must not take with it the news that the disk could not be flushed.
-    pub(super) async fn over<T: Send + 'static>(
-        &self,
-        write: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-    ) -> Result<T, JournalError> {
-        let latch = self.clone();
-        let seen = tokio::spawn(async move {
-            let done = write.await.map_err(JournalError::from);
-            done.inspect_err(|error| latch.note(error))
-        });
-        seen.await.unwrap_or(Err(JournalError::Storage(sqlx::Error::WorkerCrashed)))
+    /// Takes note of how something ended, on the thread that did it and before anybody is told: a request that
+    /// is given up must not take with it the news that the disk could not be flushed.
+    pub(super) fn seen<T>(&self, done: Result<T, JournalError>) -> Result<T, JournalError> {
+        done.inspect_err(|error| self.note(error))
     }
 
     /// Takes note of an error, where it is one that this process must not survive.

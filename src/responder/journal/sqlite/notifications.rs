@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Row, SqliteConnection, SqlitePool};
+use rusqlite::{
+    Connection, Params, params, params_from_iter,
+    types::{ToSqlOutput, ValueRef},
+};
+use sqlx::{Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::{
@@ -32,9 +36,9 @@ pub(super) struct Held {
 pub(super) struct Tally(Arc<Mutex<Held>>);
 
 impl Tally {
-    pub(super) async fn count(pool: &SqlitePool) -> Result<Self, JournalError> {
+    pub(super) async fn count(first: &mut SqliteConnection) -> Result<Self, JournalError> {
         let row = sqlx::query("SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM notifications")
-            .fetch_one(pool)
+            .fetch_one(first)
             .await?;
         let held = Held { count: unsigned(row.try_get(0)?), bytes: unsigned(row.try_get(1)?) };
         Ok(Self(Arc::new(Mutex::new(held))))
@@ -44,12 +48,9 @@ impl Tally {
         *self.lock()
     }
 
-    /// Takes note of what a unit of work that has been committed has changed. By the difference: the next
-    /// one may have begun a moment before it is noted.
-    pub(super) fn change(&self, from: Held, to: Held) {
-        let mut held = self.lock();
-        held.count = (held.count + to.count).saturating_sub(from.count);
-        held.bytes = (held.bytes + to.bytes).saturating_sub(from.bytes);
+    /// Takes note of what there is after a unit of work that has been committed, which still has its turn.
+    pub(super) fn note(&self, held: Held) {
+        *self.lock() = held;
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -73,8 +74,8 @@ impl Held {
 
 /// Stores all of them by one statement, and lets the oldest go where there are too many; how many there
 /// are then. Once it is too much a tenth goes at once, so that not every write has to.
-pub(super) async fn record(
-    connection: &mut SqliteConnection,
+pub(super) fn record(
+    connection: &Connection,
     mut held: Held,
     received: &[(Uuid, &[u8])],
     at: Timestamp,
@@ -82,12 +83,14 @@ pub(super) async fn record(
 ) -> Result<Held, JournalError> {
     let kept: Vec<_> = received.iter().filter(|(_, body)| keep.takes(body.len())).collect();
     if !kept.is_empty() {
-        let mut insert = QueryBuilder::new("INSERT INTO notifications (id, received_at, bytes, body) ");
-        insert.push_values(&kept, |mut row, (id, body)| {
-            row.push_bind(id.to_string()).push_bind(at.as_microsecond());
-            row.push_bind(i64::try_from(body.len()).unwrap_or(i64::MAX)).push_bind(body.to_vec());
+        let rows = vec!["(?, ?, ?, ?)"; kept.len()].join(", ");
+        let statement = format!("INSERT INTO notifications (id, received_at, bytes, body) VALUES {rows}");
+        let values = kept.iter().flat_map(|(id, body)| {
+            let bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
+            let body = ToSqlOutput::Borrowed(ValueRef::Blob(body));
+            [id.to_string().into(), at.as_microsecond().into(), bytes.into(), body]
         });
-        insert.build().execute(&mut *connection).await?;
+        connection.prepare_cached(&statement)?.execute(params_from_iter(values))?;
         held.count += kept.len() as u64;
         held.bytes += kept.iter().map(|(_, body)| body.len() as u64).sum::<u64>();
     }
@@ -95,10 +98,7 @@ pub(super) async fn record(
         let less = Keep { notifications: keep.notifications / 10 * 9, bytes: keep.bytes / 10 * 9 };
         while held.count > 0 && !held.fits(less) {
             let surplus = held.count.saturating_sub(less.notifications.into()).max(held.count / 10).max(1);
-            let dropped: Vec<i64> = sqlx::query_scalar(DROP_OLDEST)
-                .bind(i64::try_from(surplus).unwrap_or(i64::MAX))
-                .fetch_all(&mut *connection)
-                .await?;
+            let dropped = dropped(connection, DROP_OLDEST, [i64::try_from(surplus).unwrap_or(i64::MAX)])?;
             if dropped.is_empty() {
                 return Ok(Held::default());
             }
@@ -109,15 +109,19 @@ pub(super) async fn record(
 }
 
 /// Forgets some of those that are older; how many, and how many are left.
-pub(super) async fn forget(
-    connection: &mut SqliteConnection,
+pub(super) fn forget(
+    connection: &Connection,
     held: Held,
     before: Timestamp,
-    most: u32,
+    most: i64,
 ) -> Result<(u64, Held), JournalError> {
-    let dropped: Vec<i64> =
-        sqlx::query_scalar(FORGET).bind(first_of(before)).bind(most).fetch_all(connection).await?;
+    let dropped = dropped(connection, FORGET, params![first_of(before), most])?;
     Ok((dropped.len() as u64, held.less(&dropped)))
+}
+
+/// Lets some go; how many bytes each of them had.
+fn dropped(connection: &Connection, statement: &str, which: impl Params) -> Result<Vec<i64>, JournalError> {
+    connection.prepare_cached(statement)?.query_and_then(which, |row| Ok(row.get(0)?))?.collect()
 }
 
 pub(super) async fn find(pool: &SqlitePool, id: Uuid) -> Result<Option<NotificationView>, JournalError> {

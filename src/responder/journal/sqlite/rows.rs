@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use rusqlite::Row;
 use serde::de::{DeserializeOwned, IntoDeserializer};
-use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::super::{Asked, JournalError, Stored};
@@ -24,12 +24,16 @@ pub(super) fn time(microseconds: i64) -> Result<Timestamp, JournalError> {
     Timestamp::from_microsecond(microseconds).map_err(corrupt)
 }
 
-pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, JournalError> {
-    row.try_get::<Option<i64>, _>(column)?.map(time).transpose()
+pub(super) fn maybe_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, JournalError> {
+    row.get::<_, Option<i64>>(column)?.map(time).transpose()
 }
 
-pub(super) fn time_of(row: &SqliteRow, column: &str) -> Result<Timestamp, JournalError> {
-    time(row.try_get(column)?)
+pub(super) fn time_of(row: &Row<'_>, column: &str) -> Result<Timestamp, JournalError> {
+    time(row.get(column)?)
+}
+
+fn text<'r>(row: &'r Row<'_>, column: &str) -> Result<&'r str, JournalError> {
+    row.get_ref(column)?.as_str().map_err(corrupt)
 }
 
 pub(super) fn host(text: String) -> Result<HostName, JournalError> {
@@ -43,30 +47,27 @@ pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
     T::deserialize(deserializer).map_err(corrupt)
 }
 
-pub(super) fn stored(
-    row: &SqliteRow,
-    members: BTreeMap<Fingerprint, Member>,
-) -> Result<Stored, JournalError> {
+pub(super) fn stored(row: &Row<'_>, members: BTreeMap<Fingerprint, Member>) -> Result<Stored, JournalError> {
     let incident = Incident {
-        host: host(row.try_get("host")?)?,
+        host: host(row.get("host")?)?,
         members,
         opened_at: time_of(row, "opened_at")?,
         state: state(row)?,
-        attempts: row.try_get("attempts")?,
-        failures_in_row: row.try_get("failures_in_row")?,
-        trouble_before: Duration::from_micros(row.try_get::<i64, _>("trouble_before")?.unsigned_abs()),
-        last_outcome: row.try_get::<Option<String>, _>("last_outcome")?.map(|w| word(&w)).transpose()?,
+        attempts: row.get("attempts")?,
+        failures_in_row: row.get("failures_in_row")?,
+        trouble_before: Duration::from_micros(row.get::<_, i64>("trouble_before")?.unsigned_abs()),
+        last_outcome: row.get::<_, Option<String>>("last_outcome")?.map(|w| word(&w)).transpose()?,
         escalated: escalated(row)?,
     };
-    Ok(Stored { id: IncidentId(row.try_get("id")?), incident })
+    Ok(Stored { id: IncidentId(row.get("id")?), incident })
 }
 
-fn state(row: &SqliteRow) -> Result<State, JournalError> {
-    match row.try_get::<&str, _>("state")? {
+fn state(row: &Row<'_>) -> Result<State, JournalError> {
+    match text(row, "state")? {
         "waiting" => Ok(State::Waiting { due_at: time_of(row, "due_at")? }),
         "sweeping" => Ok(State::Sweeping),
         _ => {
-            let reason: &str = row.try_get("close_reason")?;
+            let reason = text(row, "close_reason")?;
             let reason = Closed::ALL.into_iter().find(|r| r.as_str() == reason);
             Ok(State::Closed {
                 at: time_of(row, "closed_at")?,
@@ -76,48 +77,57 @@ fn state(row: &SqliteRow) -> Result<State, JournalError> {
     }
 }
 
-fn escalated(row: &SqliteRow) -> Result<Option<Escalated>, JournalError> {
+fn escalated(row: &Row<'_>) -> Result<Option<Escalated>, JournalError> {
     let Some(at) = maybe_time(row, "escalated_at")? else { return Ok(None) };
-    let reason: &str = row.try_get("escalation")?;
+    let reason = text(row, "escalation")?;
     let reason = Escalation::ALL.into_iter().find(|r| r.as_str() == reason);
     Ok(Some(Escalated { at, reason: reason.ok_or_else(|| corrupt("an escalation that is not known"))? }))
 }
 
-pub(super) fn member(row: &SqliteRow) -> Result<(Fingerprint, Member), JournalError> {
-    let fingerprint = Fingerprint::try_from(row.try_get::<String, _>("fingerprint")?).map_err(corrupt)?;
+/// What is read of an alert, in this order: all but the labels. A host may have a thousand alerts.
+macro_rules! member_columns {
+    () => {
+        "fingerprint, name, urgency, status, starts_at, ends_at, received_at, last_seen"
+    };
+}
+pub(super) use member_columns;
+
+pub(super) fn member(row: &Row<'_>) -> Result<(Fingerprint, Member), JournalError> {
+    let at = |column: usize| time(row.get(column)?);
+    let word_at = |column: usize| row.get_ref(column)?.as_str().map_err(corrupt);
     Ok((
-        fingerprint,
+        Fingerprint::try_from(row.get::<_, String>(0)?).map_err(corrupt)?,
         Member {
-            name: row.try_get("name")?,
-            urgency: word(row.try_get("urgency")?)?,
-            status: word(row.try_get("status")?)?,
-            starts_at: time_of(row, "starts_at")?,
-            ends_at: maybe_time(row, "ends_at")?,
-            received_at: time_of(row, "received_at")?,
-            last_seen: time_of(row, "last_seen")?,
+            name: row.get(1)?,
+            urgency: word(word_at(2)?)?,
+            status: word(word_at(3)?)?,
+            starts_at: at(4)?,
+            ends_at: row.get::<_, Option<i64>>(5)?.map(time).transpose()?,
+            received_at: at(6)?,
+            last_seen: at(7)?,
         },
     ))
 }
 
-pub(super) fn lane(row: &SqliteRow) -> Result<Lane, JournalError> {
-    let word: &str = row.try_get("lane")?;
+pub(super) fn lane(row: &Row<'_>) -> Result<Lane, JournalError> {
+    let word = text(row, "lane")?;
     Lane::ALL
         .into_iter()
         .find(|lane| lane.as_str() == word)
         .ok_or_else(|| corrupt("a lane that is not known"))
 }
 
-pub(super) fn asked(row: &SqliteRow) -> Result<Asked, JournalError> {
+pub(super) fn asked(row: &Row<'_>) -> Result<Asked, JournalError> {
     Ok(Asked {
-        id: row.try_get::<&str, _>("id")?.parse().map_err(corrupt)?,
-        host: host(row.try_get("host")?)?,
-        incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
+        id: text(row, "id")?.parse().map_err(corrupt)?,
+        host: host(row.get("host")?)?,
+        incident: row.get::<_, Option<i64>>("incident")?.map(IncidentId),
         replay: row
-            .try_get::<Option<&str>, _>("replay")?
-            .map(Uuid::parse_str)
+            .get::<_, Option<String>>("replay")?
+            .map(|text| Uuid::parse_str(&text))
             .transpose()
             .map_err(corrupt)?,
-        trigger: word(row.try_get("trigger")?)?,
-        dry_run: row.try_get("dry_run")?,
+        trigger: word(text(row, "trigger")?)?,
+        dry_run: row.get("dry_run")?,
     })
 }

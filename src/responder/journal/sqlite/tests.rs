@@ -69,6 +69,9 @@ fn what_is_stored_is_there_after_it_was_closed_and_only_one_has_it_open() {
         close(journal).await;
         let again = SqliteJournal::open(folder.path()).await.unwrap();
         assert_eq!(again.incidents(None, 10).await.unwrap().len(), 1);
+        close(again.clone()).await;
+        let closed = again.begin().await.unwrap_err();
+        assert!(closed.to_string().contains("it is closed"), "{closed}");
     });
 }
 

@@ -1,5 +1,7 @@
 //! What status, page and demo read of incidents and of what was ignored.
 
+use std::collections::BTreeMap;
+
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
@@ -8,7 +10,8 @@ use super::{
         OpenHost, Tried, timeline,
     },
     attempts,
-    rows::{corrupt, host, maybe_time, time_of},
+    columns::{maybe_time, time_of},
+    rows::{corrupt, host},
 };
 use crate::domain::incident::IncidentId;
 
@@ -129,13 +132,13 @@ pub(super) async fn tried(connection: &mut SqliteConnection, incident: i64) -> R
     let outcomes = sqlx::query(OUTCOMES).bind(incident).fetch_all(&mut *connection).await?;
     let last: Option<String> =
         sqlx::query_scalar(LAST_HOLDS).bind(incident).fetch_optional(connection).await?;
-    Ok(Tried {
-        tried: outcomes
-            .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect::<Result<_, JournalError>>()?,
-        holds: last.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt)?,
-    })
+    let outcomes = outcomes.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    tried_of(outcomes.collect::<Result<_, JournalError>>()?, last.as_deref())
+}
+
+/// What the two questions have found.
+pub(super) fn tried_of(tried: BTreeMap<String, i64>, holds: Option<&str>) -> Result<Tried, JournalError> {
+    Ok(Tried { tried, holds: holds.map(serde_json::from_str).transpose().map_err(corrupt)? })
 }
 
 pub(super) async fn open_hosts(pool: &SqlitePool) -> Result<Vec<OpenHost>, JournalError> {

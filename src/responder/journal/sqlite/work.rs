@@ -1,12 +1,9 @@
 //! One transaction on the journal.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{
-    Row, Sqlite, Transaction,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use rusqlite::{Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::{
@@ -15,6 +12,7 @@ use super::{
     latch::Latch,
     notifications::{self, Held, Tally},
     rows, views,
+    writer::{Turn, in_place},
 };
 use crate::{
     domain::{
@@ -38,69 +36,185 @@ pub(super) const START: &str =
      ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
      lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
 
+/// An incident's columns that time and events change, each of them in no index or in one of its own.
+const SAVE: &str = "UPDATE incidents SET urgency = ?2, firing_since = ?3, time_event_at = ?4, attempts = ?5,
+     failures_in_row = ?6, last_outcome = ?7, escalated_at = ?8, escalation = ?9 WHERE id = ?1";
+/// Those that most indexes hold. Written only where they have changed: an alert that was received again
+/// changes none of them, and each index would be a page more for the log.
+const SAVE_STATE: &str =
+    "UPDATE incidents SET state = ?2, due_at = ?3, closed_at = ?4, close_reason = ?5 WHERE id = ?1
+     AND (state, due_at, closed_at, close_reason) IS NOT (?2, ?3, ?4, ?5)";
+
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
 pub struct SqliteWork {
-    transaction: Transaction<'static, Sqlite>,
+    turn: Turn,
     latch: Latch,
     tally: Tally,
-    /// How many notifications there were when it began.
-    held_before: Held,
-    /// How many there are, once this is committed.
+    /// How many notifications there are, once this is committed.
     held: Held,
+    /// Whether the thread is there for it alone.
+    is_apart: bool,
+}
+
+impl Drop for SqliteWork {
+    fn drop(&mut self) {
+        self.turn.undo();
+    }
 }
 
 impl SqliteWork {
-    pub(super) fn new(transaction: Transaction<'static, Sqlite>, latch: Latch, tally: Tally) -> Self {
+    pub(super) fn begin(
+        turn: Turn,
+        latch: Latch,
+        tally: Tally,
+        is_apart: bool,
+    ) -> Result<Self, JournalError> {
         let held = tally.held();
-        Self { transaction, latch, tally, held_before: held, held }
+        let mut work = Self { turn, latch, tally, held, is_apart };
+        let begun = if is_apart { work.turn.begin() } else { in_place(|| work.turn.begin()) };
+        work.latch.seen(begun)?;
+        Ok(work)
     }
 
-    async fn with_members(&mut self, found: Vec<SqliteRow>) -> Result<Vec<Stored>, JournalError> {
-        let mut incidents = Vec::with_capacity(found.len());
-        for row in found {
-            // All but the labels: a host may have ten thousand alerts.
-            let members = sqlx::query(
-                "SELECT fingerprint, name, urgency, status, starts_at, ends_at, received_at, last_seen
-                 FROM alerts WHERE incident = ?",
-            )
-            .bind(row.try_get::<i64, _>("id")?)
-            .fetch_all(&mut *self.transaction)
-            .await?;
-            let members: BTreeMap<_, _> = members.iter().map(rows::member).collect::<Result<_, _>>()?;
-            incidents.push(rows::stored(&row, members)?);
+    /// Does something over the connection, on this thread.
+    fn on<T>(&self, step: impl FnOnce(&Connection) -> Result<T, JournalError>) -> Result<T, JournalError> {
+        let connection = self.turn.connection()?;
+        self.latch.seen(if self.is_apart { step(connection) } else { in_place(|| step(connection)) })
+    }
+
+    /// How many rows a statement has changed.
+    fn execute(&self, statement: &str, values: impl Params) -> Result<usize, JournalError> {
+        self.on(|connection| Ok(connection.prepare_cached(statement)?.execute(values)?))
+    }
+
+    fn all<T>(
+        &self,
+        question: &str,
+        values: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, JournalError>,
+    ) -> Result<Vec<T>, JournalError> {
+        self.on(|connection| all(connection, question, values, read))
+    }
+
+    fn one<T>(
+        &self,
+        question: &str,
+        values: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, JournalError>,
+    ) -> Result<Option<T>, JournalError> {
+        Ok(self.all(question, values, read)?.pop())
+    }
+
+    /// Incidents with their alerts, as a question finds them.
+    fn incidents<T>(
+        &self,
+        question: &str,
+        values: impl Params,
+        read: impl Fn(&Row<'_>, Stored) -> Result<T, JournalError>,
+    ) -> Result<Vec<T>, JournalError> {
+        const MEMBERS: &str = concat!("SELECT ", rows::member_columns!(), " FROM alerts WHERE incident = ?");
+        self.on(|connection| {
+            all(connection, question, values, |row| {
+                let members = all(connection, MEMBERS, [row.get::<_, i64>("id")?], rows::member)?;
+                read(row, rows::stored(row, members.into_iter().collect())?)
+            })
+        })
+    }
+
+    /// Ends an attempt: one that was claimed, by its claim, or one that never began.
+    fn end(
+        &self,
+        attempt: AttemptId,
+        fence: Option<Fence>,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let holds = ended.holds.as_ref().map(serde_json::to_string).transpose().map_err(rows::corrupt)?;
+        let rows = self.execute(
+            "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, freed_bytes = ?, report = ?, holds = ?
+             WHERE id = ? AND finished_at IS NULL AND IIF(started_at IS NULL, NULL, fence) IS ?",
+            params![
+                now.as_microsecond(),
+                ended.outcome.as_str(),
+                ended.reason,
+                i64::try_from(ended.freed_bytes).unwrap_or(i64::MAX),
+                ended.report,
+                holds.as_deref(),
+                attempt.to_string(),
+                fence.map(|fence| fence.0),
+            ],
+        )?;
+        let ours = rows == 1;
+        if let Some(seen) = ended.seen.as_ref().filter(|_| ours) {
+            self.see(attempt, seen, holds.as_deref(), now)?;
         }
-        Ok(incidents)
+        Ok(ours)
     }
 
-    async fn fetch(
-        &mut self,
-        query: sqlx::query::Query<'_, Sqlite, SqliteArguments>,
-    ) -> Result<Vec<Stored>, JournalError> {
-        let found = query.fetch_all(&mut *self.transaction).await?;
-        self.with_members(found).await
+    /// What the host of an attempt has reported is its last report now. Who is on hold or busy measures
+    /// nothing: what was measured before still stands.
+    fn see(
+        &self,
+        attempt: AttemptId,
+        seen: &Seen,
+        holds: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let Seen { mode, version, measured } = seen;
+        let measured = measured.as_ref();
+        let disks = measured.map(|measured| serde_json::to_string(&measured.disks)).transpose();
+        self.execute(
+            "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds)
+             SELECT host, id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM attempts WHERE id = ?1
+             ON CONFLICT (host) DO UPDATE SET attempt = excluded.attempt, reported_at = excluded.reported_at,
+             mode = excluded.mode, version = excluded.version,
+             measured_at = COALESCE(excluded.measured_at, measured_at), disks = COALESCE(excluded.disks, disks),
+             tmp_bytes = COALESCE(excluded.tmp_bytes, tmp_bytes), holds = COALESCE(excluded.holds, holds)",
+            params![
+                attempt.to_string(),
+                now.as_microsecond(),
+                mode.as_str(),
+                version,
+                measured.map(|_| now.as_microsecond()),
+                disks.map_err(rows::corrupt)?,
+                measured.map(|measured| i64::try_from(measured.tmp_bytes).unwrap_or(i64::MAX)),
+                holds.filter(|_| measured.is_some()),
+            ],
+        )?;
+        Ok(())
     }
+}
+
+fn all<T>(
+    connection: &Connection,
+    question: &str,
+    values: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, JournalError>,
+) -> Result<Vec<T>, JournalError> {
+    connection.prepare_cached(question)?.query_and_then(values, read)?.collect()
 }
 
 impl Work for SqliteWork {
     async fn open_incident(&mut self, host: &HostName) -> Result<Option<Stored>, JournalError> {
-        let query = sqlx::query("SELECT * FROM incidents WHERE host = ? AND state <> 'closed'");
-        Ok(self.fetch(query.bind(host.as_str())).await?.pop())
+        const QUESTION: &str = "SELECT * FROM incidents WHERE host = ? AND state <> 'closed'";
+        Ok(self.incidents(QUESTION, [host.as_str()], |_, stored| Ok(stored))?.pop())
     }
 
     async fn open_incidents(&mut self) -> Result<Vec<Stored>, JournalError> {
-        self.fetch(sqlx::query("SELECT * FROM incidents WHERE state <> 'closed'")).await
+        const QUESTION: &str = "SELECT * FROM incidents WHERE state <> 'closed'";
+        self.incidents(QUESTION, [], |_, stored| Ok(stored))
     }
 
     async fn incident(&mut self, id: IncidentId) -> Result<Option<Stored>, JournalError> {
-        Ok(self.fetch(sqlx::query("SELECT * FROM incidents WHERE id = ?").bind(id.0)).await?.pop())
+        const QUESTION: &str = "SELECT * FROM incidents WHERE id = ?";
+        Ok(self.incidents(QUESTION, [id.0], |_, stored| Ok(stored))?.pop())
     }
 
     async fn timed_incidents(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
-        let query = sqlx::query(
-            "SELECT * FROM incidents WHERE time_event_at <= ? ORDER BY time_event_at, id LIMIT ?",
-        );
-        self.fetch(query.bind(now.as_microsecond()).bind(limit)).await
+        const QUESTION: &str =
+            "SELECT * FROM incidents WHERE time_event_at <= ? ORDER BY time_event_at, id LIMIT ?";
+        self.incidents(QUESTION, params![now.as_microsecond(), limit], |_, stored| Ok(stored))
     }
 
     async fn due_incidents(
@@ -110,58 +224,56 @@ impl Work for SqliteWork {
         order: Order,
         limit: u32,
     ) -> Result<Vec<(Stored, Lane)>, JournalError> {
-        let found = due::incidents(&mut self.transaction, now, lanes, order, limit).await?;
-        let lanes: Vec<_> = found.iter().map(rows::lane).collect::<Result<_, _>>()?;
-        Ok(self.with_members(found).await?.into_iter().zip(lanes).collect())
+        let values = params![now.as_microsecond(), due::words(lanes), limit];
+        self.incidents(due::incidents(order), values, |row, stored| Ok((stored, rows::lane(row)?)))
     }
 
     async fn past(&mut self, host: &HostName, timing: &Timing, now: Timestamp) -> Result<Past, JournalError> {
         let since = now.checked_sub(PAST).unwrap_or(Timestamp::MIN);
-        let found =
-            sqlx::query("SELECT opened_at, closed_at FROM incidents WHERE host = ? AND closed_at >= ?")
-                .bind(host.as_str())
-                .bind(since.as_microsecond())
-                .fetch_all(&mut *self.transaction)
-                .await?;
-        let mut past =
-            Past { failures_in_row: self.standing(host).await?.failures_in_row, ..Past::default() };
-        for row in &found {
-            let counts = counted(rows::time_of(row, "opened_at")?, rows::time_of(row, "closed_at")?, timing);
-            past.trouble = past.trouble.saturating_add(counts);
-        }
-        Ok(past)
-    }
-
-    async fn standing(&mut self, host: &HostName) -> Result<Standing, JournalError> {
-        let found = sqlx::query("SELECT * FROM hosts WHERE host = ?")
-            .bind(host.as_str())
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        let Some(row) = found else { return Ok(Standing::default()) };
-        Ok(Standing {
-            last_outcome: row
-                .try_get::<Option<String>, _>("last_outcome")?
-                .map(|w| rows::word(&w))
-                .transpose()?,
-            failures_in_row: row.try_get("failures_in_row")?,
-            not_before: rows::maybe_time(&row, "not_before")?,
+        let counts = self.all(
+            "SELECT opened_at, closed_at FROM incidents WHERE host = ? AND closed_at >= ?",
+            params![host.as_str(), since.as_microsecond()],
+            |row| Ok(counted(rows::time_of(row, "opened_at")?, rows::time_of(row, "closed_at")?, timing)),
+        )?;
+        let failures_in_row = self.standing(host).await?.failures_in_row;
+        Ok(Past {
+            failures_in_row,
+            trouble: counts.into_iter().fold(Duration::ZERO, Duration::saturating_add),
         })
     }
 
+    async fn standing(&mut self, host: &HostName) -> Result<Standing, JournalError> {
+        let found = self.one("SELECT * FROM hosts WHERE host = ?", [host.as_str()], |row| {
+            Ok(Standing {
+                last_outcome: row
+                    .get::<_, Option<String>>("last_outcome")?
+                    .map(|w| rows::word(&w))
+                    .transpose()?,
+                failures_in_row: row.get("failures_in_row")?,
+                not_before: rows::maybe_time(row, "not_before")?,
+            })
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
     async fn save_standing(&mut self, host: &HostName, standing: &Standing) -> Result<(), JournalError> {
-        sqlx::query("INSERT OR REPLACE INTO hosts (host, lane, last_outcome, failures_in_row, not_before) VALUES (?, ?, ?, ?, ?)")
-            .bind(host.as_str())
-            .bind(standing.lane().as_str())
-            .bind(standing.last_outcome.map(Outcome::as_str))
-            .bind(standing.failures_in_row)
-            .bind(standing.not_before.map(Timestamp::as_microsecond))
-            .execute(&mut *self.transaction)
-            .await?;
+        self.execute(
+            "INSERT OR REPLACE INTO hosts (host, lane, last_outcome, failures_in_row, not_before) VALUES (?, ?, ?, ?, ?)",
+            params![
+                host.as_str(),
+                standing.lane().as_str(),
+                standing.last_outcome.map(Outcome::as_str),
+                standing.failures_in_row,
+                standing.not_before.map(Timestamp::as_microsecond),
+            ],
+        )?;
         Ok(())
     }
 
     async fn tried(&mut self, id: IncidentId) -> Result<Tried, JournalError> {
-        views::tried(&mut self.transaction, id.0).await
+        let outcomes = self.all(views::OUTCOMES, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let last: Option<String> = self.one(views::LAST_HOLDS, [id.0], |row| Ok(row.get(0)?))?;
+        views::tried_of(outcomes.into_iter().collect(), last.as_deref())
     }
 
     async fn insert_incident(
@@ -170,18 +282,18 @@ impl Work for SqliteWork {
         timing: &Timing,
         accepted_at: Timestamp,
     ) -> Result<IncidentId, JournalError> {
-        let done = sqlx::query(
-            "INSERT INTO incidents (host, state, opened_at, accepted_at, due_at, attempts, failures_in_row,
-             trouble_before) VALUES (?, 'waiting', ?, ?, ?, 0, 0, ?)",
-        )
-        .bind(incident.host.as_str())
-        .bind(incident.opened_at.as_microsecond())
-        .bind(accepted_at.as_microsecond())
-        .bind(incident.opened_at.as_microsecond())
-        .bind(microseconds(incident.trouble_before))
-        .execute(&mut *self.transaction)
-        .await?;
-        let id = IncidentId(done.last_insert_rowid());
+        const STATEMENT: &str =
+            "INSERT INTO incidents (host, state, opened_at, accepted_at, due_at, attempts,
+             failures_in_row, trouble_before) VALUES (?1, 'waiting', ?2, ?3, ?2, 0, 0, ?4)";
+        let id = self.on(|connection| {
+            connection.prepare_cached(STATEMENT)?.execute(params![
+                incident.host.as_str(),
+                incident.opened_at.as_microsecond(),
+                accepted_at.as_microsecond(),
+                microseconds(incident.trouble_before),
+            ])?;
+            Ok(IncidentId(connection.last_insert_rowid()))
+        })?;
         self.save_incident(&Stored { id, incident: incident.clone() }, timing).await?;
         Ok(id)
     }
@@ -193,26 +305,30 @@ impl Work for SqliteWork {
             State::Sweeping => ("sweeping", None, None),
             State::Closed { at, reason } => ("closed", None, Some((at, reason))),
         };
-        sqlx::query(
-            "UPDATE incidents SET state = ?, urgency = ?, firing_since = ?, due_at = ?, time_event_at = ?,
-             attempts = ?, failures_in_row = ?, last_outcome = ?, escalated_at = ?, escalation = ?,
-             closed_at = ?, close_reason = ? WHERE id = ?",
-        )
-        .bind(state)
-        .bind(incident.urgency().map(Urgency::as_str))
-        .bind(incident.firing_since().map(Timestamp::as_microsecond))
-        .bind(due_at.map(Timestamp::as_microsecond))
-        .bind(incident.time_event_at(timing).map(Timestamp::as_microsecond))
-        .bind(incident.attempts)
-        .bind(incident.failures_in_row)
-        .bind(incident.last_outcome.map(Outcome::as_str))
-        .bind(incident.escalated.map(|escalated| escalated.at.as_microsecond()))
-        .bind(incident.escalated.map(|escalated| escalated.reason.as_str()))
-        .bind(closed.map(|(at, _)| at.as_microsecond()))
-        .bind(closed.map(|(_, reason): (_, Closed)| reason.as_str()))
-        .bind(stored.id.0)
-        .execute(&mut *self.transaction)
-        .await?;
+        self.execute(
+            SAVE,
+            params![
+                stored.id.0,
+                incident.urgency().map(Urgency::as_str),
+                incident.firing_since().map(Timestamp::as_microsecond),
+                incident.time_event_at(timing).map(Timestamp::as_microsecond),
+                incident.attempts,
+                incident.failures_in_row,
+                incident.last_outcome.map(Outcome::as_str),
+                incident.escalated.map(|escalated| escalated.at.as_microsecond()),
+                incident.escalated.map(|escalated| escalated.reason.as_str()),
+            ],
+        )?;
+        self.execute(
+            SAVE_STATE,
+            params![
+                stored.id.0,
+                state,
+                due_at.map(Timestamp::as_microsecond),
+                closed.map(|(at, _)| at.as_microsecond()),
+                closed.map(|(_, reason): (_, Closed)| reason.as_str()),
+            ],
+        )?;
         Ok(())
     }
 
@@ -222,7 +338,8 @@ impl Work for SqliteWork {
         at: Timestamp,
         keep: Keep,
     ) -> Result<(), JournalError> {
-        self.held = notifications::record(&mut self.transaction, self.held, received, at, keep).await?;
+        let held = self.held;
+        self.held = self.on(|connection| notifications::record(connection, held, received, at, keep))?;
         Ok(())
     }
 
@@ -232,12 +349,8 @@ impl Work for SqliteWork {
         until: Timestamp,
         reason: &str,
     ) -> Result<(), JournalError> {
-        sqlx::query("UPDATE incidents SET deferred_until = ?, deferred_for = ? WHERE id = ?")
-            .bind(until.as_microsecond())
-            .bind(reason)
-            .bind(incident.0)
-            .execute(&mut *self.transaction)
-            .await?;
+        const STATEMENT: &str = "UPDATE incidents SET deferred_until = ?, deferred_for = ? WHERE id = ?";
+        self.execute(STATEMENT, params![until.as_microsecond(), reason, incident.0])?;
         Ok(())
     }
 
@@ -248,27 +361,27 @@ impl Work for SqliteWork {
         member: &Member,
         notification: Uuid,
     ) -> Result<(), JournalError> {
-        sqlx::query(
+        self.execute(
             "INSERT INTO alerts (incident, fingerprint, name, urgency, status, starts_at, ends_at, received_at,
              last_seen, labels, first_notification, last_notification)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?11, ?11)
              ON CONFLICT (incident, fingerprint) DO UPDATE SET urgency = excluded.urgency,
              status = excluded.status, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
              last_seen = excluded.last_seen, last_notification = excluded.last_notification",
-        )
-        .bind(incident.0)
-        .bind(alert.fingerprint.as_str())
-        .bind(&member.name)
-        .bind(member.urgency.as_str())
-        .bind(member.status.as_str())
-        .bind(member.starts_at.as_microsecond())
-        .bind(member.ends_at.map(Timestamp::as_microsecond))
-        .bind(member.received_at.as_microsecond())
-        .bind(member.last_seen.as_microsecond())
-        .bind(bounded::labels(&alert.labels))
-        .bind(notification.to_string())
-        .execute(&mut *self.transaction)
-        .await?;
+            params![
+                incident.0,
+                alert.fingerprint.as_str(),
+                member.name,
+                member.urgency.as_str(),
+                member.status.as_str(),
+                member.starts_at.as_microsecond(),
+                member.ends_at.map(Timestamp::as_microsecond),
+                member.received_at.as_microsecond(),
+                member.last_seen.as_microsecond(),
+                bounded::labels(&alert.labels),
+                notification.to_string(),
+            ],
+        )?;
         Ok(())
     }
 
@@ -278,13 +391,10 @@ impl Work for SqliteWork {
         fingerprint: &Fingerprint,
         member: &Member,
     ) -> Result<(), JournalError> {
-        sqlx::query("UPDATE alerts SET urgency = ?, status = ? WHERE incident = ? AND fingerprint = ?")
-            .bind(member.urgency.as_str())
-            .bind(member.status.as_str())
-            .bind(incident.0)
-            .bind(fingerprint.as_str())
-            .execute(&mut *self.transaction)
-            .await?;
+        self.execute(
+            "UPDATE alerts SET urgency = ?, status = ? WHERE incident = ? AND fingerprint = ?",
+            params![member.urgency.as_str(), member.status.as_str(), incident.0, fingerprint.as_str()],
+        )?;
         Ok(())
     }
 
@@ -293,11 +403,8 @@ impl Work for SqliteWork {
         incident: IncidentId,
         fingerprint: &Fingerprint,
     ) -> Result<(), JournalError> {
-        sqlx::query("DELETE FROM alerts WHERE incident = ? AND fingerprint = ?")
-            .bind(incident.0)
-            .bind(fingerprint.as_str())
-            .execute(&mut *self.transaction)
-            .await?;
+        const STATEMENT: &str = "DELETE FROM alerts WHERE incident = ? AND fingerprint = ?";
+        self.execute(STATEMENT, params![incident.0, fingerprint.as_str()])?;
         Ok(())
     }
 
@@ -307,50 +414,46 @@ impl Work for SqliteWork {
         reason: Ignored,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let now = now.as_microsecond();
-        sqlx::query(
+        self.execute(
             "INSERT INTO ignored_alerts (fingerprint, reason, name, status, labels, first_seen, last_seen, times)
-             VALUES (?, ?, ?, ?, ?, ?, ?, 1)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 1)
              ON CONFLICT (fingerprint, reason) DO UPDATE SET status = excluded.status,
              last_seen = excluded.last_seen, times = times + 1",
-        )
-        .bind(alert.fingerprint.as_str())
-        .bind(reason.reason())
-        .bind(bounded::name(alert.name()))
-        .bind(alert.status.as_str())
-        .bind(bounded::labels(&alert.labels))
-        .bind(now)
-        .bind(now)
-        .execute(&mut *self.transaction)
-        .await?;
+            params![
+                alert.fingerprint.as_str(),
+                reason.reason(),
+                bounded::name(alert.name()),
+                alert.status.as_str(),
+                bounded::labels(&alert.labels),
+                now.as_microsecond(),
+            ],
+        )?;
         Ok(())
     }
 
     async fn keep_ignored(&mut self, most: u32) -> Result<(), JournalError> {
-        sqlx::query(
+        self.execute(
             "DELETE FROM ignored_alerts WHERE (fingerprint, reason) IN
              (SELECT fingerprint, reason FROM ignored_alerts ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
-        )
-        .bind(most)
-        .execute(&mut *self.transaction)
-        .await?;
+            [most],
+        )?;
         Ok(())
     }
 
     async fn queue_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
-        sqlx::query(
+        self.execute(
             "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, queued_at)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(asked.id.to_string())
-        .bind(asked.host.as_str())
-        .bind(asked.incident.map(|id| id.0))
-        .bind(asked.replay.map(|id| id.to_string()))
-        .bind(asked.trigger.as_str())
-        .bind(asked.dry_run)
-        .bind(now.as_microsecond())
-        .execute(&mut *self.transaction)
-        .await?;
+            params![
+                asked.id.to_string(),
+                asked.host.as_str(),
+                asked.incident.map(|id| id.0),
+                asked.replay.map(|id| id.to_string()),
+                asked.trigger.as_str(),
+                asked.dry_run,
+                now.as_microsecond(),
+            ],
+        )?;
         Ok(())
     }
 
@@ -360,7 +463,9 @@ impl Work for SqliteWork {
         lanes: &[Lane],
         limit: u32,
     ) -> Result<Vec<(Asked, Lane, Timestamp)>, JournalError> {
-        due::queued(&mut self.transaction, now, lanes, limit).await
+        self.all(due::QUEUED, params![now.as_microsecond(), due::words(lanes), limit], |row| {
+            Ok((rows::asked(row)?, rows::lane(row)?, rows::time_of(row, "since")?))
+        })
     }
 
     async fn start_attempt(
@@ -369,26 +474,24 @@ impl Work for SqliteWork {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Fence, JournalError> {
-        let row = sqlx::query(START)
-            .bind(asked.id.to_string())
-            .bind(asked.host.as_str())
-            .bind(asked.incident.map(|id| id.0))
-            .bind(asked.replay.map(|id| id.to_string()))
-            .bind(asked.trigger.as_str())
-            .bind(now.as_microsecond())
-            .bind(lease_until.as_microsecond())
-            .bind(asked.dry_run)
-            .fetch_one(&mut *self.transaction)
-            .await?;
-        Ok(Fence(row.try_get(0)?))
+        let values = params![
+            asked.id.to_string(),
+            asked.host.as_str(),
+            asked.incident.map(|id| id.0),
+            asked.replay.map(|id| id.to_string()),
+            asked.trigger.as_str(),
+            now.as_microsecond(),
+            lease_until.as_microsecond(),
+            asked.dry_run,
+        ];
+        self.on(|connection| {
+            Ok(connection.prepare_cached(START)?.query_one(values, |row| row.get(0).map(Fence))?)
+        })
     }
 
     async fn starts_since(&mut self, since: Timestamp) -> Result<u32, JournalError> {
-        let row = sqlx::query("SELECT COUNT(*) FROM attempts WHERE started_at >= ?")
-            .bind(since.as_microsecond())
-            .fetch_one(&mut *self.transaction)
-            .await?;
-        Ok(row.try_get(0)?)
+        const QUESTION: &str = "SELECT COUNT(*) FROM attempts WHERE started_at >= ?";
+        Ok(self.one(QUESTION, [since.as_microsecond()], |row| Ok(row.get(0)?))?.unwrap_or_default())
     }
 
     async fn connected(
@@ -397,14 +500,10 @@ impl Work for SqliteWork {
         fence: Fence,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        sqlx::query(
+        self.execute(
             "UPDATE attempts SET connected_at = ? WHERE id = ? AND fence = ? AND finished_at IS NULL",
-        )
-        .bind(now.as_microsecond())
-        .bind(attempt.to_string())
-        .bind(fence.0)
-        .execute(&mut *self.transaction)
-        .await?;
+            params![now.as_microsecond(), attempt.to_string(), fence.0],
+        )?;
         Ok(())
     }
 
@@ -415,7 +514,7 @@ impl Work for SqliteWork {
         ended: &Ended,
         now: Timestamp,
     ) -> Result<bool, JournalError> {
-        self.end(attempt, Some(fence), ended, now).await
+        self.end(attempt, Some(fence), ended, now)
     }
 
     async fn refuse_attempt(
@@ -424,44 +523,36 @@ impl Work for SqliteWork {
         ended: &Ended,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        self.end(attempt, None, ended, now).await?;
-        Ok(())
+        self.end(attempt, None, ended, now).map(drop)
     }
 
     async fn running_attempts(&mut self) -> Result<Vec<Running>, JournalError> {
-        let found =
-            sqlx::query("SELECT * FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL")
-                .fetch_all(&mut *self.transaction)
-                .await?;
-        let running = |row| {
+        const QUESTION: &str = "SELECT * FROM attempts WHERE started_at IS NOT NULL AND finished_at IS NULL";
+        self.all(QUESTION, [], |row| {
             Ok(Running {
                 asked: rows::asked(row)?,
-                fence: Fence(row.try_get("fence")?),
+                fence: Fence(row.get("fence")?),
                 // What was claimed before there were leases has been left by whoever claimed it.
                 lease_until: rows::maybe_time(row, "lease_until")?.unwrap_or(Timestamp::MIN),
             })
-        };
-        found.iter().map(running).collect()
+        })
     }
 
     async fn anchor(&mut self) -> Result<Option<Anchor>, JournalError> {
-        let found =
-            sqlx::query("SELECT boot, uptime, at FROM clock").fetch_optional(&mut *self.transaction).await?;
-        let Some(row) = found else { return Ok(None) };
-        Ok(Some(Anchor {
-            boot: row.try_get("boot")?,
-            uptime: Duration::from_micros(row.try_get::<i64, _>("uptime")?.unsigned_abs()),
-            at: rows::time_of(&row, "at")?,
-        }))
+        self.one("SELECT boot, uptime, at FROM clock", [], |row| {
+            Ok(Anchor {
+                boot: row.get("boot")?,
+                uptime: Duration::from_micros(row.get::<_, i64>("uptime")?.unsigned_abs()),
+                at: rows::time_of(row, "at")?,
+            })
+        })
     }
 
     async fn save_anchor(&mut self, anchor: &Anchor) -> Result<(), JournalError> {
-        sqlx::query("INSERT OR REPLACE INTO clock (id, boot, uptime, at) VALUES (1, ?, ?, ?)")
-            .bind(&anchor.boot)
-            .bind(microseconds(anchor.uptime))
-            .bind(anchor.at.as_microsecond())
-            .execute(&mut *self.transaction)
-            .await?;
+        self.execute(
+            "INSERT OR REPLACE INTO clock (id, boot, uptime, at) VALUES (1, ?, ?, ?)",
+            params![anchor.boot, microseconds(anchor.uptime), anchor.at.as_microsecond()],
+        )?;
         Ok(())
     }
 
@@ -481,95 +572,40 @@ impl Work for SqliteWork {
             "UPDATE last_reports SET reported_at = reported_at + ?1 WHERE reported_at >= ?2",
             "UPDATE last_reports SET measured_at = measured_at + ?1 WHERE measured_at >= ?2",
         ] {
-            sqlx::query(statement).bind(by).bind(since.as_microsecond()).execute(&mut *self.transaction).await?;
+            self.execute(statement, [by, since.as_microsecond()])?;
         }
         Ok(())
     }
 
     async fn commit(self) -> Result<(), JournalError> {
-        let Self { transaction, latch, tally, held_before, held } = self;
-        let committed = async move {
-            transaction.commit().await?;
-            tally.change(held_before, held);
-            Ok(())
-        };
-        latch.over(committed).await
+        if self.is_apart {
+            return self.committed();
+        }
+        // However long the disk takes, who waits for it can be given up.
+        let done = tokio::task::spawn_blocking(move || self.committed()).await;
+        done.unwrap_or(Err(JournalError::Unanswered))
     }
 }
 
 impl SqliteWork {
+    /// On this thread, whatever time that takes.
+    fn committed(self) -> Result<(), JournalError> {
+        let commit = |connection: &Connection| {
+            connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(())
+        };
+        self.latch.seen(self.turn.connection().and_then(commit))?;
+        // Before anybody else has a turn.
+        self.tally.note(self.held);
+        Ok(())
+    }
+
     /// Forgets some of the notifications that are older; how many.
-    pub(super) async fn forget_notifications(
-        &mut self,
-        before: Timestamp,
-        most: u32,
-    ) -> Result<u64, JournalError> {
+    pub(super) fn forget_notifications(&mut self, before: Timestamp, most: i64) -> Result<u64, JournalError> {
+        let held = self.held;
         let forgotten;
         (forgotten, self.held) =
-            notifications::forget(&mut self.transaction, self.held, before, most).await?;
+            self.on(|connection| notifications::forget(connection, held, before, most))?;
         Ok(forgotten)
-    }
-
-    /// Ends an attempt: one that was claimed, by its claim, or one that never began.
-    async fn end(
-        &mut self,
-        attempt: AttemptId,
-        fence: Option<Fence>,
-        ended: &Ended,
-        now: Timestamp,
-    ) -> Result<bool, JournalError> {
-        let holds = ended.holds.as_ref().map(serde_json::to_string).transpose().map_err(rows::corrupt)?;
-        let done = sqlx::query(
-            "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, freed_bytes = ?, report = ?, holds = ?
-             WHERE id = ? AND finished_at IS NULL AND IIF(started_at IS NULL, NULL, fence) IS ?",
-        )
-        .bind(now.as_microsecond())
-        .bind(ended.outcome.as_str())
-        .bind(ended.reason.as_deref())
-        .bind(i64::try_from(ended.freed_bytes).unwrap_or(i64::MAX))
-        .bind(ended.report.as_deref())
-        .bind(holds.as_deref())
-        .bind(attempt.to_string())
-        .bind(fence.map(|fence| fence.0))
-        .execute(&mut *self.transaction)
-        .await?;
-        let ours = done.rows_affected() == 1;
-        if let Some(seen) = ended.seen.as_ref().filter(|_| ours) {
-            self.see(attempt, seen, holds.as_deref(), now).await?;
-        }
-        Ok(ours)
-    }
-
-    /// What the host of an attempt has reported is its last report now. Who is on hold or busy measures
-    /// nothing: what was measured before still stands.
-    async fn see(
-        &mut self,
-        attempt: AttemptId,
-        seen: &Seen,
-        holds: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let Seen { mode, version, measured } = seen;
-        let measured = measured.as_ref();
-        let disks = measured.map(|measured| serde_json::to_string(&measured.disks)).transpose();
-        sqlx::query(
-            "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds)
-             SELECT host, id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM attempts WHERE id = ?1
-             ON CONFLICT (host) DO UPDATE SET attempt = excluded.attempt, reported_at = excluded.reported_at,
-             mode = excluded.mode, version = excluded.version,
-             measured_at = COALESCE(excluded.measured_at, measured_at), disks = COALESCE(excluded.disks, disks),
-             tmp_bytes = COALESCE(excluded.tmp_bytes, tmp_bytes), holds = COALESCE(excluded.holds, holds)",
-        )
-        .bind(attempt.to_string())
-        .bind(now.as_microsecond())
-        .bind(mode.as_str())
-        .bind(version)
-        .bind(measured.map(|_| now.as_microsecond()))
-        .bind(disks.map_err(rows::corrupt)?)
-        .bind(measured.map(|measured| i64::try_from(measured.tmp_bytes).unwrap_or(i64::MAX)))
-        .bind(holds.filter(|_| measured.is_some()))
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
     }
 }
