@@ -35,6 +35,8 @@ const RECORD_AGAIN_MOST: Duration = Duration::from_secs(30);
 
 /// The reason of an attempt that deleted nothing because the host only observes.
 const OBSERVES: &str = "the host only observes: nothing was deleted";
+/// The reason of one that was asked for nothing else.
+const LOOKED: &str = "a dry run: nothing was deleted";
 
 impl<J: Journal> Dispatcher<J> {
     /// Runs an attempt that the journal has as started.
@@ -217,7 +219,10 @@ fn ended(swept: Result<Report, SshError>) -> Ended {
     Ended {
         outcome: report.outcome,
         // `freed` is what it would have been: whoever reads journal or log must see that it was not.
-        reason: report.reason.clone().or_else(|| (!deletes).then(|| OBSERVES.to_owned())),
+        reason: report.reason.clone().or_else(|| {
+            let why = if report.dry_run { LOOKED } else { OBSERVES };
+            (!deletes).then(|| why.to_owned())
+        }),
         // Observed, or asked only to look, the host has freed nothing; its report says what it would have.
         freed_bytes: if deletes { report.freed_bytes } else { 0 },
         report: serde_json::to_string(&report).ok(),
@@ -289,8 +294,10 @@ mod tests {
             (ended.freed_bytes, ended.reason)
         };
         assert_eq!(swept(Mode::Enforce, false), (7, None));
-        for (mode, dry_run) in [(Mode::Enforce, true), (Mode::Observe, false), (Mode::Observe, true)] {
-            assert_eq!(swept(mode, dry_run), (0, Some(OBSERVES.to_owned())), "{mode:?} {dry_run}");
+        for (mode, dry_run, why) in
+            [(Mode::Enforce, true, LOOKED), (Mode::Observe, false, OBSERVES), (Mode::Observe, true, LOOKED)]
+        {
+            assert_eq!(swept(mode, dry_run), (0, Some(why.to_owned())), "{mode:?} {dry_run}");
         }
     }
 

@@ -242,6 +242,11 @@ fn user_and_password(shown: &[u8]) -> Option<(String, Vec<u8>)> {
 
 /// Lets a request through that shows what is asked for.
 pub async fn require<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
+    // A browser sends its login along for whatever site asks it to, and says which site that was. Nobody who
+    // may ask for something to be done is a web page.
+    if !request.method().is_safe() && request.headers().contains_key(header::ORIGIN) {
+        return refusal::error(StatusCode::FORBIDDEN, "a web page may not ask for this");
+    }
     match web.admit(&Caller::of(&request)).await {
         Ok(()) => next.run(request).await,
         Err(denied) => web.denied(&denied, request.uri().path()),

@@ -10,7 +10,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::header::CONTENT_TYPE,
+    http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -184,8 +184,13 @@ pub async fn notification<J: Journal>(
     let none = || Refusal::no("notification (any more)", &id);
     let known: Uuid = id.parse().map_err(|_| none())?;
     let found = read(&web, web.journal.notification(known).await)?.ok_or_else(none)?;
-    let headers =
-        [(CONTENT_TYPE.as_str(), "application/json"), ("x-received-at", &found.received_at.to_string())];
+    // It is somebody else's: no browser is to make anything of it.
+    let headers = [
+        (CONTENT_TYPE.as_str(), "application/json"),
+        (X_CONTENT_TYPE_OPTIONS.as_str(), "nosniff"),
+        (CONTENT_SECURITY_POLICY.as_str(), "default-src 'none'; sandbox"),
+        ("x-received-at", &found.received_at.to_string()),
+    ];
     Ok((headers, Body::from(found.body)).into_response())
 }
 
@@ -220,7 +225,15 @@ fn outcomes(words: &str) -> Result<Vec<Outcome>, Refusal> {
         let all = Outcome::ALL.map(Outcome::as_str).join(", ");
         Refusal::Query(format!("has no outcome {}; there are {all}", line(word)))
     };
-    words.split(',').map(|word| known(word).ok_or_else(|| wrong(word))).collect()
+    // Each once, however often it is named: every one is a question of its own.
+    let mut found = vec![];
+    for word in words.split(',') {
+        let outcome = known(word).ok_or_else(|| wrong(word))?;
+        if !found.contains(&outcome) {
+            found.push(outcome);
+        }
+    }
+    Ok(found)
 }
 
 fn list<T: Serialize>(name: &str, rows: T) -> Response {

@@ -129,13 +129,19 @@ impl<R: BufRead> Lines<R> {
     /// The next report, after so many lines that were none.
     pub(super) fn report(&mut self) -> io::Result<(Option<Report>, u64)> {
         let mut unreadable = 0;
-        while let Some(line) = self.next()? {
+        loop {
+            let line = match self.next() {
+                Ok(Some(line)) => line,
+                Ok(None) => return Ok((None, unreadable)),
+                // A packed file that a crash has damaged ends where the damage is.
+                Err(error) if is_damage(&error) => return Ok((None, unreadable + 1)),
+                Err(error) => return Err(error),
+            };
             match serde_json::from_slice(&line) {
                 Ok(report) => return Ok((Some(report), unreadable)),
                 Err(_) => unreadable += u64::from(!line.trim_ascii().is_empty()),
             }
         }
-        Ok((None, unreadable))
     }
 
     /// All that are there; counts the lines that were none.
@@ -150,4 +156,9 @@ impl<R: BufRead> Lines<R> {
             }
         }
     }
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput)
 }

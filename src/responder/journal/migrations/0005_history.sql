@@ -39,7 +39,7 @@ CREATE TABLE last_reports (
 
 INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds)
 SELECT host, id, MAX(finished_at), report ->> '$.mode', report ->> '$.version', finished_at, report -> '$.disks',
-    (SELECT COALESCE(SUM(value ->> '$.tmp_after_bytes'), 0) FROM json_each(report, '$.workers')), holds
+    (SELECT CAST(TOTAL(value ->> '$.tmp_after_bytes') AS INTEGER) FROM json_each(report, '$.workers')), holds
 FROM attempts
 WHERE json_valid(report) AND report ->> '$.mode' IS NOT NULL AND report ->> '$.version' IS NOT NULL
     AND json_array_length(report, '$.workers') > 0

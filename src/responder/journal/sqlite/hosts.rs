@@ -61,10 +61,15 @@ pub(super) async fn hosts(
             open.remove(&name).map(|Open { incident, waiting }| (incident, waiting)).unzip();
         let not_before = maybe_time(row, "not_before")?;
         let last_outcome = row.try_get::<Option<String>, _>("last_outcome")?.map(|text| word(&text));
+        // What an incident waits for is by its own last attempt, and not by one that a person made since;
+        // what a host is left alone for, by the host's last one.
+        let own = incident.as_ref().and_then(|incident: &OpenIncident| incident.last_outcome.as_deref());
+        let own = own.map(word).transpose()?;
+        let is_left_alone = not_before.is_some_and(|at| at > now);
         let waiting = Waiting {
             queued_at: queued.remove(&name),
             not_before,
-            last_outcome: last_outcome.transpose()?,
+            last_outcome: last_outcome.transpose()?.filter(|_| is_left_alone || own.is_none()).or(own),
             is_running: running.is_some(),
             ..waiting.unwrap_or_default()
         };

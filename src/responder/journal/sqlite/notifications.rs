@@ -95,7 +95,10 @@ pub(super) fn record(
         held.bytes += kept.iter().map(|(_, body)| body.len() as u64).sum::<u64>();
     }
     if !held.fits(keep) {
-        let less = Keep { notifications: keep.notifications / 10 * 9, bytes: keep.bytes / 10 * 9 };
+        let less = Keep {
+            notifications: keep.notifications - keep.notifications / 10,
+            bytes: keep.bytes - keep.bytes / 10,
+        };
         while held.count > 0 && !held.fits(less) {
             let surplus = held.count.saturating_sub(less.notifications.into()).max(held.count / 10).max(1);
             let dropped = dropped(connection, DROP_OLDEST, [i64::try_from(surplus).unwrap_or(i64::MAX)])?;
