@@ -189,6 +189,19 @@ fn what_was_rotated_and_packed_is_read_in_order_each_once() {
 }
 
 #[test]
+fn a_damaged_file_ends_at_its_damage_and_the_others_are_read() {
+    let log = Log::new();
+    log.add(REPORTS, &[3]);
+    log.pack("sweeps.jsonl.1.gz", &[1, 2]);
+    let whole = fs::read(log.path().join("sweeps.jsonl.1.gz")).unwrap();
+    // What logrotate leaves of a half that it found in its way.
+    fs::write(log.path().join("sweeps.jsonl.1.gz-2026010507.backup"), &whole[..whole.len() / 2]).unwrap();
+    let (following, seen) = log.begin();
+    assert!(seen.ends_with(&[3]) && seen.contains(&1) && seen.contains(&2), "{seen:?}");
+    assert_eq!(following.unreadable(), 1);
+}
+
+#[test]
 fn what_is_added_is_read_through_every_way_to_rotate() {
     let log = Log::new();
     let (mut following, seen) = log.begin();

@@ -229,6 +229,11 @@ fn whatever_is_wrong_with_a_request_is_told_in_one_shape() {
         assert!(error.contains(says) && answer.as_object().unwrap().len() == 1, "{path}: {text}");
         assert_eq!(told.responder.content_type(&path), "application/json", "{path}");
     }
+    for path in ["/webhook", "/api/v1/run", "/api/v1/replay", "/-/reload"] {
+        // As a browser sends it for a page of somebody's.
+        let asked = agent().post(told.responder.url(path)).header("origin", "http://elsewhere.example");
+        assert_eq!(asked.send(r#"{"all":true}"#).unwrap().status(), 403, "{path}");
+    }
     let response = agent().get(told.responder.url("/webhook")).call().unwrap();
     assert_eq!(response.headers()["allow"], "POST");
 }

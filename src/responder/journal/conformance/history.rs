@@ -240,6 +240,15 @@ async fn a_notification_is_there_as_it_was_received(journal: impl Journal) {
         assert_eq!((found.id, found.received_at, found.body), (*id, at(1), body.to_vec()));
     }
     assert_eq!(journal.notification(ids[2]).await.unwrap(), None, "nothing was received");
+    // However few are kept, the last one is among them.
+    let few = Keep { notifications: 3, ..keep };
+    for _ in 0..3 {
+        let last = Uuid::now_v7();
+        let mut work = journal.begin().await.unwrap();
+        work.record_notifications(&[(last, b"{}")], at(2), few).await.unwrap();
+        work.commit().await.unwrap();
+        assert!(journal.notification(last).await.unwrap().is_some());
+    }
     // Nobody keeps any more, so none is kept.
     let mut work = journal.begin().await.unwrap();
     work.record_notifications(&[(Uuid::now_v7(), b"{}")], at(2), Keep { notifications: 0, ..keep })
