@@ -23,6 +23,8 @@ pub struct ResponderConfig {
     pub timing: Timing,
     /// How much is done at once.
     pub limits: Limits,
+    /// What is kept beside incidents and attempts.
+    pub journal: Journal,
     /// How hosts are reached.
     pub ssh: Ssh,
     /// What is asked of Alertmanager.
@@ -42,6 +44,7 @@ impl Default for ResponderConfig {
             web: Web::default(),
             timing: Timing::default(),
             limits: Limits::default(),
+            journal: Journal::default(),
             ssh: Ssh::default(),
             alertmanager: Alertmanager::default(),
             deploy: Deploy::default(),
@@ -160,6 +163,22 @@ impl Default for Limits {
             header_timeout: Span::secs(10),
             request_timeout: Span::secs(30),
         }
+    }
+}
+
+/// What is kept beside incidents and attempts, for as long as `timing.history` at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// How many notifications are kept as they were received, the last ones, for `raysweep replay ID`; 0 keeps none. Default 10000.
+    pub notifications: u32,
+    /// What they may hold together, in bytes; a single one that is longer than a tenth of it is not kept. Default 64 MiB.
+    pub notifications_bytes: u64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { notifications: 10_000, notifications_bytes: 64 * 1024 * 1024 }
     }
 }
 

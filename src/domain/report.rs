@@ -33,6 +33,26 @@ impl fmt::Display for Holds {
     }
 }
 
+/// What a report tells of its host at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The host's mode.
+    pub mode: Mode,
+    /// The version of the binary that swept.
+    pub version: String,
+    /// What was measured, where the sweep looked at the workers.
+    pub measured: Option<Measured>,
+}
+
+/// What a sweep measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// The disks under the temp roots.
+    pub disks: Vec<Disk>,
+    /// Bytes under all temp roots after it.
+    pub tmp_bytes: u64,
+}
+
 /// The version of the report that this binary writes and reads.
 pub const SCHEMA: u32 = 1;
 
@@ -337,6 +357,18 @@ impl Report {
             }
         }
         holds
+    }
+
+    /// What it tells of its host at a glance. A sweep that did not look at any worker has measured nothing.
+    pub fn seen(&self) -> Seen {
+        let measured = (!self.workers.is_empty()).then(|| Measured {
+            disks: self.disks.clone(),
+            tmp_bytes: self
+                .workers
+                .iter()
+                .fold(0, |sum: u64, worker| sum.saturating_add(worker.tmp_after_bytes)),
+        });
+        Seen { mode: self.mode, version: self.version.clone(), measured }
     }
 
     /// Reads the one line that a sweep prints. A cut line is never a report: the line's end is what

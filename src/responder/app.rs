@@ -31,7 +31,7 @@ use super::{
         web_file::WebFile,
     },
     intake::{Intake, Queue},
-    journal::sqlite::SqliteJournal,
+    journal::{Keep, sqlite::SqliteJournal},
     lanes::{self, Lanes},
     limiter::{Limiter, Starts},
     metrics::Metrics,
@@ -158,6 +158,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             wake,
             queue: Queue::default(),
+            keep: keep(&config),
         };
         let (serving, served) = watch::channel(Arc::new(serving(&config, intake, inventory)));
         let (reload, reloads) = mpsc::channel(1);
@@ -264,6 +265,12 @@ fn incident_timing(timing: &TimingSettings) -> Timing {
         escalate_after: timing.escalate_after.0,
         expiry: timing.expiry.0,
     }
+}
+
+/// How many notifications are kept as they were received.
+fn keep(config: &ResponderConfig) -> Keep {
+    let config::responder::Journal { notifications, notifications_bytes } = config.journal;
+    Keep { notifications, bytes: notifications_bytes }
 }
 
 /// How much may be under way at once, and from when on an attempt is slow.

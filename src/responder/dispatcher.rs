@@ -271,5 +271,5 @@ impl Drop for Over {
 }
 
 fn without_report(outcome: Outcome, reason: &str) -> Ended {
-    Ended { outcome, reason: Some(reason.to_owned()), freed_bytes: 0, report: None, holds: None }
+    Ended { outcome, reason: Some(reason.to_owned()), freed_bytes: 0, report: None, holds: None, seen: None }
 }

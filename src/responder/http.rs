@@ -1,13 +1,14 @@
 //! The HTTP side: the webhook, the health of the process, metrics, and what the journal says.
 //!
 //! Status codes follow what Alertmanager does with them: everything but 5xx is final to it, so
-//! trouble of our own is always 503, and 429 is never used.
+//! trouble of our own is always 503, and 429 is never used. An error is `{"error": "…"}` wherever it comes
+//! from; only what other exporters answer as text (`/-/…`, `/metrics`) is text here too.
 //!
 //! | route | what it does |
 //! |---|---|
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
-//! | `GET /api/v1/incidents`, `/attempts`, `/ignored` | Rows of the journal, the newest first; `?host=` and `?limit=` (50, at most 1000). `/incidents?open=true` has those alone that are open, `/attempts?reports=false` leaves out what hosts reported. |
+//! | `GET /api/v1/…` | What the journal says: `api`. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
@@ -22,14 +23,12 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Query, Request, State},
+    extract::{Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
-use serde_json::json;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
@@ -38,17 +37,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::{
-    body::{Bodies, BodyError, Whole},
+    body::{Bodies, Whole},
     connections::Slot,
+    refusal::{Refusal, no_method, no_route},
     seldom::Seldom,
     shared::Shared,
     users::Passwords,
     web_file::WebFile,
 };
 use super::{
-    alertmanager::{self, PayloadError},
+    alertmanager,
     intake::Intake,
-    journal::{Journal, JournalError},
+    journal::Journal,
     metrics::{ByResult, Metrics},
 };
 use crate::{
@@ -57,18 +57,16 @@ use crate::{
 };
 
 pub mod access;
+pub mod api;
 pub mod body;
 pub mod connections;
+pub mod refusal;
 pub mod seldom;
 pub mod server;
 pub mod shared;
 pub mod tls;
 pub mod users;
 pub mod web_file;
-
-/// How many rows are shown, unless asked for otherwise, and at most.
-const ROWS: u32 = 50;
-const ROWS_MOST: u32 = 1000;
 
 /// For so long a probe of the journal tells whoever asks whether we are ready: each one is a write.
 const PROBED_FOR: Duration = Duration::from_millis(200);
@@ -131,9 +129,14 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
     let guarded = Router::new()
         .route("/webhook", post(webhook::<J>))
         .route("/api/v1/replay", post(replay::<J>))
-        .route("/api/v1/incidents", get(incidents::<J>))
-        .route("/api/v1/attempts", get(attempts::<J>))
-        .route("/api/v1/ignored", get(ignored::<J>))
+        .route("/api/v1/hosts", get(api::hosts::<J>))
+        .route("/api/v1/hosts/{name}", get(api::host::<J>))
+        .route("/api/v1/incidents", get(api::incidents::<J>))
+        .route("/api/v1/incidents/{id}", get(api::incident::<J>))
+        .route("/api/v1/attempts", get(api::attempts::<J>))
+        .route("/api/v1/attempts/{id}", get(api::attempt::<J>))
+        .route("/api/v1/notifications/{id}", get(api::notification::<J>))
+        .route("/api/v1/ignored", get(api::ignored::<J>))
         .route("/-/reload", post(reload::<J>).put(reload::<J>))
         .route_layer(middleware::from_fn_with_state(state(), access::require::<J>));
     let metrics = Router::new()
@@ -145,6 +148,8 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
         .route_layer(middleware::from_fn_with_state(state(), bounded::<J>))
         // Whatever else there is too much of: this is how somebody sees that we live.
         .route("/-/healthy", get(async || "raysweep is healthy\n"))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(state(), headers::<J>))
         .with_state(state())
 }
@@ -156,18 +161,18 @@ async fn bounded<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, n
     // One with a body is asked for its room once the body is there.
     let has_room = request.extensions().get::<Arc<Slot>>().is_none_or(|slot| slot.has_room());
     let answer = if has_room {
-        timeout(most, next.run(request)).await.map_err(|_| "the request took too long: send it again\n")
+        timeout(most, next.run(request)).await.map_err(|_| "the request took too long: send it again")
     } else {
-        Err("too many requests are under way: send it again\n")
+        Err("too many requests are under way: send it again")
     };
     answer.unwrap_or_else(|why| {
         if path == "/webhook" {
             web.metrics.notifications.get_or_create(&ByResult::new("unavailable")).inc();
         }
         if let Some(suppressed) = web.told.now() {
-            warn!(path, reason = why.trim_end(), suppressed, "request given up");
+            warn!(path, reason = why, suppressed, "request given up");
         }
-        (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+        refusal::error(StatusCode::SERVICE_UNAVAILABLE, why)
     })
 }
 
@@ -178,50 +183,6 @@ async fn headers<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, n
         answer.headers_mut().extend(file.last().headers.clone());
     }
     answer
-}
-
-/// Why a request is not answered as it was meant.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    #[error(transparent)]
-    Payload(#[from] PayloadError),
-    #[error(transparent)]
-    Journal(Arc<JournalError>),
-}
-
-impl From<JournalError> for Refusal {
-    fn from(error: JournalError) -> Self {
-        Self::Journal(Arc::new(error))
-    }
-}
-
-impl Refusal {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Body(BodyError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Broken) | Self::Payload(_) => StatusCode::BAD_REQUEST,
-            Self::Body(BodyError::Late | BodyError::Crowded | BodyError::Busy) | Self::Journal(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-        }
-    }
-
-    /// The result as metrics write it.
-    fn result(&self) -> &'static str {
-        match self.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
-            StatusCode::BAD_REQUEST => "malformed",
-            _ => "unavailable",
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.status(), Json(json!({ "error": self.to_string() }))).into_response()
-    }
 }
 
 /// Reads a notification; its body may be anything. What the body held is held until the answer.
@@ -239,7 +200,10 @@ async fn webhook<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -
     let began = Instant::now();
     let serving = web.serving();
     let accepted = match read(&web, &serving.limits, request).await {
-        Ok((notification, _body)) => serving.intake.accept(notification).await.map_err(Refusal::Journal),
+        Ok((notification, body)) => {
+            // What the body holds it holds until nobody needs it any more.
+            serving.intake.accept(notification, Bytes::from_owner(body)).await.map_err(Refusal::Journal)
+        }
         Err(refusal) => Err(refusal),
     };
     let result = accepted.as_ref().map_or_else(Refusal::result, |_| "accepted");
@@ -290,59 +254,6 @@ async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
         Ok(Ok(said)) => format!("{said}\n").into_response(),
         Ok(Err(wrong)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{wrong}\n")).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "raysweep is stopping\n").into_response(),
-    }
-}
-
-/// What to show.
-#[derive(Debug, Deserialize)]
-struct Rows {
-    host: Option<String>,
-    limit: Option<u32>,
-    /// Only incidents that are open.
-    #[serde(default)]
-    open: bool,
-    /// Attempts with what their hosts reported, unless somebody asks for them without.
-    reports: Option<bool>,
-}
-
-impl Rows {
-    fn limit(&self) -> u32 {
-        self.limit.unwrap_or(ROWS).min(ROWS_MOST)
-    }
-}
-
-async fn incidents<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    let (host, limit) = (rows.host.as_deref(), rows.limit());
-    let found = if rows.open {
-        web.journal.still_open(host, limit).await
-    } else {
-        web.journal.incidents(host, limit).await
-    };
-    shown(&web, found, "incidents")
-}
-
-async fn attempts<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    let (host, limit) = (rows.host.as_deref(), rows.limit());
-    let found = if rows.reports.unwrap_or(true) {
-        web.journal.attempts(host, limit).await
-    } else {
-        web.journal.attempts_in_brief(host, limit).await
-    };
-    shown(&web, found, "attempts")
-}
-
-async fn ignored<J: Journal>(State(web): State<Arc<Web<J>>>, Query(rows): Query<Rows>) -> Response {
-    shown(&web, web.journal.ignored(rows.limit()).await, "ignored")
-}
-
-fn shown<J, T: serde::Serialize>(web: &Web<J>, found: Result<T, JournalError>, name: &str) -> Response {
-    match found {
-        Ok(found) => Json(json!({ name: found })).into_response(),
-        Err(error) => {
-            web.metrics.journal_failed("read");
-            error!(reason = error.reason(), %error, "the journal cannot be read");
-            Refusal::from(error).into_response()
-        }
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::Notify;
-use tracing::{debug, info, warn};
+use tracing::{debug, info, info_span, warn};
+use uuid::Uuid;
 
 use super::{
     clock::Clock,
-    journal::{IGNORED_MOST, Journal, JournalError, Stored, Work, bounded},
+    journal::{IGNORED_MOST, Journal, JournalError, Keep, Stored, Work, bounded},
     metrics::{ByAlert, ByReason, Metrics},
 };
 use crate::domain::{
@@ -47,6 +49,26 @@ pub struct Intake<J> {
     pub wake: Arc<Notify>,
     /// Notifications that wait for the journal.
     pub queue: Queue,
+    /// How many are kept as they were received.
+    pub keep: Keep,
+}
+
+/// A notification, and what of it was received.
+#[derive(Debug)]
+struct Delivery {
+    id: Uuid,
+    notification: Notification,
+    body: Bytes,
+}
+
+/// A notification that is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Acknowledged {
+    /// Its identity.
+    pub notification: Uuid,
+    /// What became of its alerts.
+    #[serde(flatten)]
+    pub accepted: Accepted,
 }
 
 /// What became of a notification's alerts.
@@ -100,14 +122,16 @@ impl Told<'_> {
 impl<J: Journal> Intake<J> {
     /// Records every alert of some notifications and lets it join, leave or open its host's incident, in
     /// one unit of work. Returns once that is on disk.
-    async fn take_in(&self, notifications: &[&Notification]) -> Result<Vec<Accepted>, JournalError> {
+    async fn take_in(&self, deliveries: &[&Delivery]) -> Result<Vec<Acknowledged>, JournalError> {
         let mut work = self.journal.begin().await?;
         // Within the unit of work: the clock may have been set before it began.
         let received_at = self.clock.now();
-        let mut all = Vec::with_capacity(notifications.len());
-        for notification in notifications {
-            all.push(self.record(&mut work, notification, received_at).await?);
+        let mut all = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            all.push(self.record(&mut work, delivery, received_at).await?);
         }
+        let received: Vec<_> = deliveries.iter().map(|delivery| (delivery.id, &*delivery.body)).collect();
+        work.record_notifications(&received, received_at, self.keep).await?;
         if all.iter().any(Told::has_ignored) {
             work.keep_ignored(IGNORED_MOST).await?;
         }
@@ -117,19 +141,25 @@ impl<J: Journal> Intake<J> {
         if all.iter().any(Told::is_urgent) {
             self.wake.notify_one();
         }
-        Ok(all.iter().map(|told| self.tell(told)).collect())
+        let told = all.iter().zip(deliveries).map(|(told, delivery)| {
+            let accepted =
+                info_span!("notification", notification = %delivery.id).in_scope(|| self.tell(told));
+            Acknowledged { notification: delivery.id, accepted }
+        });
+        Ok(told.collect())
     }
 
     async fn record<'n>(
         &self,
         work: &mut J::Work,
-        notification: &'n Notification,
+        delivery: &'n Delivery,
         received_at: Timestamp,
     ) -> Result<Told<'n>, JournalError> {
+        let Delivery { id, notification, body: _ } = delivery;
         let Sorted { of_hosts: sorted, ignored } = self.sorted(notification);
         let mut of_hosts = Vec::with_capacity(sorted.len());
         for (host, alerts) in sorted {
-            of_hosts.push(self.receive(work, host, alerts, received_at).await?);
+            of_hosts.push(self.receive(work, host, alerts, (*id, received_at)).await?);
         }
         for (alert, reason) in &ignored {
             work.record_ignored(alert, *reason, received_at).await?;
@@ -156,7 +186,7 @@ impl<J: Journal> Intake<J> {
         work: &mut J::Work,
         host: HostName,
         alerts: Vec<(&'n Alert, Urgency)>,
-        received_at: Timestamp,
+        (notification, received_at): (Uuid, Timestamp),
     ) -> Result<ToldOfHost<'n>, JournalError> {
         let (mut incident, known) = match work.open_incident(&host).await? {
             Some(Stored { id, incident }) => (incident, Some(id)),
@@ -192,7 +222,7 @@ impl<J: Journal> Intake<J> {
         }
         for ((alert, _), receipt) in alerts.iter().zip(&receipts) {
             if let Some(member) = stored.incident.members.get(&alert.fingerprint) {
-                work.record_alert(stored.id, alert, member).await?;
+                work.record_alert(stored.id, alert, member, notification).await?;
             } else if *receipt == Receipt::Crowded {
                 work.record_ignored(alert, Ignored::TooMany, received_at).await?;
             }

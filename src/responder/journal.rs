@@ -16,17 +16,26 @@ use crate::domain::{
     decision::Ignored,
     host::HostName,
     incident::{Incident, IncidentId, Member, Past, Timing},
-    report::Holds,
+    report::{Holds, Seen},
     standing::{Lane, Standing},
 };
 
 pub mod bounded;
 #[cfg(test)]
 mod conformance;
+mod questions;
 pub mod sqlite;
+mod timeline;
 mod views;
+mod waits;
 
-pub use views::{AlertView, AttemptView, IgnoredView, IncidentView, OpenHost, Tried};
+pub use questions::{AttemptQuery, IncidentQuery, Keep, ROWS_MOST};
+pub use timeline::Event;
+pub use views::{
+    AlertView, AttemptView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole, LastReport,
+    NotificationView, OpenHost, OpenIncident, Tried,
+};
+pub use waits::{Next, Waiting};
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +181,8 @@ pub struct Ended {
     pub report: Option<String>,
     /// What holds the space now, as the report has it.
     pub holds: Option<Holds>,
+    /// What the report tells of the host at a glance.
+    pub seen: Option<Seen>,
 }
 
 /// A store of incidents and attempts.
@@ -198,32 +209,68 @@ pub trait Journal: Clone + Send + Sync + 'static {
     fn probe(&self, now: Timestamp) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Incidents, the newest first.
+    fn find_incidents(
+        &self,
+        query: &IncidentQuery,
+    ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send;
+
+    /// The newest incidents, of one host or of all, with their alerts.
     fn incidents(
         &self,
         host: Option<&str>,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send;
+    ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send {
+        let host = host.map(str::to_owned);
+        async move {
+            let query = IncidentQuery { host, limit, alerts: true, ..IncidentQuery::default() };
+            self.find_incidents(&query).await
+        }
+    }
 
-    /// Open incidents, the newest first, however many have closed since.
-    fn still_open(
+    /// An incident with all that belongs to it, and so many of its attempts.
+    fn incident(
         &self,
-        host: Option<&str>,
-        limit: u32,
-    ) -> impl Future<Output = Result<Vec<IncidentView>, JournalError>> + Send;
+        id: IncidentId,
+        attempts: u32,
+    ) -> impl Future<Output = Result<Option<IncidentWhole>, JournalError>> + Send;
 
     /// Attempts, the newest first.
+    fn find_attempts(
+        &self,
+        query: &AttemptQuery,
+    ) -> impl Future<Output = Result<Vec<AttemptView>, JournalError>> + Send;
+
+    /// The newest attempts, of one host or of all, with their reports.
     fn attempts(
         &self,
         host: Option<&str>,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<AttemptView>, JournalError>> + Send;
+    ) -> impl Future<Output = Result<Vec<AttemptView>, JournalError>> + Send {
+        let host = host.map(str::to_owned);
+        async move {
+            let query = AttemptQuery { host, limit, reports: true, ..AttemptQuery::default() };
+            self.find_attempts(&query).await
+        }
+    }
 
-    /// The same without what hosts reported, which may be long.
-    fn attempts_in_brief(
+    /// An attempt with its report.
+    fn attempt(
         &self,
-        host: Option<&str>,
-        limit: u32,
-    ) -> impl Future<Output = Result<Vec<AttemptView>, JournalError>> + Send;
+        id: AttemptId,
+    ) -> impl Future<Output = Result<Option<AttemptView>, JournalError>> + Send;
+
+    /// These hosts as they stand at this instant, in their order.
+    fn hosts(
+        &self,
+        of: &[HostName],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<HostView>, JournalError>> + Send;
+
+    /// A notification as it was received.
+    fn notification(
+        &self,
+        id: Uuid,
+    ) -> impl Future<Output = Result<Option<NotificationView>, JournalError>> + Send;
 
     /// Ignored alerts, the last seen first.
     fn ignored(&self, limit: u32) -> impl Future<Output = Result<Vec<IgnoredView>, JournalError>> + Send;
@@ -305,12 +352,29 @@ pub trait Work: Send {
         timing: &Timing,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
-    /// Stores an alert of an incident.
+    /// Stores notifications as they were received, and keeps so many.
+    fn record_notifications(
+        &mut self,
+        received: &[(Uuid, &[u8])],
+        at: Timestamp,
+        keep: Keep,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Stores until when an incident's attempt was put off, and for what.
+    fn record_deferral(
+        &mut self,
+        incident: IncidentId,
+        until: Timestamp,
+        reason: &str,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Stores an alert of an incident, as this notification brought it.
     fn record_alert(
         &mut self,
         incident: IncidentId,
         alert: &Alert,
         member: &Member,
+        notification: Uuid,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Stores what an alert of an incident counts for, where nothing of it was received.

@@ -7,7 +7,7 @@ use crate::{
     config::{
         overlay,
         responder::{
-            Alertmanager, Deploy, HostEntry, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web,
+            Alertmanager, Deploy, HostEntry, Journal, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web,
         },
         secret,
     },
@@ -15,10 +15,11 @@ use crate::{
 };
 
 pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
-    let ResponderConfig { web, timing, limits, ssh, alertmanager, deploy, policies, hosts } = config;
+    let ResponderConfig { web, timing, limits, journal, ssh, alertmanager, deploy, policies, hosts } = config;
     check_web(web, problems);
     check_timing(timing, problems);
     check_limits(limits, problems);
+    check_journal(*journal, problems);
     check_ssh(ssh, problems);
     check_alertmanager(alertmanager, problems);
     check_deploy(deploy, problems);
@@ -145,6 +146,19 @@ fn check_limits(limits: &Limits, problems: &mut Problems) {
     problems.unless(*connections > 0, "limits.connections", "must be 1 or more");
     problems.positive("limits.header_timeout", *header_timeout);
     problems.positive("limits.request_timeout", *request_timeout);
+}
+
+fn check_journal(Journal { notifications, notifications_bytes }: Journal, problems: &mut Problems) {
+    problems.unless(
+        notifications == 0 || notifications_bytes >= 64 * 1024,
+        "journal.notifications_bytes",
+        "must be 65536 or more, or journal.notifications 0: no notification would be kept",
+    );
+    problems.unless(
+        u32::try_from(notifications_bytes).is_ok(),
+        "journal.notifications_bytes",
+        &format!("must be {} or less", u32::MAX),
+    );
 }
 
 fn check_ssh(ssh: &Ssh, problems: &mut Problems) {

@@ -9,7 +9,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Checked, Parts, bounds, check, check_access, incident_timing, life::Dispatchers, limits, serving,
+    Checked, Parts, bounds, check, check_access, incident_timing, keep, life::Dispatchers, limits, serving,
     tell_unreadable, wanted_address,
 };
 use crate::{
@@ -105,6 +105,7 @@ impl Parts {
             metrics: Arc::clone(metrics),
             wake: Arc::clone(&before.intake.wake),
             queue: Queue::default(),
+            keep: keep(config),
         };
         self.serving.send_replace(Arc::new(serving(config, intake, inventory)));
     }

@@ -221,6 +221,7 @@ fn ended(swept: Result<Report, SshError>) -> Ended {
         freed_bytes: if deletes { report.freed_bytes } else { 0 },
         report: serde_json::to_string(&report).ok(),
         holds: Some(report.holds()),
+        seen: Some(report.seen()),
     }
 }
 

@@ -225,14 +225,14 @@ impl<J: Journal> Dispatcher<J> {
         let incident = &mut stored.incident;
         if answer.is_some_and(|answer| answer.suppresses(incident)) {
             let wait = self.timing.recheck.min(SILENCED_AGAIN);
-            return Ok(deferred(claimed, stored, SILENCED, wait, now));
+            return deferred(work, claimed, stored, (SILENCED, wait), now).await;
         }
         let may_since = work.standing(&incident.host).await?.not_before.max(incident.due_at());
         let waited = may_since.map_or(Duration::ZERO, |since| between(since, now));
         let urgency = incident.urgency().unwrap_or(Urgency::Warning);
         let spend = match self.limiter.check(&incident.host, urgency, claimed.running_for) {
             Ok(spend) => spend,
-            Err(wait) => return Ok(deferred(claimed, stored, PERIOD, wait, now)),
+            Err(wait) => return deferred(work, claimed, stored, (PERIOD, wait), now).await,
         };
         if let Err(wait) = self.starts.check(claimed.running_for) {
             self.limiter.give_back(&spend);
@@ -299,17 +299,21 @@ impl Claimed {
     }
 }
 
-fn deferred(
+/// Puts an incident's attempt off, and stores for what.
+async fn deferred(
+    work: &mut impl Work,
     claimed: &mut Claimed,
     Stored { id, incident }: &mut Stored,
-    reason: &'static str,
-    wait: Duration,
+    (reason, wait): (&'static str, Duration),
     now: Timestamp,
-) -> Due {
+) -> Result<Due, JournalError> {
     // Timers count in whole milliseconds: never one too early.
     incident.defer(after(now, wait + Duration::from_millis(1)));
+    if let Some(due_at) = incident.due_at() {
+        work.record_deferral(*id, due_at, reason).await?;
+    }
     claimed.deferred.push((*id, incident.host.clone(), reason, wait));
-    Due::Deferred
+    Ok(Due::Deferred)
 }
 
 /// How long ago something was; nothing where the clocks disagree.

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use axum::body::Bytes;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ use crate::{
     responder::{
         clock::Source,
         intake::{Intake, Queue},
-        journal::{Asked, AttemptView, sqlite::SqliteJournal},
+        journal::{Asked, AttemptView, Keep, sqlite::SqliteJournal},
         lanes,
         metrics::ByReason,
         ssh::SshError,
@@ -131,7 +132,7 @@ impl Stage {
             ends_at: None,
         };
         let notification = Notification { truncated_alerts: 0, alerts: vec![alert] };
-        self.intake.accept(notification).await.unwrap();
+        self.intake.accept(notification, Bytes::new()).await.unwrap();
     }
 
     /// Everything that begins now.
@@ -217,7 +218,8 @@ async fn responder(
     });
     dispatcher.recover().await.unwrap();
     let queue = Queue::default();
-    let intake = Intake { journal, clock, policies, directory, timing: TIMING, metrics, wake, queue };
+    let keep = Keep { notifications: 0, bytes: 0 };
+    let intake = Intake { journal, clock, policies, directory, timing: TIMING, metrics, wake, queue, keep };
     (dispatcher, Arc::new(intake))
 }
 

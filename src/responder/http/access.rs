@@ -21,6 +21,7 @@ use tracing::{error, warn};
 use super::{
     Web,
     connections::Slot,
+    refusal,
     users::Busy,
     web_file::{Current, Handshake},
 };
@@ -173,27 +174,30 @@ impl<J: Journal> Web<J> {
                 if let Some(suppressed) = self.told.now() {
                     warn!(path, suppressed, "request without the right token or password");
                 }
-                (StatusCode::UNAUTHORIZED, asked.schemes()).into_response()
+                let refused =
+                    refusal::error(StatusCode::UNAUTHORIZED, "show the token, or a user and its password");
+                (asked.schemes(), refused).into_response()
             }
             Denied::OldHandshake => {
                 count("unavailable");
                 let close = [(header::CONNECTION, "close")];
-                (StatusCode::SERVICE_UNAVAILABLE, close, "the certificates changed: connect again\n")
-                    .into_response()
+                let why = "the certificates changed: connect again";
+                (close, refusal::error(StatusCode::SERVICE_UNAVAILABLE, why)).into_response()
             }
             Denied::Busy(busy) => {
                 count("unavailable");
                 if let Some(suppressed) = self.told.now() {
                     warn!(path, reason = %busy, suppressed, "request given up");
                 }
-                (StatusCode::SERVICE_UNAVAILABLE, format!("{busy}\n")).into_response()
+                refusal::error(StatusCode::SERVICE_UNAVAILABLE, &busy.to_string())
             }
             Denied::Unusable(reason) => {
                 count("unavailable");
                 if let Some(suppressed) = self.told.now() {
                     error!(error = %reason, suppressed, "nobody can be let in");
                 }
-                StatusCode::SERVICE_UNAVAILABLE.into_response()
+                let why = "nobody can be let in; the log says why";
+                refusal::error(StatusCode::SERVICE_UNAVAILABLE, why)
             }
         }
     }

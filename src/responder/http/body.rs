@@ -69,6 +69,12 @@ impl Whole {
     }
 }
 
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 #[derive(Debug)]
 struct Share {
     bodies: Arc<Bodies>,

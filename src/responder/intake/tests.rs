@@ -17,6 +17,7 @@ const TIMING: Timing = Timing {
     escalate_after: Duration::from_hours(1),
     expiry: Duration::from_hours(2),
 };
+const KEEP: Keep = Keep { notifications: 100, bytes: 100_000 };
 const WARNING: &str = "RayWorkerLargeTmpDirectory";
 const CRITICAL: &str = "RayWorkerDiskCritical";
 
@@ -39,12 +40,13 @@ impl Stage {
             timing: TIMING,
             wake: Arc::new(Notify::new()),
             queue: Queue::default(),
+            keep: KEEP,
         };
         Self { folder, intake: Arc::new(intake) }
     }
 
     async fn accept(&self, alerts: impl IntoIterator<Item = Alert>) -> Accepted {
-        self.intake.accept(notification(alerts)).await.unwrap()
+        self.intake.accept(notification(alerts), Bytes::new()).await.unwrap().accepted
     }
 
     /// Of each of a host's incidents, the newest first: its alerts, and why it closed.
@@ -172,9 +174,11 @@ async fn a_host_whose_rows_are_damaged_stands_in_no_others_way() {
     let url = format!("sqlite://{}", stage.folder.path().join("journal.db").display());
     let mut other = SqliteConnection::connect(&url).await.unwrap();
     other.execute("UPDATE alerts SET urgency = 'none that is known'").await.unwrap();
-    let on = |host| stage.intake.accept(notification([alert(2, WARNING, host, AlertStatus::Firing)]));
+    let on = |host| {
+        stage.intake.accept(notification([alert(2, WARNING, host, AlertStatus::Firing)]), Bytes::new())
+    };
     let [damaged, whole] = join_all([on("ray-80"), on("ray-81")]).await.try_into().unwrap();
     assert!(matches!(*damaged.unwrap_err(), JournalError::Corrupt(_)));
-    assert_eq!(whole.unwrap(), Accepted { accepted: 1, ignored: 0 });
+    assert_eq!(whole.unwrap().accepted, Accepted { accepted: 1, ignored: 0 });
     assert_eq!(stage.incidents("ray-81").await, [(1, None)]);
 }

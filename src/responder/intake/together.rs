@@ -6,9 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use axum::body::Bytes;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
-use super::{Accepted, Intake};
+use super::{Acknowledged, Delivery, Intake};
 use crate::{
     domain::alert::Notification,
     responder::journal::{Journal, JournalError},
@@ -26,8 +28,8 @@ pub struct Queue {
 
 #[derive(Debug)]
 struct Waiting {
-    notification: Notification,
-    answer: oneshot::Sender<Result<Accepted, Arc<JournalError>>>,
+    delivery: Delivery,
+    answer: oneshot::Sender<Result<Acknowledged, Arc<JournalError>>>,
 }
 
 impl Queue {
@@ -46,10 +48,16 @@ impl Queue {
 }
 
 impl<J: Journal> Intake<J> {
-    /// Takes a notification in. Returns once all of it is on disk, or none of it.
-    pub async fn accept(self: &Arc<Self>, notification: Notification) -> Result<Accepted, Arc<JournalError>> {
+    /// Takes a notification in, and keeps what was received of it. Returns once all of it is on disk, or
+    /// none of it.
+    pub async fn accept(
+        self: &Arc<Self>,
+        notification: Notification,
+        body: Bytes,
+    ) -> Result<Acknowledged, Arc<JournalError>> {
         let (answer, answered) = oneshot::channel();
-        self.queue.waiting().push_back(Waiting { notification, answer });
+        let delivery = Delivery { id: Uuid::now_v7(), notification, body };
+        self.queue.waiting().push_back(Waiting { delivery, answer });
         let intake = Arc::clone(self);
         // A task of its own: a request that is given up takes nobody's with it.
         tokio::spawn(async move {
@@ -61,21 +69,22 @@ impl<J: Journal> Intake<J> {
     }
 
     async fn write(&self, together: Vec<Waiting>) {
-        let notifications: Vec<_> = together.iter().map(|waiting| &waiting.notification).collect();
-        if notifications.is_empty() {
+        let deliveries: Vec<_> = together.iter().map(|waiting| &waiting.delivery).collect();
+        if deliveries.is_empty() {
             return;
         }
-        match self.take_in(&notifications).await {
-            Ok(accepted) => {
-                for (waiting, accepted) in together.into_iter().zip(accepted) {
-                    let _ = waiting.answer.send(Ok(accepted));
+        match self.take_in(&deliveries).await {
+            Ok(acknowledged) => {
+                for (waiting, acknowledged) in together.into_iter().zip(acknowledged) {
+                    let _ = waiting.answer.send(Ok(acknowledged));
                 }
             }
             // A host whose rows are damaged stands in no other's way.
             Err(JournalError::Corrupt(_)) if together.len() > 1 => {
-                for Waiting { notification, answer } in together {
-                    let accepted = self.take_in(&[&notification]).await;
-                    let one = accepted.map(|accepted| accepted.first().copied().unwrap_or_default());
+                for Waiting { delivery, answer } in together {
+                    let acknowledged = self.take_in(&[&delivery]).await;
+                    let one =
+                        acknowledged.and_then(|one| one.first().copied().ok_or(JournalError::Unanswered));
                     let _ = answer.send(one.map_err(Arc::new));
                 }
             }

@@ -13,6 +13,8 @@ use crate::domain::{
     policy::Urgency,
 };
 
+mod history;
+
 const TIMING: Timing = Timing {
     recheck: Duration::from_mins(5),
     decay: Duration::from_mins(5),
@@ -48,6 +50,7 @@ fn ended(outcome: Outcome) -> Ended {
         freed_bytes: 3,
         report: Some("{}".to_owned()),
         holds: Some(holds),
+        seen: None,
     }
 }
 
@@ -63,7 +66,7 @@ async fn opened<J: Journal>(journal: &J, name: &str, urgency: Urgency, now: Time
     let mut incident = Incident::open(host(name), past, now);
     let id = work.insert_incident(&incident, &TIMING, now).await.unwrap();
     incident.receive(&[(&alert(1), urgency)], now);
-    work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint]).await.unwrap();
+    work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint], Uuid::nil()).await.unwrap();
     let stored = Stored { id, incident };
     work.save_incident(&stored, &TIMING).await.unwrap();
     work.commit().await.unwrap();
@@ -122,6 +125,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     what_people_see_is_what_was_stored(empty().await).await;
     an_alert_that_makes_room_is_gone_and_its_incident_stays(empty().await).await;
     of_ignored_alerts_the_last_seen_are_kept(empty().await).await;
+    history::suite(empty).await;
 }
 
 async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
@@ -423,7 +427,7 @@ async fn never_is_much_forgotten_at_once(journal: impl Journal) {
         let attempt = asked("a", Some(stored.id));
         let fence = work.start_attempt(&attempt, at(0), at(60)).await.unwrap();
         assert!(work.end_attempt(attempt.id, fence, &ended(Outcome::Active), at(1)).await.unwrap());
-        work.record_alert(stored.id, &alert(number), &member).await.unwrap();
+        work.record_alert(stored.id, &alert(number), &member, Uuid::nil()).await.unwrap();
     }
     stored.incident.close(Closed::Resolved, at(2));
     work.save_incident(&stored, &TIMING).await.unwrap();
@@ -471,16 +475,23 @@ async fn what_people_see_is_what_was_stored(journal: impl Journal) {
         saved(&journal, &gone).await;
     }
     assert_eq!(journal.incidents(None, 10).await.unwrap().iter().filter(|view| view.host == "a").count(), 0);
-    let open = journal.still_open(None, 10).await.unwrap();
+    let still_open = |host: Option<&str>| IncidentQuery {
+        host: host.map(str::to_owned),
+        open: true,
+        limit: 10,
+        ..IncidentQuery::default()
+    };
+    let open = journal.find_incidents(&still_open(None)).await.unwrap();
     assert_eq!(open.iter().map(|view| (view.host.as_str(), view.id)).collect::<Vec<_>>(), [("a", stored.id)]);
     assert_eq!(open[0].tried, tried);
-    assert_eq!(journal.still_open(Some("a"), 10).await.unwrap().len(), 1);
-    assert_eq!(journal.still_open(Some("b"), 10).await.unwrap().len(), 0);
+    assert_eq!(journal.find_incidents(&still_open(Some("a"))).await.unwrap().len(), 1);
+    assert_eq!(journal.find_incidents(&still_open(Some("b"))).await.unwrap().len(), 0);
     let newest = journal.attempts(Some("a"), 1).await.unwrap().pop().unwrap();
     assert_eq!((newest.outcome.as_deref(), newest.reason.as_deref()), (Some("unreachable"), Some("because")));
     assert_eq!((newest.freed_bytes, newest.finished_at), (Some(3), Some(at(3))));
     assert_eq!(newest.report, Some(serde_json::json!({})));
-    let brief = journal.attempts_in_brief(Some("a"), 1).await.unwrap().pop().unwrap();
+    let brief = AttemptQuery { host: Some("a".to_owned()), limit: 1, ..AttemptQuery::default() };
+    let brief = journal.find_attempts(&brief).await.unwrap().pop().unwrap();
     assert_eq!((brief.id, brief.finished_at, brief.report), (newest.id, newest.finished_at, None));
     journal.probe(at(5)).await.unwrap();
 }
@@ -490,7 +501,9 @@ async fn an_alert_that_makes_room_is_gone_and_its_incident_stays(journal: impl J
     opened(&journal, "b", Urgency::Warning, at(0)).await;
     stored.incident.receive(&[(&alert(2), Urgency::Warning)], at(1));
     let mut work = journal.begin().await.unwrap();
-    work.record_alert(stored.id, &alert(2), &stored.incident.members[&alert(2).fingerprint]).await.unwrap();
+    work.record_alert(stored.id, &alert(2), &stored.incident.members[&alert(2).fingerprint], Uuid::nil())
+        .await
+        .unwrap();
     work.drop_alert(stored.id, &alert(1).fingerprint).await.unwrap();
     stored.incident.members.remove(&alert(1).fingerprint);
     // One that is not there is gone already.

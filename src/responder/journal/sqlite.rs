@@ -15,12 +15,23 @@ use sqlx::{
         SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
     },
 };
+use uuid::Uuid;
 
-use super::{AttemptView, IgnoredView, IncidentView, Journal, JournalError, OpenHost};
-use crate::domain::{attempt::Outcome, host::HostName};
+use super::{
+    AttemptQuery, AttemptView, HostView, IgnoredView, IncidentQuery, IncidentView, IncidentWhole, Journal,
+    JournalError, NotificationView, OpenHost, Work,
+};
+use crate::domain::{
+    attempt::{AttemptId, Outcome},
+    host::HostName,
+    incident::IncidentId,
+};
 
+mod attempts;
 mod due;
+mod hosts;
 mod latch;
+mod notifications;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -28,6 +39,7 @@ mod views;
 mod work;
 
 use latch::Latch;
+use notifications::Tally;
 pub use work::SqliteWork;
 
 const FILE: &str = "journal.db";
@@ -61,6 +73,7 @@ pub struct SqliteJournal {
     writer: SqlitePool,
     readers: SqlitePool,
     latch: Latch,
+    tally: Tally,
     // Held for as long as any handle lives: two processes on one file would sweep a host twice.
     _lock: Arc<File>,
 }
@@ -90,7 +103,8 @@ impl SqliteJournal {
         tokio::time::timeout(CHECK_TIMEOUT, check(&writer)).await.map_err(late)??;
         MIGRATIONS.run(&writer).await?;
         let readers = pool(4, options.read_only(true).create_if_missing(false)).await?;
-        Ok(Self { writer, readers, latch: Latch::open(), _lock: Arc::new(lock) })
+        let tally = Tally::count(&readers).await?;
+        Ok(Self { writer, readers, latch: Latch::open(), tally, _lock: Arc::new(lock) })
     }
 
     /// Waits for what is being written, and closes the file.
@@ -169,7 +183,7 @@ impl Journal for SqliteJournal {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         // Whoever had it before us may have met the failure that ends us all.
         self.latch.check()?;
-        Ok(SqliteWork::new(transaction, self.latch.clone()))
+        Ok(SqliteWork::new(transaction, self.latch.clone(), self.tally.clone()))
     }
 
     async fn failed(&self) -> JournalError {
@@ -206,24 +220,28 @@ impl Journal for SqliteJournal {
         Ok(())
     }
 
-    async fn incidents(&self, host: Option<&str>, limit: u32) -> Result<Vec<IncidentView>, JournalError> {
-        views::incidents(&self.readers, views::ALL, host, limit).await
+    async fn find_incidents(&self, query: &IncidentQuery) -> Result<Vec<IncidentView>, JournalError> {
+        views::incidents(&self.readers, query).await
     }
 
-    async fn still_open(&self, host: Option<&str>, limit: u32) -> Result<Vec<IncidentView>, JournalError> {
-        views::incidents(&self.readers, views::OPEN, host, limit).await
+    async fn incident(&self, id: IncidentId, attempts: u32) -> Result<Option<IncidentWhole>, JournalError> {
+        views::whole(&self.readers, id, attempts).await
     }
 
-    async fn attempts(&self, host: Option<&str>, limit: u32) -> Result<Vec<AttemptView>, JournalError> {
-        views::attempts(&self.readers, views::WITH_REPORTS, host, limit).await
+    async fn find_attempts(&self, query: &AttemptQuery) -> Result<Vec<AttemptView>, JournalError> {
+        attempts::find(&self.readers, query).await
     }
 
-    async fn attempts_in_brief(
-        &self,
-        host: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<AttemptView>, JournalError> {
-        views::attempts(&self.readers, views::IN_BRIEF, host, limit).await
+    async fn attempt(&self, id: AttemptId) -> Result<Option<AttemptView>, JournalError> {
+        attempts::one(&self.readers, id).await
+    }
+
+    async fn hosts(&self, of: &[HostName], now: Timestamp) -> Result<Vec<HostView>, JournalError> {
+        hosts::hosts(&self.readers, of, now).await
+    }
+
+    async fn notification(&self, id: Uuid) -> Result<Option<NotificationView>, JournalError> {
+        notifications::find(&self.readers, id).await
     }
 
     async fn ignored(&self, limit: u32) -> Result<Vec<IgnoredView>, JournalError> {
@@ -234,14 +252,19 @@ impl Journal for SqliteJournal {
         views::open_hosts(&self.readers).await
     }
 
-    async fn forget(&self, before: Timestamp) -> Result<u64, JournalError> {
+    async fn forget(&self, at: Timestamp) -> Result<u64, JournalError> {
         self.latch.check()?;
-        let before = before.as_microsecond();
+        let before = at.as_microsecond();
         let mut forgotten = 0;
         for statement in FORGET {
             forgotten += self.written(sqlx::query(statement).bind(before).bind(FORGOTTEN_AT_ONCE)).await?;
         }
-        Ok(forgotten)
+        let mut work = self.begin().await?;
+        let notifications = work.forget_notifications(at, FORGOTTEN_AT_ONCE).await?;
+        if notifications > 0 {
+            work.commit().await?;
+        }
+        Ok(forgotten + notifications)
     }
 }
 

@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use uuid::Uuid;
 
-use crate::domain::{host::HostName, incident::IncidentId, report::Holds};
+use super::{timeline::Event, waits::Next};
+use crate::domain::{
+    host::HostName,
+    incident::IncidentId,
+    report::{Disk, Holds},
+};
 
 /// What was done for an incident, and what is in the way: for whom has to look.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -86,6 +92,10 @@ pub struct AlertView {
     pub received_at: Timestamp,
     /// When it was last received.
     pub last_seen: Timestamp,
+    /// The notification that it came with; none where that is older than the keeping of notifications.
+    pub first_notification: Option<String>,
+    /// The notification in which it was last.
+    pub last_notification: Option<String>,
 }
 
 /// An attempt as history, page and demo see it.
@@ -136,4 +146,108 @@ pub struct IgnoredView {
     pub last_seen: Timestamp,
     /// How often it was received.
     pub times: i64,
+}
+
+/// A notification as it was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationView {
+    /// Its identity.
+    pub id: Uuid,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// What was sent, to the byte.
+    pub body: Vec<u8>,
+}
+
+/// A host as status and page see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct HostView {
+    /// Its name.
+    pub name: String,
+    /// `proven`, `new` or `failing`: what its last attempt tells of it.
+    pub lane: String,
+    /// How many attempts in a row could not get to it.
+    pub failures_in_row: i64,
+    /// Nothing is begun there before it.
+    pub not_before: Option<Timestamp>,
+    /// Its open incident.
+    pub incident: Option<OpenIncident>,
+    /// The attempt that is under way there.
+    pub running: Option<AttemptView>,
+    /// The last attempt that has ended, without its report.
+    pub last_attempt: Option<AttemptView>,
+    /// The next one.
+    pub next_attempt: Option<Next>,
+    /// What it reported last.
+    pub last_report: Option<LastReport>,
+}
+
+/// A host's open incident in brief.
+#[derive(Debug, Clone, Serialize)]
+pub struct OpenIncident {
+    /// Its identity.
+    pub id: IncidentId,
+    /// `waiting` or `sweeping`.
+    pub state: String,
+    /// The highest urgency among its firing alerts.
+    pub urgency: Option<String>,
+    /// The first alert's start, by Prometheus' clock.
+    pub firing_since: Option<Timestamp>,
+    /// When its first alert was received.
+    pub opened_at: Timestamp,
+    /// How many attempts have ended.
+    pub attempts: i64,
+    /// How the last one ended.
+    pub last_outcome: Option<String>,
+    /// Since when a person has to look.
+    pub escalated_at: Option<Timestamp>,
+    /// Why a person has to look.
+    pub escalation: Option<String>,
+}
+
+/// What a host reported last, at a glance.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastReport {
+    /// The attempt whose report it is.
+    pub attempt: String,
+    /// When it came.
+    pub reported_at: Timestamp,
+    /// `observe` or `enforce`.
+    pub mode: String,
+    /// The version of the binary on the host.
+    pub version: String,
+    /// When the host last looked at its workers, which one that is on hold or busy does not.
+    pub measured_at: Option<Timestamp>,
+    /// The disks under the temp roots, at that time.
+    pub disks: Vec<Disk>,
+    /// What lay under all temp roots after that sweep.
+    pub tmp_bytes: Option<i64>,
+    /// What held the space then.
+    pub holds: Option<Holds>,
+}
+
+/// An incident with all that belongs to it.
+#[derive(Debug, Clone, Serialize)]
+pub struct IncidentWhole {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: IncidentView,
+    /// Its newest attempts, without their reports.
+    pub history: Vec<AttemptView>,
+    /// The notifications that brought its alerts, the oldest first; of each alert the first and the last.
+    pub notifications: Vec<String>,
+    /// What happened, in its order.
+    pub timeline: Vec<Event>,
+}
+
+/// A host with what happened there last.
+#[derive(Debug, Clone, Serialize)]
+pub struct HostWhole {
+    /// The host.
+    #[serde(flatten)]
+    pub host: HostView,
+    /// Its newest incidents.
+    pub incidents: Vec<IncidentView>,
+    /// Its newest attempts, without their reports.
+    pub attempts: Vec<AttemptView>,
 }

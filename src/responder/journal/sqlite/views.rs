@@ -1,48 +1,101 @@
-//! What status, history, page and demo read.
+//! What status, page and demo read of incidents and of what was ignored.
 
-use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    super::{AlertView, AttemptView, IgnoredView, IncidentView, JournalError, OpenHost, Tried},
+    super::{
+        AlertView, AttemptQuery, IgnoredView, IncidentQuery, IncidentView, IncidentWhole, JournalError,
+        OpenHost, Tried, timeline,
+    },
+    attempts,
     rows::{corrupt, host, maybe_time, time_of},
 };
 use crate::domain::incident::IncidentId;
 
 macro_rules! incidents {
-    ($which:literal) => {
-        concat!(
-            "SELECT incidents.*, MAX(due_at, COALESCE(not_before, 0)) AS next_due_at FROM incidents
-             LEFT JOIN hosts USING (host) WHERE (?1 IS NULL OR host = ?1)",
-            $which,
-            " ORDER BY id DESC LIMIT ?2"
-        )
+    () => {
+        "SELECT incidents.*, MAX(due_at, COALESCE(not_before, 0)) AS next_due_at FROM incidents"
+    };
+}
+macro_rules! with_standing {
+    () => {
+        " LEFT JOIN hosts USING (host) WHERE "
     };
 }
 
-/// Every incident.
-pub(super) const ALL: &str = incidents!("");
-/// Those that are open.
-pub(super) const OPEN: &str = incidents!(" AND state <> 'closed'");
+pub(super) const ONE: &str = concat!(incidents!(), with_standing!(), "id = ?");
+pub(super) const ALERTS: &str = "SELECT * FROM alerts WHERE incident = ? ORDER BY received_at, fingerprint";
+
+/// Incidents of all hosts are led through by their identity; those of one, or those that are open, by an
+/// index: of the latter there is one a host at most.
+pub(super) fn incidents_statement(query: &IncidentQuery) -> QueryBuilder<Sqlite> {
+    let IncidentQuery { host, open, before, limit, alerts: _ } = query;
+    let mut sql = QueryBuilder::new(incidents!());
+    match (host, open) {
+        (_, true) => sql.push(" INDEXED BY one_open_incident_a_host"),
+        (Some(_), false) => sql.push(" INDEXED BY incidents_of_host"),
+        (None, false) => &mut sql,
+    };
+    sql.push(with_standing!()).push("TRUE");
+    if *open {
+        sql.push(" AND state <> 'closed'");
+    }
+    if let Some(host) = host {
+        sql.push(" AND host = ").push_bind(host.clone());
+    }
+    if let Some(IncidentId(before)) = before {
+        sql.push(" AND id < ").push_bind(*before);
+    }
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(*limit);
+    sql
+}
 
 pub(super) async fn incidents(
     pool: &SqlitePool,
-    which: &'static str,
-    host: Option<&str>,
-    limit: u32,
+    query: &IncidentQuery,
 ) -> Result<Vec<IncidentView>, JournalError> {
-    let found = sqlx::query(which).bind(host).bind(limit).fetch_all(pool).await?;
+    let mut transaction = pool.begin().await?;
+    let found = incidents_statement(query).build().fetch_all(&mut *transaction).await?;
     let mut views = Vec::with_capacity(found.len());
     for row in &found {
-        let id = row.try_get::<i64, _>("id")?;
-        let alerts = sqlx::query("SELECT * FROM alerts WHERE incident = ? ORDER BY received_at, fingerprint")
-            .bind(id)
-            .fetch_all(pool)
-            .await?;
-        let mut view = incident(row, alerts.iter().map(alert).collect::<Result<_, _>>()?)?;
-        view.tried = tried(&mut *pool.acquire().await?, id).await?;
-        views.push(view);
+        views.push(with_alerts(&mut transaction, row, query.alerts).await?);
     }
     Ok(views)
+}
+
+async fn with_alerts(
+    connection: &mut SqliteConnection,
+    row: &SqliteRow,
+    alerts: bool,
+) -> Result<IncidentView, JournalError> {
+    let id = row.try_get::<i64, _>("id")?;
+    let alerts =
+        if alerts { sqlx::query(ALERTS).bind(id).fetch_all(&mut *connection).await? } else { vec![] };
+    let mut view = incident(row, alerts.iter().map(alert).collect::<Result<_, _>>()?)?;
+    view.tried = tried(connection, id).await?;
+    Ok(view)
+}
+
+/// An incident with all that belongs to it, and so many of its attempts.
+pub(super) async fn whole(
+    pool: &SqlitePool,
+    id: IncidentId,
+    attempts: u32,
+) -> Result<Option<IncidentWhole>, JournalError> {
+    let mut transaction = pool.begin().await?;
+    let Some(row) = sqlx::query(ONE).bind(id.0).fetch_optional(&mut *transaction).await? else {
+        return Ok(None);
+    };
+    let incident = with_alerts(&mut transaction, &row, true).await?;
+    let query = AttemptQuery { incident: Some(id), limit: attempts, ..AttemptQuery::default() };
+    let rows = attempts::statement(&query, None, None).build().fetch_all(&mut *transaction).await?;
+    let history: Vec<_> = rows.iter().map(attempts::attempt).collect::<Result<_, _>>()?;
+    Ok(Some(IncidentWhole {
+        notifications: timeline::notifications(&incident.alerts),
+        timeline: timeline::timeline(&incident, &history),
+        history,
+        incident,
+    }))
 }
 
 fn incident(row: &SqliteRow, alerts: Vec<AlertView>) -> Result<IncidentView, JournalError> {
@@ -117,51 +170,8 @@ fn alert(row: &SqliteRow) -> Result<AlertView, JournalError> {
         ends_at: maybe_time(row, "ends_at")?,
         received_at: time_of(row, "received_at")?,
         last_seen: time_of(row, "last_seen")?,
-    })
-}
-
-macro_rules! attempts {
-    ($report:literal) => {
-        concat!(
-            "SELECT id, host, incident, replay, trigger, queued_at, started_at, connected_at, finished_at,
-             outcome, reason, freed_bytes, ",
-            $report,
-            " AS report FROM attempts WHERE ?1 IS NULL OR host = ?1 ORDER BY queued_at DESC, id DESC LIMIT ?2"
-        )
-    };
-}
-
-/// Attempts as they are stored.
-pub(super) const WITH_REPORTS: &str = attempts!("report");
-/// Attempts without their reports, which are not even read.
-pub(super) const IN_BRIEF: &str = attempts!("NULL");
-
-pub(super) async fn attempts(
-    pool: &SqlitePool,
-    how: &'static str,
-    host: Option<&str>,
-    limit: u32,
-) -> Result<Vec<AttemptView>, JournalError> {
-    let found = sqlx::query(how).bind(host).bind(limit).fetch_all(pool).await?;
-    found.iter().map(attempt).collect()
-}
-
-fn attempt(row: &SqliteRow) -> Result<AttemptView, JournalError> {
-    let report: Option<&str> = row.try_get("report")?;
-    Ok(AttemptView {
-        id: row.try_get("id")?,
-        host: row.try_get("host")?,
-        incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
-        replay: row.try_get("replay")?,
-        trigger: row.try_get("trigger")?,
-        queued_at: time_of(row, "queued_at")?,
-        started_at: maybe_time(row, "started_at")?,
-        connected_at: maybe_time(row, "connected_at")?,
-        finished_at: maybe_time(row, "finished_at")?,
-        outcome: row.try_get("outcome")?,
-        reason: row.try_get("reason")?,
-        freed_bytes: row.try_get("freed_bytes")?,
-        report: report.map(serde_json::from_str).transpose().map_err(corrupt)?,
+        first_notification: row.try_get("first_notification")?,
+        last_notification: row.try_get("last_notification")?,
     })
 }
 

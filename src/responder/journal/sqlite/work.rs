@@ -7,11 +7,13 @@ use sqlx::{
     Row, Sqlite, Transaction,
     sqlite::{SqliteArguments, SqliteRow},
 };
+use uuid::Uuid;
 
 use super::{
-    super::{Asked, Ended, Fence, JournalError, Order, Running, Stored, Tried, Work, bounded},
+    super::{Asked, Ended, Fence, JournalError, Keep, Order, Running, Stored, Tried, Work, bounded},
     due,
     latch::Latch,
+    notifications::{self, Held, Tally},
     rows, views,
 };
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
         host::HostName,
         incident::{Closed, Incident, IncidentId, Member, PAST, Past, State, Timing, counted},
         policy::Urgency,
+        report::Seen,
         standing::{Lane, Standing},
     },
     responder::clock::{Anchor, microseconds},
@@ -40,11 +43,17 @@ pub(super) const START: &str =
 pub struct SqliteWork {
     transaction: Transaction<'static, Sqlite>,
     latch: Latch,
+    tally: Tally,
+    /// How many notifications there were when it began.
+    held_before: Held,
+    /// How many there are, once this is committed.
+    held: Held,
 }
 
 impl SqliteWork {
-    pub(super) fn new(transaction: Transaction<'static, Sqlite>, latch: Latch) -> Self {
-        Self { transaction, latch }
+    pub(super) fn new(transaction: Transaction<'static, Sqlite>, latch: Latch, tally: Tally) -> Self {
+        let held = tally.held();
+        Self { transaction, latch, tally, held_before: held, held }
     }
 
     async fn with_members(&mut self, found: Vec<SqliteRow>) -> Result<Vec<Stored>, JournalError> {
@@ -207,18 +216,45 @@ impl Work for SqliteWork {
         Ok(())
     }
 
+    async fn record_notifications(
+        &mut self,
+        received: &[(Uuid, &[u8])],
+        at: Timestamp,
+        keep: Keep,
+    ) -> Result<(), JournalError> {
+        self.held = notifications::record(&mut self.transaction, self.held, received, at, keep).await?;
+        Ok(())
+    }
+
+    async fn record_deferral(
+        &mut self,
+        incident: IncidentId,
+        until: Timestamp,
+        reason: &str,
+    ) -> Result<(), JournalError> {
+        sqlx::query("UPDATE incidents SET deferred_until = ?, deferred_for = ? WHERE id = ?")
+            .bind(until.as_microsecond())
+            .bind(reason)
+            .bind(incident.0)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
     async fn record_alert(
         &mut self,
         incident: IncidentId,
         alert: &Alert,
         member: &Member,
+        notification: Uuid,
     ) -> Result<(), JournalError> {
         sqlx::query(
             "INSERT INTO alerts (incident, fingerprint, name, urgency, status, starts_at, ends_at, received_at,
-             last_seen, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             last_seen, labels, first_notification, last_notification)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?11, ?11)
              ON CONFLICT (incident, fingerprint) DO UPDATE SET urgency = excluded.urgency,
              status = excluded.status, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
-             last_seen = excluded.last_seen",
+             last_seen = excluded.last_seen, last_notification = excluded.last_notification",
         )
         .bind(incident.0)
         .bind(alert.fingerprint.as_str())
@@ -230,6 +266,7 @@ impl Work for SqliteWork {
         .bind(member.received_at.as_microsecond())
         .bind(member.last_seen.as_microsecond())
         .bind(bounded::labels(&alert.labels))
+        .bind(notification.to_string())
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
@@ -432,12 +469,14 @@ impl Work for SqliteWork {
             "UPDATE alerts SET received_at = received_at + ?1, last_seen = last_seen + ?1 WHERE incident IN
              (SELECT id FROM incidents WHERE state <> 'closed' OR closed_at >= ?2)",
             "UPDATE incidents SET opened_at = opened_at + ?1, accepted_at = accepted_at + ?1, due_at = due_at + ?1,
-             time_event_at = time_event_at + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1
+             time_event_at = time_event_at + ?1, deferred_until = deferred_until + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1
              WHERE state <> 'closed' OR closed_at >= ?2",
             "UPDATE attempts SET queued_at = queued_at + ?1, started_at = started_at + ?1,
              connected_at = connected_at + ?1, finished_at = finished_at + ?1, lease_until = lease_until + ?1
              WHERE finished_at IS NULL OR finished_at >= ?2",
             "UPDATE hosts SET not_before = not_before + ?1 WHERE not_before >= ?2",
+            "UPDATE last_reports SET reported_at = reported_at + ?1 WHERE reported_at >= ?2",
+            "UPDATE last_reports SET measured_at = measured_at + ?1 WHERE measured_at >= ?2",
         ] {
             sqlx::query(statement).bind(by).bind(since.as_microsecond()).execute(&mut *self.transaction).await?;
         }
@@ -445,11 +484,29 @@ impl Work for SqliteWork {
     }
 
     async fn commit(self) -> Result<(), JournalError> {
-        self.latch.over(self.transaction.commit()).await
+        let Self { transaction, latch, tally, held_before, held } = self;
+        let committed = async move {
+            transaction.commit().await?;
+            tally.change(held_before, held);
+            Ok(())
+        };
+        latch.over(committed).await
     }
 }
 
 impl SqliteWork {
+    /// Forgets some of the notifications that are older; how many.
+    pub(super) async fn forget_notifications(
+        &mut self,
+        before: Timestamp,
+        most: u32,
+    ) -> Result<u64, JournalError> {
+        let forgotten;
+        (forgotten, self.held) =
+            notifications::forget(&mut self.transaction, self.held, before, most).await?;
+        Ok(forgotten)
+    }
+
     /// Ends an attempt: one that was claimed, by its claim, or one that never began.
     async fn end(
         &mut self,
@@ -468,11 +525,48 @@ impl SqliteWork {
         .bind(ended.reason.as_deref())
         .bind(i64::try_from(ended.freed_bytes).unwrap_or(i64::MAX))
         .bind(ended.report.as_deref())
-        .bind(holds)
+        .bind(holds.as_deref())
         .bind(attempt.to_string())
         .bind(fence.map(|fence| fence.0))
         .execute(&mut *self.transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        let ours = done.rows_affected() == 1;
+        if let Some(seen) = ended.seen.as_ref().filter(|_| ours) {
+            self.see(attempt, seen, holds.as_deref(), now).await?;
+        }
+        Ok(ours)
+    }
+
+    /// What the host of an attempt has reported is its last report now. Who is on hold or busy measures
+    /// nothing: what was measured before still stands.
+    async fn see(
+        &mut self,
+        attempt: AttemptId,
+        seen: &Seen,
+        holds: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let Seen { mode, version, measured } = seen;
+        let measured = measured.as_ref();
+        let disks = measured.map(|measured| serde_json::to_string(&measured.disks)).transpose();
+        sqlx::query(
+            "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds)
+             SELECT host, id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM attempts WHERE id = ?1
+             ON CONFLICT (host) DO UPDATE SET attempt = excluded.attempt, reported_at = excluded.reported_at,
+             mode = excluded.mode, version = excluded.version,
+             measured_at = COALESCE(excluded.measured_at, measured_at), disks = COALESCE(excluded.disks, disks),
+             tmp_bytes = COALESCE(excluded.tmp_bytes, tmp_bytes), holds = COALESCE(excluded.holds, holds)",
+        )
+        .bind(attempt.to_string())
+        .bind(now.as_microsecond())
+        .bind(mode.as_str())
+        .bind(version)
+        .bind(measured.map(|_| now.as_microsecond()))
+        .bind(disks.map_err(rows::corrupt)?)
+        .bind(measured.map(|measured| i64::try_from(measured.tmp_bytes).unwrap_or(i64::MAX)))
+        .bind(holds.filter(|_| measured.is_some()))
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
     }
 }
