@@ -114,8 +114,10 @@ impl AttemptPage {
 }
 
 fn summary(attempt: &AttemptView, report: Option<&Report>) -> String {
-    let freed = attempt.freed_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{} freed", stored_size(bytes)));
-    let said = report.and_then(|report| report.reason.clone()).or_else(|| attempt.reason.as_deref().map(words));
+    let freed =
+        attempt.freed_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{} freed", stored_size(bytes)));
+    let said =
+        report.and_then(|report| report.reason.clone()).or_else(|| attempt.reason.as_deref().map(words));
     freed.into_iter().chain(said).collect::<Vec<_>>().join("; ")
 }
 
@@ -230,10 +232,9 @@ impl WorkerShown {
 }
 
 fn text(worker: &WorkerReport) -> String {
-    let state = worker.state.map_or_else(
-        || "was not judged".to_owned(),
-        |state| format!("state {}", words(state.as_str())),
-    );
+    let state = worker
+        .state
+        .map_or_else(|| "was not judged".to_owned(), |state| format!("state {}", words(state.as_str())));
     let freed = match worker.verdict {
         Verdict::WouldClean => format!("{} would have been freed", size(worker.freed_bytes)),
         _ => format!("{} freed", size(worker.freed_bytes)),
@@ -248,7 +249,8 @@ fn text(worker: &WorkerReport) -> String {
 
 fn pruned(prune: &PruneReport) -> String {
     let PruneReport { mode, freed_bytes, removed, busy, errors } = prune;
-    let mut said = format!("{mode}: {} freed, {removed} images, layers and containers removed", size(*freed_bytes));
+    let mut said =
+        format!("{mode}: {} freed, {removed} images, layers and containers removed", size(*freed_bytes));
     for one in busy {
         said += &format!("; left to somebody else who was at it: {one}");
     }

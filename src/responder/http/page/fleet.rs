@@ -19,25 +19,25 @@ const HOSTS_EACH: usize = 50;
 /// What an address asks for. A form sends all of its fields, the empty ones too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wish {
+pub(super) struct Wish {
     /// A part of the host's name.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub host: String,
+    pub(super) host: String,
     /// Which hosts.
     #[serde(skip_serializing_if = "is_default")]
-    pub show: Show,
+    pub(super) show: Show,
     /// In which mode.
     #[serde(skip_serializing_if = "is_default")]
-    pub mode: ModeWish,
+    pub(super) mode: ModeWish,
     /// In which order.
     #[serde(skip_serializing_if = "is_default")]
-    pub sort: Sort,
+    pub(super) sort: Sort,
     /// Which way round.
     #[serde(skip_serializing_if = "is_default")]
-    pub order: Order,
+    pub(super) order: Order,
     /// Which page, from 1.
     #[serde(skip_serializing_if = "is_default")]
-    pub page: Page,
+    pub(super) page: Page,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -49,7 +49,7 @@ macro_rules! choices {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        pub enum $type {
+        pub(super) enum $type {
             #[allow(missing_docs)]
             #[default]
             $first,
@@ -94,7 +94,7 @@ choices! {
 
 /// A page's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page(pub usize);
+pub(super) struct Page(pub(super) usize);
 
 impl Default for Page {
     fn default() -> Self {

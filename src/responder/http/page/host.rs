@@ -43,12 +43,18 @@ struct Earlier {
 
 impl HostPage {
     /// With the newest incident whole, where there is one.
-    pub(super) fn new(frame: Frame, host: &HostWhole, newest: Option<&IncidentWhole>, now: Timestamp) -> Self {
+    pub(super) fn new(
+        frame: Frame,
+        host: &HostWhole,
+        newest: Option<&IncidentWhole>,
+        now: Timestamp,
+    ) -> Self {
         let HostWhole { host: view, incidents, attempts } = host;
         let report = view.last_report.as_ref();
         let disks = report.map(|report| {
             let each = report.disks.iter();
-            each.map(|disk| DiskShown { name: disk.mount.clone(), bar: disk_bar(disk, report, now) }).collect()
+            each.map(|disk| DiskShown { name: disk.mount.clone(), bar: disk_bar(disk, report, now) })
+                .collect()
         });
         Self {
             frame,

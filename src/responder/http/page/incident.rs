@@ -117,9 +117,7 @@ fn escalated(reason: &str) -> String {
     match reason {
         "critical_active" => "a critical alert fires, and work in progress holds what there is",
         "critical_nothing_to_free" => "a critical alert fires, and nothing may be deleted",
-        "critical_observed" => {
-            "a critical alert fires, and the host only observes: nothing is deleted there"
-        }
+        "critical_observed" => "a critical alert fires, and the host only observes: nothing is deleted there",
         "flapping" => "alerts come and go, and have been open for too long within 24 hours",
         _ => "an alert has been firing for too long, whatever was tried",
     }
@@ -127,12 +125,8 @@ fn escalated(reason: &str) -> String {
 }
 
 fn tried(incident: &IncidentView) -> String {
-    let each: Vec<_> = incident
-        .tried
-        .tried
-        .iter()
-        .map(|(outcome, count)| format!("{count} × {}", words(outcome)))
-        .collect();
+    let each: Vec<_> =
+        incident.tried.tried.iter().map(|(outcome, count)| format!("{count} × {}", words(outcome))).collect();
     if each.is_empty() { "nothing that has ended".to_owned() } else { each.join(", ") }
 }
 
