@@ -1,15 +1,17 @@
 //! An incident as the page shows it: its alerts, what was tried, what happened.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 use jiff::Timestamp;
 
 use super::{
     Frame,
     attempts::AttemptRow,
-    words::{BAD, PLAIN, Tone, WATCH, ago, instant, stored_size, words},
+    words::{BAD, PLAIN, Tone, WATCH, ago, instant, size, stored_size, words},
 };
 use crate::{
-    domain::incident::IncidentId,
+    domain::{incident::IncidentId, report::Holds},
     responder::journal::{AlertView, Event, IncidentView, IncidentWhole},
 };
 
@@ -86,13 +88,7 @@ impl IncidentShown {
             }),
             escalated: incident.escalation.as_deref().map(escalated),
             tried: tried(incident),
-            holds: incident
-                .tried
-                .holds
-                .as_ref()
-                .map(ToString::to_string)
-                .filter(|holds| !holds.is_empty())
-                .unwrap_or_else(|| "nothing that a report tells of".to_owned()),
+            holds: holds(incident.tried.holds.as_ref()),
             alerts: incident.alerts.iter().map(|alert| AlertShown::new(alert, now)).collect(),
             events: timeline.iter().map(EventShown::new).collect(),
         }
@@ -130,6 +126,17 @@ fn tried(incident: &IncidentView) -> String {
     if each.is_empty() { "nothing that has ended".to_owned() } else { each.join(", ") }
 }
 
+/// The most bytes first, then who is at work.
+fn holds(holds: Option<&Holds>) -> String {
+    let Some(Holds { kept_bytes, signs }) = holds else { return "no report tells".to_owned() };
+    let mut kept: Vec<_> = kept_bytes.iter().collect();
+    kept.sort_by_key(|(_, bytes)| Reverse(**bytes));
+    let kept = kept.into_iter().map(|(why, bytes)| format!("{} {}", size(*bytes), words(why)));
+    let signs = signs.iter().map(|(kind, count)| format!("{count} × {}", words(kind)));
+    let all: Vec<_> = kept.chain(signs).collect();
+    if all.is_empty() { "nothing that a report tells of".to_owned() } else { all.join(", ") }
+}
+
 impl AlertShown {
     fn new(alert: &AlertView, now: Timestamp) -> Self {
         let AlertView { first_notification: first, last_notification: last, .. } = alert;
@@ -147,8 +154,8 @@ impl AlertShown {
 
 impl EventShown {
     fn new(event: &Event) -> Self {
-        let Event { at, attempt, .. } = event;
-        Self { at: *at, shown: instant(*at), what: what(event), attempt: attempt.clone() }
+        let attempt = event.attempt.clone().filter(|_| event.event == "attempt_ended");
+        Self { at: event.at, shown: instant(event.at), what: what(event), attempt }
     }
 }
 
