@@ -251,3 +251,6 @@ async fn config<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 fn at(secs: f64) -> Timestamp {
     Timestamp::from_second(secs as i64).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+mod tests;
