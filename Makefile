@@ -1,6 +1,6 @@
 # What there is to do with this repository. `make help` lists it.
 
-.PHONY: help build demo test matrix soak bench-sweep bench-measure bench-responder fuzz mutants fmt
+.PHONY: help build release demo test matrix soak bench-sweep bench-measure bench-responder fuzz mutants fmt
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -8,6 +8,10 @@ help: ## show this list
 
 build: ## build the program (target/release/raysweep)
 	cargo build --release --locked
+
+release: ## build what is shipped into dist/, for glibc 2.17 and newer, and try the package in a fresh Debian; as root
+	deploy/release.sh
+	tests/package/run.sh dist/raysweep_*.deb
 
 demo: ## one alert end to end on real parts, in a world of its own; as root
 	deploy/demo/demo.sh

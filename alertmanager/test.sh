@@ -38,6 +38,9 @@ done
 # An alert that has lost its host still reaches people, and raysweep records it.
 goes_to raysweep,people alertname=RayWorkerDiskCritical severity=critical
 
+# What `raysweep doctor` sends wakes nobody.
+goes_to raysweep alertname=RaySweepDoctorTest doctor=1 severity=none
+
 # raysweep's own, and one that no rule raises yet.
 for name in $(alerts_in raysweep.rules.yml) RaySweepOfTomorrow; do
     goes_to people alertname="$name" host=ray-80 severity=warning

@@ -138,6 +138,16 @@ put_folders() {
     [ ! -d /etc/logrotate.d ] || put 644 "$here/logrotate.d/raysweep" /etc/logrotate.d/raysweep
 }
 
+# The shipped file, with the schedule of the settings. That is no YAML in full: it has to stand on a line of
+# its own, as in the example.
+put_cron() {
+    schedule=$(sed -n "s/^schedule:[[:space:]]*//p" "$settings_file" | sed "s/[[:space:]]*#.*//; s/^[\"']//; s/[\"']\$//")
+    made=$(mktemp)
+    sed "s|^7 \* \* \* \* root|${schedule:-7 * * * *} root|" "$here/cron.d/raysweep" >"$made"
+    put 644 "$made" /etc/cron.d/raysweep
+    rm -f "$made"
+}
+
 # The first figures come before the link: node_exporter would complain of a dangling one.
 put_metrics() {
     timeout 60 "$program" measure --textfile /run/raysweep/raysweep.prom --log.level error ||
@@ -163,7 +173,7 @@ main() {
     put_settings
     put_folders
     put_metrics
-    put 644 "$here/cron.d/raysweep" /etc/cron.d/raysweep
+    put_cron
     # Last what opens the host: sudo, then the account that may use it.
     put_sudoers
     put_account

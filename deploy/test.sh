@@ -130,12 +130,13 @@ main() {
     ok_if 'and makes the metrics anew' grep -q '^raysweep_measure_timestamp_seconds ' /run/raysweep/raysweep.prom
     rm /run/raysweep/raysweep.prom
     ok_if 'cron takes the file and measures by itself' cron_measures
-    delay=$(cron_line sweep | sed -n 's/^sleep \(.*\); nice .*/\1/p')
-    seconds=$(as_cron "echo $delay")
-    ok_if "the hourly line waits a part of five minutes ($seconds s)" test "$seconds" -lt 300
-    is 'the same part each time' "$seconds" "$(as_cron "echo $delay")"
-    ends 'the hourly line of cron runs' 0 as_cron "$(cron_line sweep | sed 's/^sleep .*; nice/nice/')"
+    ends 'the hourly line of cron runs' 0 as_cron "$(cron_line sweep | sed 's/ --jitter / /')"
     is 'and its sweep is in the log' cron "$(tail -n 1 /var/log/raysweep/sweeps.jsonl | jq -r .trigger)"
+    is 'a worker a line, or the host where it has none' "host=$(uname -n) trigger=cron" \
+        "$(tail -n 1 /var/log/raysweep/sweeps.log | cut -d' ' -f2,3)"
+    sed 's|^schedule: .*|schedule: "*/30 2 * * mon-fri" # at night|' /etc/raysweep/sweep.yml >"$work/night.yml"
+    ends 'other settings go in' 0 install_host --settings "$work/night.yml"
+    is 'and their schedule is what cron has' '*/30 2 * * mon-fri root nice' "$(grep -o '^.* nice raysweep sweep' /etc/cron.d/raysweep | cut -d' ' -f1-7)"
 
     echo 'mode: nonsense' >"$work/bad.yml"
     ends 'bad settings change nothing' 1 install_host --settings "$work/bad.yml"

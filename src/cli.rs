@@ -6,13 +6,19 @@
 mod check_config;
 mod connection;
 mod deploy;
+mod doctor;
 mod exit;
 mod fleet;
 mod gate;
 mod history;
+mod hold;
+mod host_part;
 mod log;
 mod measure;
+pub mod pages;
+mod release;
 mod replay;
+mod run;
 mod serve;
 mod status;
 mod sweep;
@@ -25,6 +31,7 @@ use std::{io::Write, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use exit::{Exit, exit_codes};
+pub use host_part::look_over;
 use log::LogOptions;
 
 /// Frees the disk of Ray hosts when Prometheus says so, and never touches what work in progress
@@ -51,8 +58,12 @@ enum Command {
     Measure(measure::Measure),
     Gate(gate::Gate),
     Replay(replay::Replay),
+    Run(run::Run),
+    Hold(hold::Hold),
+    Release(release::Release),
     Deploy(deploy::Deploy),
     Undeploy(undeploy::Undeploy),
+    Doctor(doctor::Doctor),
     Status(status::Status),
     History(history::History),
     CheckConfig(check_config::CheckConfig),
@@ -69,8 +80,12 @@ pub fn main() -> ExitCode {
         Command::Measure(measure) => measure.run(),
         Command::Gate(gate) => gate.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Run(run) => run.run(),
+        Command::Hold(hold) => hold.run(),
+        Command::Release(release) => release.run(),
         Command::Deploy(deploy) => deploy.run(),
         Command::Undeploy(undeploy) => undeploy.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Status(status) => status.run(),
         Command::History(history) => history.run(),
         Command::CheckConfig(check_config) => check_config.run(),

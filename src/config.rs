@@ -10,7 +10,9 @@ pub mod http_client;
 pub mod load;
 pub mod overlay;
 pub mod responder;
+pub mod schedule;
 pub mod secret;
+pub mod ssh_target;
 pub mod sweep;
 pub mod units;
 pub mod web;
@@ -26,6 +28,18 @@ pub const ENVIRONMENT_PREFIX: &str = "RAYSWEEP";
 pub fn load_responder(path: &Path) -> Result<responder::ResponderConfig, ConfigError> {
     let config = load::load(path, load::Overrides::OfProcess(ENVIRONMENT_PREFIX))?;
     check::responder(path, &config)?;
+    Ok(config)
+}
+
+/// Reads and checks `raysweep.yml` for what it says of the hosts. The files with the responder's own secrets
+/// are not looked at: an operator may have no right to read them, or not have them at all.
+pub fn load_inventory(path: &Path) -> Result<responder::ResponderConfig, ConfigError> {
+    let config: responder::ResponderConfig =
+        load::load(path, load::Overrides::OfProcess(ENVIRONMENT_PREFIX))?;
+    let mut without_secrets = config.clone();
+    without_secrets.web.bearer_token_file = None;
+    without_secrets.alertmanager = responder::Alertmanager::default();
+    check::responder(path, &without_secrets)?;
     Ok(config)
 }
 

@@ -3,9 +3,11 @@
 pub mod access;
 pub mod client;
 pub mod deploy;
+pub mod doctor;
 pub mod host_part;
 pub mod order;
 pub mod replay;
+pub mod run;
 
 /// The SHA-256 of bytes, as sha256sum writes it.
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use raysweep::{
-    cli,
+    cli::{self, pages},
     fleet::host_part,
     sweeper::{inside, supervise},
 };
@@ -15,7 +15,9 @@ fn main() -> ExitCode {
         Some(argument) if argument == inside::ARGUMENT => inside::main(),
         Some(argument) if argument == supervise::ARGUMENT => supervise::main(),
         // Not a subcommand: what it is told comes from the `deploy` of this very binary and from nobody else.
-        Some(argument) if argument == host_part::ARGUMENT => host_part::main(),
+        Some(argument) if argument == host_part::ARGUMENT => host_part::main(cli::look_over),
+        // Not a subcommand either: it is for whoever makes a package.
+        Some(argument) if argument == pages::ARGUMENT => pages::main(),
         _ => cli::main(),
     }
 }

@@ -3,6 +3,7 @@
 //! `supervise` holds the lock and the clock; `sweep`, in a child of it, is the order of things; each stage has a file of its own. Only `inside` and `remove`,
 //! which run as a child in a worker's mount namespace, change anything under a temp root.
 
+pub mod backstop;
 pub(crate) mod candidates;
 pub(crate) mod discover;
 pub(crate) mod evidence;
@@ -11,6 +12,7 @@ pub(crate) mod hold;
 pub mod inside;
 pub(crate) mod jobs;
 pub(crate) mod lock;
+pub mod logbook;
 pub mod measure;
 pub(crate) mod modesty;
 pub(crate) mod mountinfo;

@@ -35,7 +35,7 @@ inside() {
     local part
     # shellcheck source=deploy/demo/lib.sh
     source "$HERE/lib.sh"
-    for part in config stage fill ask timeline checks summary; do
+    for part in config stage operator fill ask timeline checks summary; do
         # shellcheck source=/dev/null
         source "$HERE/show/$part.sh"
     done
@@ -44,6 +44,8 @@ inside() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     stage_up "$1"
+    hosts_deploy
+    stage_watch "$1"
     fill_until_pending
     timeline_watch
     summary

@@ -27,6 +27,7 @@ readonly NEEDS=(
     "debootstrap debootstrap"
     "sudo sudo"
     "cron cron"
+    "logrotate logrotate"
     "jq jq"
     "curl curl"
     "ps procps"

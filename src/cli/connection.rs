@@ -1,6 +1,6 @@
 //! How a running responder is asked: flags that several subcommands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -52,17 +52,35 @@ impl Connection {
     pub(crate) fn client(&self) -> Result<Client, AskError> {
         self.identity.client(&self.url)
     }
+
+    /// Where it is and who we are to it: with nothing said, whoever may read the responder's own token is
+    /// one that it lets in, where it listens by default.
+    pub(crate) fn place(self, own_token_file: Option<&Path>) -> Result<(String, Access), AskError> {
+        let Self { url, identity } = self;
+        let access = match own_token_file {
+            Some(file) if identity.is_nobody() && url == DEFAULT_URL => Access::with_token(file)?,
+            _ => identity.access()?,
+        };
+        Ok((url, access))
+    }
 }
 
 impl Identity {
     /// A client for the responder at `url`.
     pub(crate) fn client(&self, url: &str) -> Result<Client, AskError> {
-        let access = match (&self.bearer_token_file, &self.http_config_file) {
+        Ok(Client::new(url, self.access()?))
+    }
+
+    fn is_nobody(&self) -> bool {
+        self.bearer_token_file.is_none() && self.http_config_file.is_none()
+    }
+
+    fn access(&self) -> Result<Access, AskError> {
+        Ok(match (&self.bearer_token_file, &self.http_config_file) {
             (Some(file), _) => Access::with_token(file)?,
             (None, Some(file)) => Access::configured(&HttpClient::read(file)?)?,
             (None, None) => Access::default(),
-        };
-        Ok(Client::new(url, access))
+        })
     }
 }
 

@@ -20,6 +20,10 @@ use crate::{domain::attempt::Mode, fleet::deploy::Wish};
 #[command(after_help = "A host observes unless its settings in the inventory or --mode say otherwise.\n\n\
     The responder is told of a host's key only after you have seen its fingerprint: at the\n\
     terminal, or by --accept-host-key. With deploy.host_ca_file the CA is what it is told of.\n\n\
+    The inventory is where a host's settings are changed. A sweep.yml that was changed on the host,\n\
+    or put there by hand, is shown, and the host is left alone without --overwrite-settings.\n\n\
+    In the end the responder's key is tried where it can be read: \"verified\" is yes where it has\n\
+    come to the host's gate. A host where it has not is a failure.\n\n\
     Example:\n  raysweep deploy --all --check\n  raysweep deploy ray-80 ray-81 --mode enforce --replace-old-cron")]
 pub(crate) struct Deploy {
     #[command(flatten)]
@@ -33,6 +37,12 @@ pub(crate) struct Deploy {
     /// A host key that you have seen and take for a host's own; may be given several times
     #[arg(long, value_name = "SHA256:…")]
     accept_host_key: Vec<String>,
+    /// Put the inventory's settings in the place of a sweep.yml that no deploy has written as it is
+    #[arg(long)]
+    overwrite_settings: bool,
+    /// Do not log in to each host with the responder's key in the end
+    #[arg(long)]
+    no_verify: bool,
     #[command(flatten)]
     passage: Passage,
 }
@@ -47,8 +57,9 @@ fn mode() -> impl TypedValueParser<Value = Mode> {
 
 impl Deploy {
     pub(crate) fn run(self) -> Exit {
-        let Self { hosts, mode, replace_old_cron, accept_host_key, passage } = self;
-        let wish = Wish::Deploy { mode, replace_old_cron };
+        let Self { hosts, mode, replace_old_cron, accept_host_key, overwrite_settings, no_verify, passage } =
+            self;
+        let wish = Wish::Deploy { mode, replace_old_cron, overwrite_settings, verify: !no_verify };
         Run { hosts, wish, accept_host_key, passage }.carry_out()
     }
 }

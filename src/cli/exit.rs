@@ -29,6 +29,10 @@ pub(crate) enum Exit {
     Unreachable = 8,
     /// The journal is damaged, of a later version, or its disk does not keep what is written.
     Storage = 9,
+    /// A check has found what would be changed.
+    Differs = 10,
+    /// Ctrl-C, as shells have it.
+    Interrupted = 130,
 }
 
 /// The list as help texts show it.
@@ -43,13 +47,15 @@ macro_rules! exit_codes {
   6  refused: a command, a request or a payload that is not taken
   7  needs root
   8  unreachable: no answer from the responder or the host
-  9  storage: the journal is damaged, of a later version, or not kept by its disk"
+  9  storage: the journal is damaged, of a later version, or not kept by its disk
+  10  differs: a check has found what would be changed
+  130  broken off by Ctrl-C (run)"
     };
 }
 pub(crate) use exit_codes;
 
 impl Exit {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Success,
         Self::Failure,
         Self::Usage,
@@ -60,6 +66,8 @@ impl Exit {
         Self::NeedsRoot,
         Self::Unreachable,
         Self::Storage,
+        Self::Differs,
+        Self::Interrupted,
     ];
 
     /// The code with which another raysweep ended; a code that is not ours is a failure.

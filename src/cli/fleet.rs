@@ -1,6 +1,7 @@
 //! What `deploy` and `undeploy` have in common: whom they go to, how, and what is shown of it.
 
-mod progress;
+mod password;
+pub(super) mod progress;
 mod shown;
 
 use std::{
@@ -70,7 +71,7 @@ pub(super) struct Passage {
 }
 
 /// What ssh takes for an account's name and for nothing else.
-fn account(text: &str) -> Result<String, &'static str> {
+pub(super) fn account(text: &str) -> Result<String, &'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if starts_well && text.chars().all(fits) { Ok(text.to_owned()) } else { Err("this is no account's name") }
@@ -89,7 +90,7 @@ impl Run {
     pub(super) fn carry_out(self) -> Exit {
         let Self { hosts, wish, accept_host_key, passage } = self;
         let Hosts { names, all: _, check, json, config_file } = hosts;
-        let config = match config::load_responder(&config_file) {
+        let config = match config::load_inventory(&config_file) {
             Ok(config) => config,
             Err(error) => return failed(Exit::Config, &error),
         };
@@ -115,7 +116,7 @@ impl Run {
 impl Passage {
     fn options(self) -> io::Result<Options> {
         let Self { user, ask_sudo_pass, parallel, max_failures, timeout } = self;
-        let password = ask_sudo_pass.then(|| rpassword::prompt_password("sudo password: ")).transpose()?;
+        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose()?;
         Ok(Options {
             user,
             password: password.map(Password::new),
@@ -205,10 +206,11 @@ async fn ask(question: &str, stop: &CancellationToken) -> bool {
 
 /// Good if all hosts are; else what they have in common.
 fn exit(rows: &[Row]) -> Exit {
-    let bad: Vec<_> = rows.iter().map(|row| row.state).filter(|state| !state.is_good()).collect();
+    let bad: Vec<_> = rows.iter().filter(|row| !row.is_good()).map(|row| row.state).collect();
     let all = |state| bad.iter().all(|other| *other == state);
     if bad.is_empty() {
-        Exit::Success
+        let would_change = rows.iter().any(|row| row.state == State::WouldChange);
+        if would_change { Exit::Differs } else { Exit::Success }
     } else if all(State::Unreachable) {
         Exit::Unreachable
     } else if all(State::Refused) {

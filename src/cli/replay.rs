@@ -9,6 +9,10 @@ use std::{
 
 use clap::Args;
 
+mod kept;
+
+use kept::{Kept, KeptError};
+
 use super::{
     connection::Identity,
     exit::Exit,
@@ -22,7 +26,7 @@ use crate::{
     },
     domain::alert::Notification,
     fleet::{
-        client::Replayed,
+        client::{DEFAULT_URL, Replayed},
         replay::{self, Explained},
     },
     responder::alertmanager,
@@ -30,22 +34,28 @@ use crate::{
 
 /// Explain what an Alertmanager payload would lead to, or send it to a responder once more
 ///
-/// Without --url nothing is sent: each alert is shown with its host, its policy, what would happen and
-/// why. With --url the responder makes one attempt on each host, whatever its incidents say.
+/// A file is explained: each alert is shown with its host, its policy, what would happen and why. With
+/// --url it is sent, and the responder makes one attempt on each host, whatever its incidents say. An
+/// incident or a notification is what the responder received; it is sent to it again, or with --dry-run
+/// explained by today's configuration. Of an incident it is what opened it, without the alerts of other
+/// hosts.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  raysweep replay payload.json\n  \
+    raysweep replay 12 --dry-run\n  \
     raysweep replay --url http://127.0.0.1:9095 --bearer-token-file /etc/raysweep/token payload.json")]
 pub(crate) struct Replay {
-    /// The payload; - for standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The payload, - for standard input; or the number of an incident, or the identity of a notification.
+    /// A file that is there comes first
+    #[arg(value_name = "FILE|ID")]
+    what: PathBuf,
     /// Explain only, even with --url
     #[arg(long)]
     dry_run: bool,
     /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
-    /// Send it to the responder that listens there
+    /// Send it to the responder that listens there; an ID is asked for there as well, and without --url
+    /// where a responder listens by default
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
@@ -57,18 +67,38 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn run(self) -> Exit {
-        let Self { file, dry_run, json, url, identity, config_file } = self;
-        let payload = match read(&file) {
+        let Self { what, dry_run, json, url, identity, config_file } = self;
+        let (url, read) = match Kept::named(&what) {
+            None => {
+                (url, read(&what).map_err(|error| (Exit::Failure, format!("{}: {error}", what.display()))))
+            }
+            Some(kept) => {
+                let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
+                let asked =
+                    identity.client(&url).map_err(KeptError::from).and_then(|client| kept.payload(&client));
+                (Some(url), asked.map_err(|error| (Exit::from(&error), error.to_string())))
+            }
+        };
+        let payload = match read {
             Ok(payload) => payload,
-            Err(error) => return failed(Exit::Failure, &format!("{}: {error}", file.display())),
+            Err((exit, error)) => return failed(exit, &error),
         };
         let notification = match alertmanager::parse(&payload) {
             Ok(notification) => notification,
-            Err(error) => return failed(Exit::Refused, &format!("{}: {error}", file.display())),
+            Err(error) => return failed(Exit::Refused, &format!("{}: {error}", what.display())),
         };
         match url.filter(|_| !dry_run) {
             Some(url) => send(&url, &identity, &payload),
             None => explain(&notification, &config_file, json),
+        }
+    }
+}
+
+impl From<&KeptError> for Exit {
+    fn from(error: &KeptError) -> Self {
+        match error {
+            KeptError::Ask(error) => error.into(),
+            KeptError::TooOld(_) | KeptError::Forgotten { .. } | KeptError::Shape(_) => Self::Failure,
         }
     }
 }

@@ -52,7 +52,7 @@ fn table(incidents: &[Incident]) -> String {
 }
 
 /// For a person who was told: what was tried, and what holds the space.
-fn told(incident: &Incident) -> Option<String> {
+pub(super) fn told(incident: &Incident) -> Option<String> {
     let reason = incident.escalation.as_deref()?;
     let tried: Vec<_> = incident.tried.iter().map(|(outcome, times)| format!("{times} {outcome}")).collect();
     let holds = incident.holds.clone().unwrap_or_default();

@@ -1,8 +1,9 @@
 //! `raysweep sweep`: what cron calls, what the responder calls over SSH, what a person calls.
 
 use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process, thread,
 };
 
 use clap::{
@@ -10,9 +11,12 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::{exit::Exit, failed, table, text};
+use super::{exit::Exit, failed, table};
 use crate::{
-    config::{self, sweep::DEFAULT_PATH},
+    config::{
+        self, ConfigError,
+        sweep::{DEFAULT_PATH, SweepSettings},
+    },
     domain::{
         attempt::{AttemptId, SweepRequest, Trigger},
         report::Report,
@@ -24,6 +28,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Nothing switches the evidence off: there is no force.\n\n\
     Example:\n  raysweep sweep --dry-run --worker ray-worker-1")]
+// Each is a flag by itself.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Sweep {
     /// Say what would be removed, and remove nothing
     #[arg(long)]
@@ -37,9 +43,15 @@ pub(crate) struct Sweep {
     /// Who asks; a sweep for an alert looks at workers below min_tmp_size too
     #[arg(long, value_name = "TRIGGER", default_value = Trigger::Manual.as_str(), value_parser = trigger())]
     trigger: Trigger,
+    /// Wait this host's part of `jitter` first, as its cron job does: not all hosts begin at once
+    #[arg(long)]
+    jitter: bool,
     /// Read the request as JSON from standard input (the one command that `raysweep gate` may run); implies --json
-    #[arg(long, value_name = "-", value_parser = ["-"], conflicts_with_all = ["dry_run", "json", "worker", "trigger"])]
+    #[arg(long, value_name = "-", value_parser = ["-"], conflicts_with_all = ["dry_run", "json", "worker", "trigger", "jitter"])]
     request: Option<String>,
+    /// End when standard input does: whoever wants this sweep has gone
+    #[arg(long, hide = true, conflicts_with = "request")]
+    attached: bool,
     /// This host's settings
     #[arg(long = "config.file", value_name = "FILE", default_value = DEFAULT_PATH)]
     config_file: PathBuf,
@@ -55,11 +67,11 @@ fn trigger() -> impl TypedValueParser<Value = Trigger> {
 
 impl Sweep {
     pub(crate) fn run(self) -> Exit {
-        let Self { dry_run, json, worker, trigger, request, config_file } = self;
+        let Self { dry_run, json, worker, trigger, jitter, request, attached, config_file } = self;
         if !rustix::process::geteuid().is_root() {
             return failed(Exit::NeedsRoot, &"a sweep reads every process of the host: run it as root");
         }
-        let settings = match config::load_sweep(&config_file) {
+        let settings = match settings(&config_file, jitter) {
             Ok(settings) => settings,
             Err(error) => return failed(Exit::Config, &error),
         };
@@ -71,6 +83,9 @@ impl Sweep {
                 Err(error) => return failed(Exit::Refused, &error),
             },
         };
+        if attached {
+            thread::spawn(end_with_input);
+        }
         let report = sweeper::supervise::run(&request, worker.as_deref(), &settings);
         let exit = Exit::from(report.outcome);
         match print(&report, json) {
@@ -82,6 +97,22 @@ impl Sweep {
     }
 }
 
+/// Ends the sweep with whoever asked for it. Its child dies with us, and that one's children give names back.
+fn end_with_input() {
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    process::exit(i32::from(Exit::Interrupted as u8));
+}
+
+/// The settings as they stand once the wait is over: what root has changed meanwhile counts.
+fn settings(file: &Path, jitter: bool) -> Result<SweepSettings, ConfigError> {
+    let settings = config::load_sweep(file)?;
+    if !jitter {
+        return Ok(settings);
+    }
+    sweeper::backstop::wait(&settings);
+    config::load_sweep(file)
+}
+
 /// One line of JSON for programs, a table for a person at a terminal, plain lines for a file.
 fn print(report: &Report, json: bool) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -89,10 +120,8 @@ fn print(report: &Report, json: bool) -> io::Result<()> {
         let mut line = serde_json::to_vec(report)?;
         line.push(b'\n');
         stdout.write_all(&line)?;
-    } else if stdout.is_terminal() {
-        stdout.write_all(table::for_terminal(report, text::terminal_width()).as_bytes())?;
     } else {
-        stdout.write_all(table::for_file(report).as_bytes())?;
+        stdout.write_all(table::for_stdout(report).as_bytes())?;
     }
     stdout.flush()
 }

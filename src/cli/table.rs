@@ -3,7 +3,10 @@
 //! Names and paths come from inside a worker, which may call a file anything: what could drive a
 //! terminal is escaped.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    io::{self, IsTerminal},
+};
 
 use super::text::{self, plain, size};
 use crate::domain::{
@@ -11,6 +14,11 @@ use crate::domain::{
     evidence::Evidence,
     report::{Kept, PruneReport, Removed, Report, Verdict, WorkerReport},
 };
+
+/// As standard output takes it: a table for a person at a terminal, plain lines for a file.
+pub(super) fn for_stdout(report: &Report) -> String {
+    if io::stdout().is_terminal() { for_terminal(report, text::terminal_width()) } else { for_file(report) }
+}
 
 /// A summary, a table of the workers, and below it the reasons for each.
 pub(super) fn for_terminal(report: &Report, width: Option<u16>) -> String {

@@ -29,6 +29,8 @@ pub struct ResponderConfig {
     pub ssh: Ssh,
     /// What is asked of Alertmanager.
     pub alertmanager: Alertmanager,
+    /// Where `raysweep doctor` finds Prometheus.
+    pub prometheus: Prometheus,
     /// What `raysweep deploy` puts on the hosts.
     pub deploy: Deploy,
     /// What each alert name asks for. Default: the four alerts of the shipped rules.
@@ -47,6 +49,7 @@ impl Default for ResponderConfig {
             journal: Journal::default(),
             ssh: Ssh::default(),
             alertmanager: Alertmanager::default(),
+            prometheus: Prometheus::default(),
             deploy: Deploy::default(),
             policies: policies
                 .iter()
@@ -244,6 +247,20 @@ impl Default for Alertmanager {
     }
 }
 
+/// Where `raysweep doctor` finds Prometheus; the responder itself never asks it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prometheus {
+    /// Where it answers, such as `http://127.0.0.1:9090`.
+    pub url: Option<String>,
+    /// The user of its basic authentication; absent where it wants none.
+    pub username: Option<String>,
+    /// A file with that user's password.
+    pub password_file: Option<PathBuf>,
+    /// A file with the bearer token that it wants; absent where it wants none.
+    pub bearer_token_file: Option<PathBuf>,
+}
+
 /// What `raysweep deploy` puts on the hosts, and how it gets there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -256,8 +273,6 @@ pub struct Deploy {
     pub public_key_file: Option<PathBuf>,
     /// The public key of the CA that signs the hosts' keys; then it is pinned for each host, and no single key is.
     pub host_ca_file: Option<PathBuf>,
-    /// When the hosts' own sweep runs, as five fields of a crontab. Default `7 * * * *`.
-    pub schedule: String,
     /// The folder that node_exporter's textfile collector reads. Default `/var/lib/prometheus/node-exporter`.
     pub textfile_dir: PathBuf,
     /// The hosts' `sweep.yml`: keys that are not as their default.
@@ -271,7 +286,6 @@ impl Default for Deploy {
             from: vec![],
             public_key_file: None,
             host_ca_file: None,
-            schedule: "7 * * * *".to_owned(),
             textfile_dir: "/var/lib/prometheus/node-exporter".into(),
             sweep: None,
         }

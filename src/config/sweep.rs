@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::units::{Size, Span};
+use super::{
+    schedule::Schedule,
+    units::{Size, Span},
+};
 use crate::domain::attempt::Mode;
 
 /// Where a host's settings lie.
@@ -24,6 +27,10 @@ pub struct SweepSettings {
     pub log_dir: PathBuf,
     /// How long a whole sweep may take. Default `10m`.
     pub deadline: Span,
+    /// When cron sweeps, as Debian's cron reads it: five fields, or `@hourly` and the like. `deploy` writes `/etc/cron.d/raysweep` from it. Default `7 * * * *`.
+    pub schedule: Schedule,
+    /// Cron's sweep waits its host's own part of this, the same each time, so that not all hosts begin at once; never longer than what lies between two runs. Default `5m`.
+    pub jitter: Span,
     /// Cron and manual sweeps leave a worker alone that holds less. Economy, not safety. Default `5000MB`.
     pub min_tmp_size: Size,
     /// What tells work from rest.
@@ -46,6 +53,8 @@ impl Default for SweepSettings {
             runtime_dir: "/run/raysweep".into(),
             log_dir: "/var/log/raysweep".into(),
             deadline: Span::mins(10),
+            schedule: Schedule::default(),
+            jitter: Span::mins(5),
             min_tmp_size: Size(5_000_000_000),
             activity: Activity::default(),
             ages: Ages::default(),

@@ -86,10 +86,17 @@ impl fmt::Display for Size {
     }
 }
 
-/// What stands in a file is text with a unit; a bare number is told what it lacks.
-struct WithUnit<T> {
+/// What stands in a file is text; a bare number is told what it lacks.
+pub(super) struct WithUnit<T> {
     wanted: &'static str,
     read: PhantomData<T>,
+}
+
+impl<T> WithUnit<T> {
+    /// Text of this kind.
+    pub(super) fn wanting(wanted: &'static str) -> Self {
+        Self { wanted, read: PhantomData }
+    }
 }
 
 impl<T: FromStr<Err = String>> Visitor<'_> for WithUnit<T> {
@@ -106,15 +113,13 @@ impl<T: FromStr<Err = String>> Visitor<'_> for WithUnit<T> {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wanted = "a duration with its unit, such as 90s, 10m or 24h";
-        deserializer.deserialize_str(WithUnit { wanted, read: PhantomData })
+        deserializer.deserialize_str(WithUnit::wanting("a duration with its unit, such as 90s, 10m or 24h"))
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wanted = "a size with its unit, such as 5000MB or 1GiB";
-        deserializer.deserialize_str(WithUnit { wanted, read: PhantomData })
+        deserializer.deserialize_str(WithUnit::wanting("a size with its unit, such as 5000MB or 1GiB"))
     }
 }
 

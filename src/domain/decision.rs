@@ -143,5 +143,9 @@ mod tests {
         assert_eq!(decided(&[("host", "ray-80")]), Decision::Ignore(Ignored::UnknownAlert));
         assert_eq!(decided(&[("alertname", "Watchdog")]), Decision::Ignore(Ignored::UnknownAlert));
         assert_eq!(decided(&[LARGE]), Decision::Ignore(Ignored::NoHostLabel));
+        // As journals and dashboards know it.
+        let [unknown_alert, no_label, others @ ..] = Ignored::ALL.map(Ignored::reason);
+        assert_eq!([unknown_alert, no_label], ["unknown_alert", "no_host_label"]);
+        assert_eq!(others, ["unknown_host", "ambiguous_host", "too_many_alerts"]);
     }
 }

@@ -374,6 +374,15 @@ impl Report {
     /// Reads the one line that a sweep prints. A cut line is never a report: the line's end is what
     /// says that it is complete.
     pub fn from_line(output: &[u8], expected: AttemptId) -> Result<Self, ReportError> {
+        let report = Self::of_any_attempt(output)?;
+        if report.attempt != expected {
+            return Err(ReportError::OtherAttempt { expected, found: report.attempt });
+        }
+        Ok(report)
+    }
+
+    /// The same, of a sweep that has named itself.
+    pub fn of_any_attempt(output: &[u8]) -> Result<Self, ReportError> {
         let line = output
             .strip_suffix(b"\n")
             .map(|complete| complete.rsplit(|b| *b == b'\n').next().unwrap_or(complete))
@@ -382,9 +391,6 @@ impl Report {
         let report: Self = serde_json::from_slice(line)?;
         if report.schema != SCHEMA {
             return Err(ReportError::Schema(report.schema));
-        }
-        if report.attempt != expected {
-            return Err(ReportError::OtherAttempt { expected, found: report.attempt });
         }
         Ok(report)
     }

@@ -109,5 +109,7 @@ mod tests {
         // What we gave up by ourselves tells nothing of the host, but it may still run there.
         standing.interrupt(&TIMING, at(0));
         assert_eq!((standing.lane(), standing.not_before), (Lane::Proven, Some(at(300))));
+        // As journals and dashboards know it.
+        assert_eq!(Lane::ALL.map(Lane::as_str), ["proven", "new", "failing"]);
     }
 }

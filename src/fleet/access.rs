@@ -8,7 +8,10 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
-use crate::config::http_client::{Authorization, BasicAuth, HttpClient, Tls};
+use crate::config::{
+    http_client::{Authorization, BasicAuth, HttpClient, Tls},
+    secret::{self, SecretError},
+};
 
 /// Why we cannot show who we are.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,14 @@ pub enum AccessError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file holds no secret.
+    #[error("{path}: {source}", path = path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SecretError,
     },
     /// A file holds something else than what it is named for.
     #[error("{path}: holds no {what} in PEM", path = path.display())]
@@ -47,14 +58,24 @@ impl Access {
         Ok(Self { authorization, ..Self::default() })
     }
 
+    /// As a user with the password that a file holds, or with the token that a file holds, or as nobody.
+    pub fn with_files(
+        user: Option<(&str, &Path)>,
+        bearer_token_file: Option<&Path>,
+    ) -> Result<Self, AccessError> {
+        let authorization = match (user, bearer_token_file) {
+            (Some((username, password_file)), _) => Some(basic(username, password_file)?),
+            (None, Some(file)) => return Self::with_token(file),
+            (None, None) => None,
+        };
+        Ok(Self { authorization, ..Self::default() })
+    }
+
     /// As a configuration says.
     pub fn configured(config: &HttpClient) -> Result<Self, AccessError> {
         let HttpClient { basic_auth, authorization, tls_config } = config;
         let authorization = match (basic_auth, authorization) {
-            (Some(BasicAuth { username, password_file }), _) => {
-                let pair = format!("{username}:{}", secret(password_file)?);
-                Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
-            }
+            (Some(BasicAuth { username, password_file }), _) => Some(basic(username, password_file)?),
             (None, Some(Authorization { credentials_file, .. })) => {
                 Some(format!("Bearer {}", secret(credentials_file)?))
             }
@@ -63,6 +84,11 @@ impl Access {
         let tls = tls_config.as_ref().map(encrypted).transpose()?.unwrap_or_default();
         Ok(Self { authorization, tls })
     }
+}
+
+fn basic(username: &str, password_file: &Path) -> Result<String, AccessError> {
+    let pair = format!("{username}:{}", secret(password_file)?);
+    Ok(format!("Basic {}", BASE64_STANDARD.encode(pair)))
 }
 
 fn encrypted(tls: &Tls) -> Result<TlsConfig, AccessError> {
@@ -94,8 +120,7 @@ fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, AccessError> {
 }
 
 fn secret(file: &Path) -> Result<String, AccessError> {
-    let text = read(file)?;
-    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+    secret::read(file).map_err(|source| AccessError::Secret { path: file.to_owned(), source })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, AccessError> {

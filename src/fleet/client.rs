@@ -1,6 +1,6 @@
 //! Talks to a running responder over HTTP.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io::ErrorKind, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -9,11 +9,17 @@ use ureq::{Agent, Body, http::Response};
 use super::access::Access;
 use crate::domain::report::Holds;
 
+mod history;
+
+pub use history::{Attempt, AttemptsAsked, IncidentAlert, IncidentEvent, IncidentWhole};
+
 /// Where a responder listens that was told nothing else.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:9095";
 
 /// How long an answer may take.
 const TIME: Duration = Duration::from_secs(30);
+/// How long connecting may take.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -27,6 +33,8 @@ pub enum ClientError {
         url: String,
         /// Why there is no answer.
         message: String,
+        /// Whether nobody is there at all: what was asked has come to nobody.
+        nobody: bool,
     },
     /// It would not have us.
     #[error(
@@ -113,25 +121,32 @@ pub struct Incident {
     pub closed_at: Option<Timestamp>,
 }
 
-/// One sweep of a host.
+/// What a wish to sweep hosts now leads to.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Attempt {
-    /// Its identity.
-    pub id: String,
-    /// The host.
+pub struct Wished {
+    /// The hosts.
+    pub hosts: Vec<WishedHost>,
+}
+
+/// What becomes of one host.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WishedHost {
+    /// Its name.
     pub host: String,
-    /// Who asked.
-    pub trigger: String,
-    /// When it began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// How it ended.
-    pub outcome: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// What it freed.
-    pub freed_bytes: Option<i64>,
+    /// The one attempt on it.
+    pub attempt: Option<String>,
+    /// Why there is none.
+    pub error: Option<String>,
+}
+
+/// An attempt with what its host reported.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reported {
+    /// The attempt.
+    #[serde(flatten)]
+    pub attempt: Attempt,
+    /// The report, as it came.
+    pub report: Option<serde_json::Value>,
 }
 
 /// A responder that can be asked.
@@ -149,6 +164,7 @@ impl Client {
         // No proxy: what we show is the responder's and nobody else's.
         let config = Agent::config_builder()
             .timeout_global(Some(TIME))
+            .timeout_connect(Some(CONNECT_TIME))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
@@ -159,13 +175,33 @@ impl Client {
 
     /// Sends a payload, which makes one attempt on each host that it names.
     pub fn replay(&self, payload: &[u8]) -> Result<Replayed, ClientError> {
-        let url = format!("{}/api/v1/replay", self.base);
+        self.post("replay", payload)
+    }
+
+    /// Where the responder listens.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// Has hosts swept now, or all of them where none is named.
+    pub fn run(&self, hosts: &[String], dry_run: bool) -> Result<Wished, ClientError> {
+        let mut wish = serde_json::json!({ "dry_run": dry_run });
+        if hosts.is_empty() {
+            wish["all"] = true.into();
+        } else {
+            wish["hosts"] = hosts.into();
+        }
+        self.post("run", wish.to_string().as_bytes())
+    }
+
+    fn post<T: DeserializeOwned>(&self, what: &str, body: &[u8]) -> Result<T, ClientError> {
+        let url = format!("{}/api/v1/{what}", self.base);
         let request = self.agent.post(&url).content_type("application/json");
         let request = match &self.authorization {
             Some(shown) => request.header("authorization", shown),
             None => request,
         };
-        answered(url, request.send(payload))
+        read(url.clone(), &self::body(url, request.send(body))?)
     }
 
     /// The newest incidents that are open.
@@ -174,63 +210,72 @@ impl Client {
         struct Incidents {
             incidents: Vec<Incident>,
         }
-        let Incidents { mut incidents } = self.rows("incidents", None, limit, ("open", "true"))?;
+        let asked =
+            [("limit", limit.to_string()), ("open", "true".to_owned()), ("alerts", "false".to_owned())];
+        let Incidents { mut incidents } = self.ask("incidents", &asked)?;
         // One of an older version tells of those that have closed as well.
         incidents.retain(|incident| incident.closed_at.is_none());
         Ok(incidents)
     }
 
-    /// The newest attempts, of one host or of all.
-    pub fn attempts(&self, host: Option<&str>, limit: u32) -> Result<Vec<Attempt>, ClientError> {
-        #[derive(Deserialize)]
-        struct Attempts {
-            attempts: Vec<Attempt>,
-        }
-        // A thousand reports may be longer than what is read here, and nothing of them is shown.
-        let reports = ("reports", "false");
-        self.rows("attempts", host, limit, reports).map(|Attempts { attempts }| attempts)
+    /// What stands at a path of the API.
+    fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
+        let (url, body) = self.ask_for_bytes(path, query)?;
+        read(url, &body)
     }
 
-    fn rows<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        host: Option<&str>,
-        limit: u32,
-        (key, value): (&str, &str),
-    ) -> Result<T, ClientError> {
-        let url = format!("{}/api/v1/{what}", self.base);
-        let request = self.agent.get(&url).query("limit", limit.to_string()).query(key, value);
-        let request = match host {
-            Some(host) => request.query("host", host),
-            None => request,
-        };
+    /// As `ask`, to the byte; and what was asked.
+    fn ask_for_bytes(&self, path: &str, query: &[(&str, String)]) -> Result<(String, Vec<u8>), ClientError> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request =
+            query.iter().fold(self.agent.get(&url), |request, (key, value)| request.query(*key, value));
         let request = match &self.authorization {
             Some(shown) => request.header("authorization", shown),
             None => request,
         };
-        answered(url, request.call())
+        let body = body(url.clone(), request.call())?;
+        Ok((url, body))
     }
 }
 
-fn answered<T: DeserializeOwned>(
-    url: String,
-    result: Result<Response<Body>, ureq::Error>,
-) -> Result<T, ClientError> {
+fn read<T: DeserializeOwned>(url: String, body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Shape { url, message: error.to_string() })
+}
+
+/// The body of an answer that says yes.
+fn body(url: String, result: Result<Response<Body>, ureq::Error>) -> Result<Vec<u8>, ClientError> {
     let mut response = match result {
         Ok(response) => response,
-        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+        Err(error) => {
+            let nobody = is_nobody(&error);
+            return Err(ClientError::Unreachable { url, message: error.to_string(), nobody });
+        }
     };
     let status = response.status().as_u16();
-    let text = match response.body_mut().with_config().limit(MOST_BYTES).read_to_string() {
-        Ok(text) => text,
+    let body = match response.body_mut().with_config().limit(MOST_BYTES).read_to_vec() {
+        Ok(body) => body,
         Err(ureq::Error::BodyExceedsLimit(_)) => return Err(ClientError::TooLong { url }),
-        Err(error) => return Err(ClientError::Unreachable { url, message: error.to_string() }),
+        Err(error) => {
+            return Err(ClientError::Unreachable { url, message: error.to_string(), nobody: false });
+        }
     };
     match status {
-        200..=299 => serde_json::from_str(&text)
-            .map_err(|error| ClientError::Shape { url, message: error.to_string() }),
+        200..=299 => Ok(body),
         401 | 403 => Err(ClientError::Unauthorized { url }),
-        _ => Err(ClientError::Status { url, status, message: error_in(&text) }),
+        _ => Err(ClientError::Status { url, status, message: error_in(&String::from_utf8_lossy(&body)) }),
+    }
+}
+
+/// Whether there was not even a connection. Whoever took one and does not answer, or shows a certificate that
+/// is none, is there.
+fn is_nobody(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectionFailed | ureq::Error::Timeout(ureq::Timeout::Connect) => true,
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+        ),
+        _ => false,
     }
 }
 

@@ -3,10 +3,15 @@
 //! Here it is decided what a host is to get, and told how it went. What is done there is done there, by
 //! `host_part`.
 
+pub mod examine;
 mod known_hosts;
+mod outcome;
+mod pins;
 mod prepare;
 mod probe;
-mod remote;
+pub(super) mod remote;
+pub(super) mod ssh;
+mod verify;
 
 use std::{
     io,
@@ -15,17 +20,18 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub use known_hosts::{Fingerprint, PublicKey};
-pub use prepare::{Job, PrepareError, Wish, prepare};
+pub use outcome::{Row, State, Trouble, Verified};
+pub use prepare::{Job, PrepareError, Wish, entries, examination, prepare};
 pub use remote::Password;
 
 use self::{
-    known_hosts::Pinned,
+    pins::{Pin, Worked},
     probe::{Facts, Program},
-    remote::{Ended, Remote, Root},
+    remote::{Remote, Root},
+    ssh::{Ended, last_words},
 };
 use super::order::{Answer, Done};
 use crate::{config::responder::ResponderConfig, domain::host::HostName};
@@ -45,111 +51,12 @@ pub struct Options {
     pub deadline: Duration,
 }
 
-/// Why a host is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// It does not answer.
-    Unreachable(String),
-    /// It, or this machine, will not have it; nothing was changed.
-    Refused(String),
-    /// It went wrong.
-    Failed(String),
-    /// It was broken off by the operator.
-    Interrupted,
-    /// Nothing was begun.
-    NotBegun,
-}
-
-impl Trouble {
-    fn local(error: &io::Error) -> Self {
-        Self::Failed(format!("ssh cannot be run here: {error}"))
-    }
-
-    /// The state of a host that has it.
-    fn state(&self) -> State {
-        match self {
-            Self::Unreachable(_) => State::Unreachable,
-            Self::Refused(_) => State::Refused,
-            Self::Failed(_) => State::Failed,
-            Self::Interrupted => State::Interrupted,
-            Self::NotBegun => State::NotBegun,
-        }
-    }
-
-    fn why(self) -> Option<String> {
-        match self {
-            Self::Unreachable(why) | Self::Refused(why) | Self::Failed(why) => Some(why),
-            Self::Interrupted => {
-                Some("broken off; what was begun there ends by itself: run it again".to_owned())
-            }
-            Self::NotBegun => None,
-        }
-    }
-}
-
-/// How it stands with a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It was changed.
-    Changed,
-    /// There was nothing to do.
-    Unchanged,
-    /// There is something to do; it was only looked at.
-    WouldChange,
-    /// It does not answer.
-    Unreachable,
-    /// It was refused, and nothing was changed.
-    Refused,
-    /// It went wrong.
-    Failed,
-    /// The operator broke it off.
-    Interrupted,
-    /// Nothing was begun.
-    NotBegun,
-}
-
-impl State {
-    /// The word as tables and JSON write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Changed => "changed",
-            Self::Unchanged => "unchanged",
-            Self::WouldChange => "would change",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::NotBegun => "not begun",
-        }
-    }
-
-    /// Whether the host is, or would be, as it should be.
-    pub fn is_good(self) -> bool {
-        matches!(self, Self::Changed | Self::Unchanged | Self::WouldChange)
-    }
-}
-
-/// A host's line of the table.
-#[derive(Debug, Clone, Serialize)]
-pub struct Row {
-    /// The host.
-    pub host: HostName,
-    /// How it stands with it.
-    pub state: State,
-    /// Why it is not as it should be.
-    pub why: Option<String>,
-    /// What was done there.
-    #[serde(flatten)]
-    pub done: Done,
-}
-
 /// Told how far it has come, for whoever watches.
 pub trait Watch {
     /// Something is begun on a host.
     fn step(&self, host: &HostName, what: &'static str);
-    /// A host's part of this is over.
-    fn ended(&self, host: &HostName, state: State);
+    /// A host's part of this is over, and how.
+    fn ended(&self, host: &HostName, how: &'static str);
 }
 
 /// A host that was looked at.
@@ -166,14 +73,6 @@ struct Found {
     /// Whether the very program that runs here lies there already.
     has_program: bool,
     pin: Option<Pin>,
-}
-
-/// A key that the responder does not know yet.
-#[derive(Debug)]
-struct Pin {
-    name: String,
-    key: PublicKey,
-    is_ca: bool,
 }
 
 impl Looked {
@@ -222,34 +121,56 @@ impl<'a> Fleet<'a> {
         let each = stream::iter(jobs).map(|job| async move {
             let found = self.unless_over(self.look_at(&job)).await;
             if let Err(trouble) = &found {
-                self.watch.ended(&job.entry.name, trouble.state());
+                self.watch.ended(&job.entry.name, trouble.state().as_str());
             }
             Looked { job, found }
         });
         each.buffered(self.options.parallel).collect().await
     }
 
-    /// Does on each host what is to be done there, and pins the keys of those where it succeeded.
+    /// Does on each host what is to be done there, tells the responder of the keys, and tries its way to
+    /// those that have their part.
     pub async fn carry_out(&self, looked: Vec<Looked>) -> Vec<Row> {
-        let each = stream::iter(looked).map(|looked| async move {
-            let Looked { job, found } = looked;
-            let is_over = found.is_err();
-            let (ended, pin) = match found {
-                Ok(mut found) => {
-                    let pin = found.pin.take();
-                    (self.unless_over(self.change(&job, &found)).await, pin)
-                }
-                Err(trouble) => (Err(trouble), None),
-            };
-            let row = self.row(&job, ended, pin.as_ref());
-            if !is_over {
-                self.watch.ended(&row.host, row.state);
+        let each = stream::iter(looked).map(|looked| self.work(looked));
+        let mut worked: Vec<_> = each.buffered(self.options.parallel).collect().await;
+        self.pin(&mut worked);
+        self.unpin(&mut worked);
+        let each = stream::iter(worked).map(|worked| self.end(worked));
+        each.buffered(self.options.parallel).collect().await
+    }
+
+    async fn work(&self, looked: Looked) -> Worked {
+        let Looked { job, found } = looked;
+        let is_over = found.is_err();
+        let (ended, pin) = match found {
+            Ok(mut found) => {
+                let pin = found.pin.take();
+                (self.unless_over(self.change(&job, &found)).await, pin)
             }
-            (row, pin.filter(|_| !job.order.check))
-        });
-        let mut rows: Vec<_> = each.buffered(self.options.parallel).collect().await;
-        self.pin(&mut rows);
-        rows.into_iter().map(|(row, _)| row).collect()
+            Err(trouble) => (Err(trouble), None),
+        };
+        let row = self.row(&job, ended, pin.as_ref());
+        Worked { job, row, pin, is_over }
+    }
+
+    async fn end(&self, worked: Worked) -> Row {
+        let Worked { job, mut row, is_over, .. } = worked;
+        if job.verifies && matches!(row.state, State::Changed | State::Unchanged) {
+            self.watch.step(&row.host, "logging in as the responder");
+            let (verified, why) = tokio::select! {
+                verified = verify::as_responder(&job.entry, &self.config.ssh, self.options.deadline) => verified,
+                () = self.stop.cancelled() => (Verified::No, Some("the responder's way was not gone to its end".to_owned())),
+            };
+            row.verified = Some(verified);
+            match verified {
+                Verified::No => row.why = why,
+                Verified::Yes | Verified::KeyNotHere => row.done.notes.extend(why),
+            }
+        }
+        if !is_over {
+            self.watch.ended(&row.host, row.state.as_str());
+        }
+        row
     }
 
     /// What is begun after too many failures, or after the operator's word, is not begun at all.
@@ -286,32 +207,6 @@ impl<'a> Fleet<'a> {
         Ok(Found { remote, root, has_program, pin })
     }
 
-    fn to_pin(&self, job: &Job, facts: &Facts) -> Result<Option<Pin>, Trouble> {
-        let ssh = &self.config.ssh;
-        let name = known_hosts::name_of(&job.entry, ssh);
-        let (key, is_ca) = match &job.host_ca {
-            Some(ca) => (ca, true),
-            None => (facts.host_key()?, false),
-        };
-        let path = &ssh.known_hosts_file;
-        let text = known_hosts::read(path)
-            .map_err(|error| Trouble::Failed(format!("{}: {error}", path.display())))?;
-        match known_hosts::pinned(&text, &name, key, is_ca) {
-            Pinned::Yes => Ok(None),
-            Pinned::No => {
-                if !job.order.check {
-                    known_hosts::can_add(path).map_err(Trouble::Refused)?;
-                }
-                Ok(Some(Pin { name, key: key.clone(), is_ca }))
-            }
-            Pinned::Otherwise => Err(Trouble::Refused(format!(
-                "it shows {}, and {} has another key for {name}: if the host is a new one, take that line out",
-                key.fingerprint(),
-                path.display()
-            ))),
-        }
-    }
-
     async fn change(&self, job: &Job, found: &Found) -> Result<Done, Trouble> {
         let Found { remote, root, has_program, pin: _ } = found;
         let host = &job.entry.name;
@@ -324,7 +219,7 @@ impl<'a> Fleet<'a> {
         self.watch.step(host, "copying");
         let brought = remote.bring(root, &self.program.bytes, digest).await?;
         if brought.code != Some(0) {
-            let said = remote::last_words(&brought.stderr);
+            let said = last_words(&brought.stderr);
             return Err(Trouble::Failed(format!(
                 "the program cannot be copied: {said}; nothing was changed"
             )));
@@ -342,10 +237,7 @@ impl<'a> Fleet<'a> {
         let host = job.entry.name.clone();
         let mut done = match ended {
             Ok(done) => done,
-            Err(trouble) => {
-                let state = trouble.state();
-                return Row { host, state, why: trouble.why(), done: Done::default() };
-            }
+            Err(trouble) => return trouble.row(host),
         };
         let (check, path) = (job.order.check, self.config.ssh.known_hosts_file.display());
         let state = match (done.changes.is_empty() && pin.is_none(), check) {
@@ -358,37 +250,21 @@ impl<'a> Fleet<'a> {
             let verb = if check { "would be pinned" } else { "pinned" };
             done.notes.push(format!("{what} {} {verb} in {path}", key.fingerprint()));
         }
-        Row { host, state, why: None, done }
-    }
-
-    /// Only the keys of hosts that have their part now; one write for all of them.
-    fn pin(&self, rows: &mut [(Row, Option<Pin>)]) {
-        let path = &self.config.ssh.known_hosts_file;
-        let is_pinned = |row: &Row| matches!(row.state, State::Changed | State::Unchanged);
-        let pins = rows.iter().filter(|(row, _)| is_pinned(row)).filter_map(|(_, pin)| pin.as_ref());
-        let lines: Vec<_> = pins.map(|pin| known_hosts::line(&pin.name, &pin.key, pin.is_ca)).collect();
-        if lines.is_empty() {
-            return;
-        }
-        if let Err(error) = known_hosts::add(path, &lines) {
-            for (row, _) in rows.iter_mut().filter(|(row, pin)| pin.is_some() && is_pinned(row)) {
-                row.state = State::Failed;
-                row.why = Some(format!("its key cannot be pinned: {}: {error}", path.display()));
-            }
-        }
+        Row { host, state, why: None, verified: None, done }
     }
 }
 
 /// What the host's part answered, or what came instead.
 fn answer(ended: Ended) -> Result<Done, Trouble> {
     match serde_json::from_slice(&ended.stdout) {
-        Ok(Answer::Done(done)) => Ok(done),
+        Ok(Answer::Done(done)) if done.by_hand.is_empty() => Ok(done),
+        Ok(Answer::Done(done)) => Err(Trouble::ByHand(Box::new(done))),
         Ok(Answer::Failed(failed)) if failed.as_before => {
             Err(Trouble::Failed(format!("{}; the host is as it was", failed.why)))
         }
         Ok(Answer::Failed(failed)) => Err(Trouble::Failed(failed.why)),
-        Err(_) => {
-            let said = remote::last_words(&ended.stderr);
+        Ok(Answer::Examined(_)) | Err(_) => {
+            let said = last_words(&ended.stderr);
             Err(Trouble::Failed(format!("the program gives no answer there: {said}; run it again")))
         }
     }

@@ -4,8 +4,11 @@
 //! goes wrong, and whenever the process is killed, the host ends as it was or as it should be.
 
 mod difference;
+mod health;
+mod hold;
 mod old_cron;
 mod place;
+mod record;
 mod removal;
 mod system;
 mod transaction;
@@ -19,10 +22,15 @@ use std::{
 
 use self::{
     place::{Lock, Place},
+    record::{Record, is_by_hand},
     system::{Machine, System},
     wanted::Thing,
 };
-use super::order::{Answer, Change, Done, Failed, HostPart, How, Order, Task};
+use super::order::{
+    Answer, Change, Done, Failed, HostPart, How, Order, Task,
+    health::{Examination, TempRoot},
+};
+use crate::config::sweep::SweepSettings;
 
 /// The hidden first argument under which the binary is this part.
 pub const ARGUMENT: &str = "host-part";
@@ -35,17 +43,21 @@ pub(super) const STAGED: &str = ".raysweep-";
 /// The longest order that is read.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// Looks into every temp root of the host. The sweeper knows how; whoever puts the program together hands
+/// it in.
+pub type LookOver = fn(&SweepSettings) -> Result<Vec<TempRoot>, String>;
+
 /// Reads the order from standard input, carries it out, and prints the answer.
-pub fn main() -> ExitCode {
+pub fn main(look_over: LookOver) -> ExitCode {
     let answer = if rustix::process::geteuid().is_root() {
-        read_order().map_or_else(|why| Answer::Failed(unchanged(why)), |order| here(&order))
+        read_order().map_or_else(|why| Answer::Failed(unchanged(why)), |order| here(&order, look_over))
     } else {
         Answer::Failed(unchanged("this is not root"))
     };
     let mut line = serde_json::to_vec(&answer).unwrap_or_default();
     line.push(b'\n');
     match (io::stdout().write_all(&line), answer) {
-        (Ok(()), Answer::Done(_)) => ExitCode::SUCCESS,
+        (Ok(()), Answer::Done(_) | Answer::Examined(_)) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
 }
@@ -60,18 +72,32 @@ fn read_order() -> Result<Order, String> {
 }
 
 /// On this very machine. The program that was brought along has done its part afterwards.
-fn here(order: &Order) -> Answer {
+fn here(order: &Order, look_over: LookOver) -> Answer {
     let place = Place::here();
-    let answer = match Lock::take(&place) {
+    match Lock::take(&place) {
         Ok(lock) => {
-            let answer = carry_out(order, &place, &Machine);
+            let answer = match &order.task {
+                Task::Examine(examination) => {
+                    Answer::Examined(Box::new(health::of(examination, &place, look_over)))
+                }
+                _ => carry_out(order, &place, &Machine).map_or_else(Answer::Failed, Answer::Done),
+            };
             removal::staged_programs(&place);
             drop(lock);
             answer
         }
-        Err(why) => Err(unchanged(why)),
-    };
-    answer.map_or_else(Answer::Failed, Answer::Done)
+        Err(why) => Answer::Failed(unchanged(why)),
+    }
+}
+
+/// What a deploy would change, and nothing else of it.
+fn changes(part: &HostPart, place: &Place) -> Result<Vec<Change>, String> {
+    let program =
+        std::fs::read(&place.program).map_err(|error| format!("the program cannot be read: {error}"))?;
+    let differing = wanted::things(part, program, place).into_iter().map(|thing| {
+        difference::of(&thing, place).map_err(|error| format!("{}: {error}", thing.path().display()))
+    });
+    differing.filter_map(Result::transpose).collect()
 }
 
 fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, Failed> {
@@ -81,13 +107,21 @@ fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, 
     }
     match &order.task {
         Task::Deploy(part) => deploy(part, order.check, place, system, &mut done)?,
-        Task::Undeploy { textfile_dir } => {
+        Task::Hold(wish) => hold::hold(wish, order.check, place, &mut done)?,
+        Task::Release => hold::release(order.check, place, &mut done)?,
+        Task::Undeploy { textfile_dir, drop_old_cron } => {
+            let taken = if *drop_old_cron { vec![] } else { Record::read(place).map_err(unchanged)?.taken };
+            let old_cron = old_cron::give_back(&taken, place);
             done.changes = removal::list(textfile_dir, place, system).map_err(unchanged)?;
+            done.changes.extend(old_cron.changes);
+            done.notes.extend(old_cron.notes);
             if !order.check {
-                removal::remove(textfile_dir, place, system)
+                removal::remove(textfile_dir, &old_cron.crontabs, place, system)
                     .map_err(|why| Failed { why, as_before: false })?;
             }
         }
+        // Nothing is done about it here.
+        Task::Examine(Examination { .. }) => {}
     }
     Ok(done)
 }
@@ -120,19 +154,20 @@ fn deploy(
     done.old_cron = old_cron.iter().flat_map(|crontab| crontab.lines.clone()).collect();
     let program = std::fs::read(&place.program)
         .map_err(|error| unchanged(format!("the program cannot be read: {error}")))?;
-    let mut things = wanted::things(part, program, place);
+    let record = Record::read(place).map_err(unchanged)?;
+    done.by_hand = by_hand(part, &record, place).map_err(unchanged)?;
+    if !done.by_hand.is_empty() {
+        return Ok(());
+    }
+    let (mut things, mut taken) = (wanted::things(part, program, place), vec![]);
     if part.replace_old_cron {
-        things.extend(old_cron.into_iter().map(|crontab| crontab.without));
+        let both = old_cron.into_iter().map(|crontab| (crontab.without, crontab.taken));
+        let (without, lines): (Vec<_>, Vec<_>) = both.unzip();
+        things.extend(without);
+        taken = lines;
     }
-    let mut different = vec![];
-    for thing in &things {
-        let found = difference::of(thing, place)
-            .map_err(|error| unchanged(format!("{}: {error}", thing.path().display())))?;
-        if let Some(change) = found {
-            done.changes.push(change);
-            different.push(thing.clone());
-        }
-    }
+    things.insert(0, record.after(part.settings.as_bytes(), taken).thing(place).map_err(unchanged)?);
+    let different = different(&things, place, &mut done.changes)?;
     if !has_account {
         done.changes.push(Change {
             what: format!("account {}", wanted::ACCOUNT),
@@ -146,6 +181,30 @@ fn deploy(
     }
     done.notes.extend(notes(part, check, place, system, !done.changes.is_empty()));
     Ok(())
+}
+
+/// What is not as it should be, each with its line of the answer.
+fn different(things: &[Thing], place: &Place, changes: &mut Vec<Change>) -> Result<Vec<Thing>, Failed> {
+    let mut different = vec![];
+    for thing in things {
+        let found = difference::of(thing, place)
+            .map_err(|error| unchanged(format!("{}: {error}", thing.path().display())))?;
+        if let Some(change) = found {
+            changes.push(change);
+            different.push(thing.clone());
+        }
+    }
+    Ok(different)
+}
+
+/// The settings, where somebody has written them by hand: what is in them may stand nowhere else.
+fn by_hand(part: &HostPart, record: &Record, place: &Place) -> Result<Vec<Change>, String> {
+    let path = place.path(wanted::SETTINGS);
+    let named = |error| format!("{}: {error}", path.display());
+    if part.overwrite_settings || !is_by_hand(record, &path, part.settings.as_bytes()).map_err(named)? {
+        return Ok(vec![]);
+    }
+    Ok(difference::of(&wanted::settings(part, place), place).map_err(named)?.into_iter().collect())
 }
 
 /// Looks once more: what a table says of a host has been seen there.
@@ -199,6 +258,13 @@ fn notes(part: &HostPart, check: bool, place: &Place, system: &dyn System, has_c
         && let Err(error) = system.knock(&place.path(socket))
     {
         notes.push(format!("no container runtime answers at {}: {error}", socket.display()));
+    }
+    // A file that sudo takes is not yet a file that sudo reads.
+    if !check && let Err(why) = system.lets_account_sweep() {
+        notes.push(format!(
+            "sudo does not let {} sweep ({why}): does /etc/sudoers include /etc/sudoers.d?",
+            wanted::ACCOUNT
+        ));
     }
     let is_measured = place.path(wanted::TEXTFILE).exists();
     if !check

@@ -1,9 +1,13 @@
 //! What `deploy` tells its part on a host, and what that answers: a line of JSON each way, between two
 //! processes of the very same binary.
 
+pub mod health;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use health::{Examination, Health};
 
 /// What is to be done on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +18,7 @@ pub struct Order {
     pub task: Task,
 }
 
-/// Put the host's part in place, or take it away.
+/// Put the host's part in place, take it away, let it rest, or only look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
@@ -24,7 +28,24 @@ pub enum Task {
     Undeploy {
         /// Where the link for node_exporter lies.
         textfile_dir: PathBuf,
+        /// Leave out of the crontabs what an earlier deploy took out of them.
+        drop_old_cron: bool,
     },
+    /// Nothing is deleted there by anyone any more.
+    Hold(Hold),
+    /// It goes on.
+    Release,
+    /// Look at it, and change nothing.
+    Examine(Examination),
+}
+
+/// Who wants a host left alone, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why; a hold that is there stays as it is where nothing is said.
+    pub reason: Option<String>,
+    /// Who, and when.
+    pub by: String,
 }
 
 /// What is not the same on every host.
@@ -44,6 +65,8 @@ pub struct HostPart {
     pub socket: Option<PathBuf>,
     /// Take the old script's cron lines away.
     pub replace_old_cron: bool,
+    /// Put the settings in the place of those that no deploy has written.
+    pub overwrite_settings: bool,
 }
 
 /// How it ended.
@@ -52,6 +75,8 @@ pub struct HostPart {
 pub enum Answer {
     /// The host is as it should be; after a check, nothing was changed.
     Done(Done),
+    /// What was seen there.
+    Examined(Box<Health>),
     /// It is not.
     Failed(Failed),
 }
@@ -65,6 +90,8 @@ pub struct Done {
     pub notes: Vec<String>,
     /// The lines with which cron starts the old script; they are gone if a change says so.
     pub old_cron: Vec<OldLine>,
+    /// What no deploy has written and would have been overwritten. If there is any, nothing was done.
+    pub by_hand: Vec<Change>,
 }
 
 /// One thing that was changed.

@@ -9,6 +9,7 @@
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
 //! | `GET /api/v1/…` | What the journal says: `api`. |
+//! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","error":null}]}`. |
 //! | `GET /`, `/hosts/…`, … | The same for people: `page`. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::{
-    body::{Bodies, Whole},
+    body::{Bodies, BodyError, Whole},
     connections::Slot,
     refusal::{Refusal, no_method, no_route},
     seldom::Seldom,
@@ -63,6 +64,7 @@ pub mod body;
 pub mod connections;
 pub mod page;
 pub mod refusal;
+mod run;
 pub mod seldom;
 pub mod server;
 pub mod shared;
@@ -133,6 +135,7 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
     let guarded = Router::new()
         .route("/webhook", post(webhook::<J>))
         .route("/api/v1/replay", post(replay::<J>))
+        .route("/api/v1/run", post(run::run::<J>))
         .route("/api/v1/hosts", get(api::hosts::<J>))
         .route("/api/v1/hosts/{name}", get(api::host::<J>))
         .route("/api/v1/incidents", get(api::incidents::<J>))
@@ -193,13 +196,17 @@ async fn headers<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, n
 
 /// Reads a notification; its body may be anything. What the body held is held until the answer.
 async fn read<J>(web: &Web<J>, limits: &Limits, request: Request) -> Result<(Notification, Whole), Refusal> {
+    let body = whole(web, limits, request).await?;
+    Ok((alertmanager::parse(body.bytes())?, body))
+}
+
+async fn whole<J>(web: &Web<J>, limits: &Limits, request: Request) -> Result<Whole, BodyError> {
     let bounds = body::Bounds {
         body_bytes: limits.body_bytes,
         bodies_bytes: limits.bodies_bytes,
         pause: limits.header_timeout.0,
     };
-    let body = body::read(&web.bodies, request, bounds).await?;
-    Ok((alertmanager::parse(body.bytes())?, body))
+    body::read(&web.bodies, request, bounds).await
 }
 
 async fn webhook<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {

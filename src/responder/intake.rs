@@ -22,11 +22,13 @@ use crate::domain::{
     policy::{Policies, Urgency},
 };
 
+mod by_hand;
 mod replay;
 #[cfg(test)]
 mod tests;
 mod together;
 
+pub use by_hand::{Wished, WishedHost};
 pub use replay::{Replayed, ReplayedAlert};
 pub use together::Queue;
 

@@ -150,6 +150,8 @@ pub struct Asked {
     pub replay: Option<Uuid>,
     /// Who asks.
     pub trigger: Trigger,
+    /// Whether the host is to say only what would go.
+    pub dry_run: bool,
 }
 
 /// The number of a claim. Of the claims on one host the last has the greatest, and whoever shows

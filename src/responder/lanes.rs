@@ -223,7 +223,7 @@ mod tests {
         let proven = fill(&lanes, Lane::Proven, now);
         assert_eq!((failing.len(), new.len(), proven.len()), (4, 8, 4));
         assert_eq!(lanes.room(now).lanes(), []);
-        assert_eq!(lanes.under_way(Lane::New), 8);
+        assert_eq!(Lane::ALL.map(|lane| lanes.under_way(lane)), [4, 8, 4]);
         drop(failing);
         assert_eq!(lanes.room(now).lanes(), Lane::ALL);
         assert_eq!(lanes.room(now).places(), 4);
@@ -237,6 +237,35 @@ mod tests {
             assert_eq!(fill(&lanes(most), Lane::New, now).len(), new, "{most}");
             assert_eq!(fill(&lanes(most), Lane::Proven, now).len(), proven, "{most}");
         }
+    }
+
+    #[test]
+    fn a_room_is_counted_down_as_it_is_taken() {
+        let room = lanes(4).room(Instant::now());
+        let alone = |lane| {
+            let mut room = room;
+            (0..9).filter(|_| room.take(lane)).count()
+        };
+        assert_eq!(Lane::ALL.map(alone), [4, 3, 1]);
+        let mut together = room;
+        let order =
+            [Lane::Failing, Lane::Failing, Lane::New, Lane::New, Lane::New, Lane::Proven, Lane::Proven];
+        let taken = order.map(|lane| together.take(lane));
+        assert_eq!(taken, [true, false, true, true, false, true, false]);
+        assert_eq!((together.places(), together.lanes()), (0, vec![]));
+        let less = room.less(&[Lane::Failing, Lane::New]);
+        assert_eq!((less.places(), less.lanes()), (2, vec![Lane::Proven, Lane::New]));
+    }
+
+    #[test]
+    fn what_is_slow_is_beside_the_places_from_that_instant_on_and_in_none() {
+        let (lanes, start) = (lanes(4), Instant::now());
+        let slow = lanes.enter(AttemptId::now(), Lane::Proven, start);
+        let later = start + CONNECT / 5;
+        let new = lanes.enter(AttemptId::now(), Lane::New, later);
+        // One of the three places that are not kept for proven hosts is taken, as if there were no other.
+        assert_eq!(fill(&lanes, Lane::New, later).len(), 2);
+        drop((slow, new));
     }
 
     #[test]

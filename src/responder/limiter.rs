@@ -274,6 +274,15 @@ mod tests {
     }
 
     #[test]
+    fn a_month_is_held_as_exactly_as_a_minute_and_over_a_restart() {
+        let day = Duration::from_hours(24);
+        let limiter = Limiter::new(30 * day, 30 * day);
+        limiter.seed(host(), 20 * day);
+        assert_eq!(limiter.check(&host(), Urgency::Warning, Duration::ZERO).unwrap_err(), 10 * day);
+        assert!(limiter.check(&host(), Urgency::Warning, 10 * day).is_ok());
+    }
+
+    #[test]
     fn an_attempt_that_spent_nothing_gives_its_turn_back() {
         let limiter = limiter();
         let spend = limiter.check(&host(), Urgency::Warning, SECOND).unwrap();
@@ -336,8 +345,14 @@ mod tests {
     #[test]
     fn what_began_before_a_restart_counts_after_it() {
         let starts = Starts::new(60);
+        assert_eq!(starts.a_minute(), 60);
         starts.note(40, Duration::ZERO);
         assert!(starts.check(Duration::ZERO).is_err());
+        // And after a reload, however long the responder has been running.
+        let hour = Duration::from_hours(1);
+        let starts = Starts::new(60);
+        starts.note(40, hour);
+        assert!(starts.check(hour).is_err());
     }
 
     proptest! {

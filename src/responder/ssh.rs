@@ -16,11 +16,10 @@ use crate::domain::{attempt::SweepRequest, report::Report};
 mod answer;
 mod failure;
 mod master;
-mod target;
 
+pub use crate::config::ssh_target::{Target, TargetError};
 pub use failure::SshError;
 use master::{Master, end_left_over};
-pub use target::{Target, TargetError};
 
 /// The one command that the host's key may run; what is wanted goes to its standard input.
 const COMMAND: &str = "sweep";

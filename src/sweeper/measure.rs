@@ -65,7 +65,7 @@ pub fn run(settings: &SweepSettings, textfile: Option<&Path>) -> Result<(), Meas
     modesty::give_way();
     let until = Instant::now() + RUN;
     let now = Timestamp::now();
-    let mut state = State::read(&settings.runtime_dir, now);
+    let mut state = State::read(&settings.runtime_dir, &settings.schedule, now);
     let mut meter = Meter::default();
     let looked = if state.looks.has_room() {
         // A look that failed is paid for as well.
@@ -146,6 +146,40 @@ fn look(settings: &SweepSettings, state: &mut State, until: Instant) -> Result<V
     }
     state.roots = states;
     Ok(roots)
+}
+
+/// A temp root, and why a sweep could not get at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The worker.
+    pub worker: String,
+    /// Its temp root; empty where the worker as a whole is refused.
+    pub root: PathBuf,
+    /// What stands in the way.
+    pub trouble: Option<String>,
+}
+
+/// Looks into every temp root once, for whoever asks whether a sweep could. Nothing is walked, and nothing
+/// booked.
+pub fn look_over(settings: &SweepSettings) -> Result<Vec<Seen>, MeasureError> {
+    let processes = Snapshot::read_without_files()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let discovery = runtime
+        .block_on(discover::discover(settings, &processes))
+        .map_err(|error| MeasureError::Discover(error.to_string()))?;
+    let refused = discovery.refused.into_iter().map(|refused| Seen {
+        worker: refused.name,
+        root: PathBuf::new(),
+        trouble: Some(refused.reason),
+    });
+    let roots = discovery.workers.iter().flat_map(|worker| {
+        worker.temp_roots.iter().map(|root| Seen {
+            worker: worker.name.clone(),
+            root: root.path.clone(),
+            trouble: disk(worker, &root.path).err().map(|error| error.to_string()),
+        })
+    });
+    Ok(refused.chain(roots).collect())
 }
 
 /// Walks what is due, as far as budget and time go.

@@ -21,7 +21,7 @@ use self::{
     outcome::{outcome_of, verdict_of},
 };
 use super::{
-    FileId,
+    FileId, backstop,
     discover::{self, Discovery, Refused, Runtime, Worker},
     hold,
     inside::{Inside, Usage},
@@ -79,7 +79,7 @@ impl Swept {
         Report {
             schema: SCHEMA,
             attempt: request.attempt,
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: backstop::host_name(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             trigger: request.trigger,
             mode: settings.mode,

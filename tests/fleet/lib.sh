@@ -151,3 +151,13 @@ as_responder() {
     as_operator ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
         "${options[@]}" -o UserKnownHostsFile="$CONFIG/known_hosts" -i "$CONFIG/id_ed25519" -o ConnectTimeout=10 -- "raysweep@$address" "$@"
 }
+
+# typed QUESTION ANSWER CMD…: CMD at a terminal, where somebody types that once he is asked.
+typed() {
+    local question=$1 answer=$2 line
+    shift 2
+    printf -v line '%q ' "$@"
+    # Whoever types a password before being asked is shown what he types.
+    { wait_for 20 'the question' grep -q "$question" "$WORK/out" && printf '%s\n' "$answer"; } |
+        as_operator script -qec "$line" /dev/null
+}

@@ -13,6 +13,10 @@ done
 source "$here/lib.sh"
 # shellcheck source=tests/fleet/privilege.sh
 source "$here/privilege.sh"
+# shellcheck source=tests/fleet/terminal.sh
+source "$here/terminal.sh"
+# shellcheck source=tests/fleet/settled.sh
+source "$here/settled.sh"
 
 GOOD=(ray-80 ray-81 ray-82 ray-83 ray-84 ray-88)
 ALL=(ray-80 ray-81 ray-82 ray-83 ray-84 ray-86 ray-87 ray-88 ray-89)
@@ -73,6 +77,8 @@ hosts_up() {
     fleet_sshd ray-83 10.99.83.2 22
     login ray-80 root "$desk"
     login ray-81 op81 "$desk" free
+    # Through there the responder goes to another one; the account of its own lets nobody through.
+    login ray-81 hop "$CONFIG/id_ed25519"
     login ray-82 op82 "$agents" free
     login ray-83 op83 "$desk" free
     login ray-84 op84 "$desk" free
@@ -96,9 +102,9 @@ ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, 
 deploy: {from: [10.99.0.254, 10.99.83.1], sweep: {activity: {sampling_window: 1s}}}
 hosts:
   - {name: ray-80, address: 10.99.0.80}
-  - {name: ray-81, address: 10.99.0.81, sweep: {mode: enforce}}
+  - {name: ray-81, address: 10.99.0.81, sweep: {mode: enforce, schedule: '@daily'}}
   - {name: ray-82, address: 10.99.0.82}
-  - {name: ray-83, address: 10.99.83.2, jump: raysweep@10.99.0.81}
+  - {name: ray-83, address: 10.99.83.2, jump: hop@10.99.0.81}
   - {name: ray-84, address: 10.99.0.84, port: 2222}
   - {name: ray-85, address: 10.99.0.85}
   - {name: ray-86, address: 10.99.0.86}
@@ -138,16 +144,6 @@ remember() {
     done
 }
 
-# typed QUESTION ANSWER CMD…: CMD at a terminal, where somebody types that once he is asked.
-typed() {
-    local question=$1 answer=$2 line
-    shift 2
-    printf -v line '%q ' "$@"
-    # Whoever types a password before being asked is shown what he types.
-    { wait_for 20 'the question' grep -q "$question" "$WORK/out" && printf '%s\n' "$answer"; } |
-        as_operator script -qec "$line" /dev/null
-}
-
 first_contact() {
     ends 'nobody has seen the host keys: nothing is done' 1 deploy --all --json
     is 'and each host that answers is refused for it' \
@@ -155,7 +151,7 @@ first_contact() {
     is 'with the fingerprint that is to be looked at' \
         "the responder does not know its host key: look at it, then --accept-host-key $(fingerprint ray-83)" "$(said ray-83)"
     the_same before "${ALL[@]}"
-    ends 'a check shows what would be changed' 0 deploy --check ray-81
+    ends 'a check shows what would be changed' 10 deploy --check ray-81
     [[ $(cat "$WORK/out") == *'+raysweep ALL=(root) NOPASSWD: /usr/local/bin/raysweep sweep --request -'* ]] ||
         not_ok "no difference of sudoers: $(cat "$WORK/out")"
     ok 'with the lines'
@@ -180,6 +176,7 @@ whole_fleet() {
         "$(jq -r '.[] | select(.host == "ray-88").old_cron[].line' "$WORK/out")"
     is 'a host observes' 'mode: "observe"' "$(on ray-80 grep ^mode /etc/raysweep/sweep.yml)"
     is 'unless the inventory says otherwise' 'mode: "enforce"' "$(on ray-81 grep ^mode /etc/raysweep/sweep.yml)"
+    is 'cron has the schedule of the settings' '@daily root nice' "$(on ray-81 grep -o '^@daily root nice' /etc/cron.d/raysweep)"
     for name in "${GOOD[@]}"; do
         on "$name" raysweep check-config --sweep /etc/raysweep/sweep.yml >/dev/null || not_ok "$name: sweep.yml"
         on "$name" visudo -q -c >/dev/null || not_ok "$name: sudoers"
@@ -190,11 +187,13 @@ whole_fleet() {
 
 pins() {
     local at
-    for at in 80 81 82 88; do
-        known "ray-$at" "10.99.0.$at" 22
-    done
-    known ray-83 10.99.83.2 22
-    known ray-84 10.99.0.84 2222
+    {
+        for at in 80 81 82 88; do
+            known "ray-$at" "10.99.0.$at" 22
+        done
+        known ray-83 10.99.83.2 22
+        known ray-84 10.99.0.84 2222
+    } | sed 's/$/ raysweep-deploy/'
 }
 
 again() {
@@ -203,6 +202,7 @@ again() {
     cp "$CONFIG/known_hosts" "$WORK/pinned"
     ends 'a second time' 1 deploy --all --json --accept-host-key "$(fingerprint ray-86)"
     is 'there is nothing to do' "$states" "$(states)"
+    is 'and the responder gets to whoever has its part' '[null,"yes"]' "$(jq -c '[.[].verified] | unique' "$WORK/out")"
     the_same deployed "${GOOD[@]}"
     is 'and no key is pinned twice' '' "$(diff "$WORK/pinned" "$CONFIG/known_hosts")"
     ends 'for people it is a table' 0 deploy "${GOOD[@]}"
@@ -255,7 +255,7 @@ host_ca() {
     sed "s|known_hosts_file: [^,]*,|known_hosts_file: $CONFIG/by_ca,|; s|^deploy: {|&host_ca_file: $WORK/ca.pub, |" \
         "$CONFIG/raysweep.yml" >"$CONFIG/with_ca.yml"
     ends 'a CA needs no word for each key' 0 raysweep deploy ray-84 --json --config.file "$CONFIG/with_ca.yml"
-    is 'it is what is pinned' "@cert-authority [10.99.0.84]:2222 $(cut -d' ' -f1,2 "$WORK/ca.pub")" "$(cat "$CONFIG/by_ca")"
+    is 'it is what is pinned' "@cert-authority [10.99.0.84]:2222 $(cut -d' ' -f1,2 "$WORK/ca.pub") raysweep-deploy" "$(cat "$CONFIG/by_ca")"
     ends 'and by it the responder knows the host' 6 as_responder 10.99.0.84 -p 2222 \
         -o UserKnownHostsFile="$CONFIG/by_ca" -- id
 }
@@ -275,6 +275,12 @@ interrupted() {
     is 'Ctrl-C ends it' 1 "$code"
     is 'with a table' ray-84=interrupted "$(states)"
     ((SECONDS - begun < 15)) || not_ok 'it took too long'
+    wait_for 10 'its ssh to end' no_ssh
+    ok 'and no ssh of it is left'
+}
+
+no_ssh() {
+    ! pgrep -u desk -x ssh
 }
 
 account_rests() {
@@ -283,9 +289,10 @@ account_rests() {
 
 back_again() {
     local name
-    # What was taken over is not given back by itself.
-    on ray-88 tee /var/spool/cron/crontabs/op <"$WORK/crontab" >/dev/null
-    ends 'undeploy shows what it would take' 0 raysweep undeploy --check "${GOOD[@]}" --config.file "$CONFIG/raysweep.yml"
+    known ray-87 10.99.0.87 22 | as_operator tee -a "$CONFIG/known_hosts" >/dev/null
+    ends 'a key that another host is reached by is to stay' 10 raysweep undeploy ray-81 --check --json --config.file "$CONFIG/raysweep.yml"
+    [[ $(jq -r '.[0].notes[]' "$WORK/out") == *'stays in: ray-83 is reached by it' ]] || not_ok "$(cat "$WORK/out")"
+    ends 'undeploy shows what it would take' 10 raysweep undeploy --check "${GOOD[@]}" --config.file "$CONFIG/raysweep.yml"
     the_same deployed ray-80
     as_responder 10.99.0.82 -M -N -f -S "$WORK/in-use.sock" -o ControlPersist=no --
     ends 'an account in use is named' 1 raysweep undeploy ray-82 --json --config.file "$CONFIG/raysweep.yml"
@@ -297,6 +304,8 @@ back_again() {
     ends 'by a password too' 0 typed 'sudo password: ' "$PASSWORD" \
         raysweep undeploy ray-89 --ask-sudo-pass --config.file "$CONFIG/raysweep.yml"
     the_same before "${ALL[@]}"
+    ok 'with the old line of cron where it was'
+    is 'no key is pinned that deploy had pinned' "$(known ray-87 10.99.0.87 22)" "$(cat "$CONFIG/known_hosts")"
     ends 'a second time there is nothing to take' 0 raysweep undeploy "${GOOD[@]}" --json --config.file "$CONFIG/raysweep.yml"
     for name in "${GOOD[@]}"; do
         [[ $(state "$name") == unchanged ]] || not_ok "$name is $(state "$name")"
@@ -308,17 +317,19 @@ back_again() {
 # A program of the system's that kills whoever runs it, where the deploy comes by it: first while all is
 # prepared and nothing in its place, then when all is in its place.
 killed_in_the_middle() {
+    local accept
+    accept=(--accept-host-key "$(fingerprint ray-80)")
     lethal ray-80 useradd
-    ends 'a deploy that is killed before it changes names' 1 deploy ray-80 --json
+    ends 'a deploy that is killed before it changes names' 1 deploy ray-80 --json "${accept[@]}"
     on ray-80 test -e /var/lib/raysweep-deploy.begun || not_ok 'it was not in the middle'
     on ray-80 rm /usr/local/sbin/useradd
-    ends 'is ended by the next one' 0 deploy ray-80 --json
+    ends 'is ended by the next one' 0 deploy ray-80 --json "${accept[@]}"
     [[ $(jq -r '.[0].notes[0]' "$WORK/out") == 'an earlier run was broken off: what it had changed was put back' ]] ||
         not_ok "$(cat "$WORK/out")"
     ends 'and that one is taken away' 0 raysweep undeploy ray-80 --config.file "$CONFIG/raysweep.yml"
     the_same before ray-80
     lethal ray-80 visudo '[ "$#" = 2 ]'
-    ends 'a deploy that is killed when all has changed' 1 deploy ray-80 --json
+    ends 'a deploy that is killed when all has changed' 1 deploy ray-80 --json "${accept[@]}"
     on ray-80 test -e /etc/sudoers.d/raysweep || not_ok 'it had not come so far'
     on ray-80 rm /usr/local/sbin/visudo
     ends 'is put back by an undeploy too' 0 raysweep undeploy ray-80 --config.file "$CONFIG/raysweep.yml"
@@ -349,15 +360,22 @@ main() {
     remember before "${ALL[@]}"
     first_contact
     whole_fleet
+    the_responders_way
+    sudo_reads_it
     again
+    written_by_hand
     full_in_the_middle
     passwords
+    broken_off INT
+    broken_off TERM
+    unknown_jump_hosts
     least_privilege ray-82 10.99.0.82
     host_ca
     interrupted
     old_cron
     back_again
     killed_in_the_middle
+    installed_by_hand ray-80
     echo "$passed passed, 0 failed"
 }
 

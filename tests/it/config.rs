@@ -31,6 +31,7 @@ fn all_on(name: &str) -> (tempfile::TempDir, PathBuf) {
         .join("\n")
         .replace("/etc/raysweep/ray-token", token.to_str().unwrap())
         .replace("/etc/raysweep/alertmanager-token", token.to_str().unwrap())
+        .replace("/etc/raysweep/prometheus-token", token.to_str().unwrap())
         .replace("/etc/raysweep/token", token.to_str().unwrap());
     let path = folder.path().join(name);
     std::fs::write(&path, on).unwrap();
@@ -73,11 +74,11 @@ fn the_commented_out_settings_of_the_examples_are_settings() {
     let config = load_responder(&path).unwrap();
     assert!(config.web.bearer_token_file.is_some());
     assert!(config.alertmanager.url.is_some() && config.alertmanager.bearer_token_file.is_some());
+    assert!(config.prometheus.url.is_some() && config.prometheus.bearer_token_file.is_some());
     let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump, sweep } = &config.hosts[1];
     assert!(!aliases.is_empty());
     assert!(user.is_some() && port.is_some() && identity_file.is_some() && jump.is_some() && sweep.is_some());
-    let Deploy { user, from: _, public_key_file, host_ca_file, schedule: _, textfile_dir: _, sweep } =
-        &config.deploy;
+    let Deploy { user, from: _, public_key_file, host_ca_file, textfile_dir: _, sweep } = &config.deploy;
     assert!(user.is_some() && public_key_file.is_some() && host_ca_file.is_some() && sweep.is_some());
     let settings = config.settings_of(&config.hosts[1]).unwrap();
     assert_eq!((settings.mode, settings.bare.is_some()), (Mode::Enforce, true));

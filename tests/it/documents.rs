@@ -13,10 +13,11 @@ use raysweep::{
 
 use super::cli::raysweep;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "docs/api.md",
     "docs/configuration.md",
     "docs/failures.md",
     "docs/mutants.md",

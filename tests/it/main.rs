@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod documents;
 mod house;
+mod pipeline;
 #[path = "../queries/mod.rs"]
 mod queries;
 mod reference;

@@ -3,7 +3,9 @@
 
 mod alertmanagers;
 mod answers;
+mod api;
 mod asking;
+mod by_hand;
 mod clocks;
 mod disk;
 mod escalation;

@@ -34,6 +34,14 @@ incident_closed() {
     [[ $(incident_field state) == closed && $(incident_field close_reason) == resolved ]]
 }
 
+# By every path that the host has, and by its accounts.
+nothing_left_on_host() {
+    [[ $(host_tree) == "$HOST_TREE" ]] || {
+        diff <(echo "$HOST_TREE") <(host_tree)
+        return 1
+    }
+}
+
 disk_is_free_again() {
     local gained
     gained=$(responder_api attempts '.[0].report.disks | map(.avail_after_bytes - .avail_before_bytes) | max') &&

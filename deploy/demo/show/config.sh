@@ -1,9 +1,12 @@
 # shellcheck shell=bash
 # The demo's copies of what is shipped. Only waiting times, addresses and paths differ.
+# shellcheck disable=SC2034 # for the files that are sourced beside this one
 
 readonly SHIPPED=$HERE/../..
 readonly HOST_NAME=ray-80
 readonly HOST_PORT=2280
+# Who deploys: an account of its own, on the host and where deploy runs.
+readonly OPERATOR=jo
 
 # config_fill NAME: one of the demo's own configurations, with the world's paths in it.
 config_fill() {
@@ -29,7 +32,7 @@ config_alertmanager() {
 
 config_secrets() {
     (umask 077 && head -c 24 /dev/urandom | base64 -w0 >"$WORLD_DIR/token")
-    ssh-keygen -q -t ed25519 -N '' -C raysweep -f "$WORLD_DIR/responder-key"
+    mkdir "$WORLD_DIR/responder" && ssh-keygen -q -t ed25519 -N '' -C raysweep -f "$WORLD_DIR/responder/id_ed25519"
 }
 
 config_write() {

@@ -11,7 +11,14 @@ stage_up() {
     step "two Ray clusters: 2 heads, 3 workers" clusters_up
     step "ray-worker-2: a task holds a folder by its name, and sleeps" sleeping_task_up
     step "ray-worker-3: a dead session beside the live one" dead_session_plant
-    step "host $HOST_NAME: sshd, raysweep installed, mode enforce" demo_host_up "$binary"
+    step "host $HOST_NAME: an sshd, and a login with sudo for the operator" demo_host_up
+    step "the operator's desk: a key, and the host's key known to ssh" operator_up "$binary"
+}
+
+# What needs a host that has its part.
+stage_watch() {
+    local binary=$1
+    headline "Those who watch it, and who is called"
     step "node_exporter, and measure every 2 seconds" measuring_up
     step "the responder" responder_up "$binary"
     step "Alertmanager and Prometheus" monitoring_up
@@ -45,13 +52,12 @@ size_of() {
     docker exec "$1" du -s -B1 "$2" | cut -f1
 }
 
+# As a host is before anybody has thought of raysweep: monitored, and with an administrator.
 demo_host_up() {
-    local binary=$1
     host_up "$HOST_NAME" "$HOST_PORT" || return
-    on_host "$HOST_NAME" "$SHIPPED/deploy/install-host.sh" --binary "$binary" \
-        --key "$WORLD_DIR/responder-key.pub" --from 127.0.0.1/32 \
-        --settings "$HERE/show/config/sweep.yml" --textfile-dir "$TEXTFILE_FOLDER" || return
-    host_key "$HOST_NAME" >"$WORLD_DIR/known_hosts"
+    on_host "$HOST_NAME" mkdir -p "$TEXTFILE_FOLDER" /etc/ssh/authorized_keys.d || return
+    on_host "$HOST_NAME" useradd --create-home --shell /bin/bash "$OPERATOR" || return
+    on_host "$HOST_NAME" install -m 440 /dev/stdin "/etc/sudoers.d/$OPERATOR" <<<"$OPERATOR ALL=(ALL) NOPASSWD: ALL"
 }
 
 # As the shipped cron line does it, but every 2 seconds. cron itself stays away: its hourly

@@ -16,6 +16,8 @@ summary() {
     check "the disk has the space again" disk_is_free_again
     check "the alert resolved" no_alert_firing
     check "the incident closed" incident_closed
+    hosts_undeploy
+    check "$HOST_NAME: no path and no account of raysweep is left" nothing_left_on_host
     echo
     ((failed == 0)) || return 1
     printf '%sok: %s freed of %s planted, %s s from firing to resolved; ray-worker-2, at work, was not touched%s\n' \

@@ -9,13 +9,10 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{
-    domain::host::HostName,
-    fleet::deploy::{State, Watch},
-};
+use crate::{domain::host::HostName, fleet::deploy::Watch};
 
 /// The lines. Nothing is drawn where standard error is no terminal.
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     lines: MultiProgress,
     total: ProgressBar,
     hosts: Mutex<BTreeMap<HostName, ProgressBar>>,
@@ -23,7 +20,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// For so many hosts.
-    pub(super) fn new<'a>(hosts: impl Iterator<Item = &'a HostName>) -> Self {
+    pub(in crate::cli) fn new<'a>(hosts: impl Iterator<Item = &'a HostName>) -> Self {
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
@@ -75,11 +72,11 @@ impl Watch for Progress {
         });
     }
 
-    fn ended(&self, host: &HostName, state: State) {
+    fn ended(&self, host: &HostName, how: &'static str) {
         self.with(|hosts| {
             if let Some(line) = hosts.remove(host) {
                 line.finish_and_clear();
-                let _ = self.lines.println(format!("{host}: {}", state.as_str()));
+                let _ = self.lines.println(format!("{host}: {how}"));
             }
             self.total.inc(1);
         });

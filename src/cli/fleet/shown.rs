@@ -9,7 +9,7 @@ use crate::{
         text::{self, plain},
     },
     fleet::{
-        deploy::Row,
+        deploy::{Row, Verified},
         order::{How, OldLine},
     },
 };
@@ -21,7 +21,7 @@ pub(super) fn print(rows: &[Row], check: bool, json: bool) -> Exit {
             Err(error) => failed(Exit::Failure, &error),
         };
     }
-    let differences = if check { differences(rows) } else { String::new() };
+    let differences = by_hand(rows) + &if check { differences(rows) } else { String::new() };
     let width = text::terminal_width().unwrap_or(u16::MAX);
     text::say(&(differences + &table(rows, width) + &old_lines(rows)))
 }
@@ -41,6 +41,25 @@ fn differences(rows: &[Row]) -> String {
     text
 }
 
+/// What somebody has written on a host, and what would become of it.
+fn by_hand(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for Row { host, done, .. } in rows {
+        for change in &done.by_hand {
+            let _ = writeln!(
+                text,
+                "{host}: no deploy has written {} as it is; it would become:",
+                plain(&change.what)
+            );
+            for line in change.diff.lines() {
+                let _ = writeln!(text, "    {}", plain(line));
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
 fn verb(how: How) -> &'static str {
     match how {
         How::Created => "would create",
@@ -50,12 +69,21 @@ fn verb(how: How) -> &'static str {
 }
 
 fn table(rows: &[Row], width: u16) -> String {
-    let rows = rows.iter().map(|Row { host, state, why, done }| {
+    // Where nobody was to try anything, nothing is said of it.
+    let is_verified = rows.iter().any(|row| row.verified.is_some());
+    let rows = rows.iter().map(|Row { host, state, why, verified, done }| {
         let said: Vec<_> = why.iter().chain(&done.notes).map(|text| plain(text)).collect();
         let changes = if done.changes.is_empty() { "-".to_owned() } else { done.changes.len().to_string() };
-        vec![host.to_string(), state.as_str().to_owned(), changes, said.join("; ")]
+        let verified = is_verified.then(|| verified.map_or("-", Verified::as_str).to_owned());
+        let cells = [host.to_string(), state.as_str().to_owned(), changes].into_iter();
+        cells.chain(verified).chain([said.join("; ")]).collect()
     });
-    text::table(&["host", "state", "changes", "note"], rows, &[2], width)
+    let header: &[&str] = if is_verified {
+        &["host", "state", "changes", "verified", "note"]
+    } else {
+        &["host", "state", "changes", "note"]
+    };
+    text::table(header, rows, &[2], width)
 }
 
 /// The old script, where cron still starts it or did until now.
@@ -83,7 +111,7 @@ mod tests {
     };
 
     fn row(host: &str, state: State, why: Option<&str>, done: Done) -> Row {
-        Row { host: host.parse().unwrap(), state, why: why.map(str::to_owned), done }
+        Row { host: host.parse().unwrap(), state, why: why.map(str::to_owned), verified: None, done }
     }
 
     fn rows() -> Vec<Row> {
@@ -97,6 +125,7 @@ mod tests {
             ],
             notes: vec!["a note".to_owned()],
             old_cron: vec![OldLine { file: crontab.into(), line: "0 * * * * old".to_owned() }],
+            by_hand: vec![],
         };
         let left = Done { changes: vec![], notes: vec![], ..done.clone() };
         vec![
@@ -116,6 +145,32 @@ mod tests {
 
         "#]]
         .assert_eq(&differences(&rows()));
+    }
+
+    #[test]
+    fn what_was_written_by_hand_is_shown_and_what_was_verified_has_a_column() {
+        let change = Change { what: "/a".to_owned(), how: How::Changed, diff: "-b\n+c\n".to_owned() };
+        let done = Done { by_hand: vec![change], ..Done::default() };
+        let yes =
+            Row { verified: Some(Verified::Yes), ..row("ray-80", State::Changed, None, Done::default()) };
+        let no = Row {
+            verified: Some(Verified::No),
+            ..row("ray-81", State::Changed, Some("why"), Done::default())
+        };
+        let rows = [yes, no, row("ray-82", State::Refused, Some("look"), done)];
+        assert!(rows[0].is_good() && !rows[1].is_good());
+        expect![[r#"
+            ray-82: no deploy has written /a as it is; it would become:
+                -b
+                +c
+
+              host     state     changes   verified   note
+            ────────────────────────────────────────────────
+              ray-80   changed         -   yes
+              ray-81   changed         -   no         why
+              ray-82   refused         -   -          look
+        "#]]
+        .assert_eq(&(by_hand(&rows) + &table(&rows, 100)));
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! The checks of `raysweep.yml`.
 
-use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use super::Problems;
 use crate::{
     config::{
         overlay,
         responder::{
-            Alertmanager, Deploy, HostEntry, Journal, Limits, PolicyEntry, ResponderConfig, Ssh, Timing, Web,
+            Alertmanager, Deploy, HostEntry, Journal, Limits, PolicyEntry, Prometheus, ResponderConfig, Ssh,
+            Timing, Web,
         },
         secret,
     },
@@ -15,13 +20,25 @@ use crate::{
 };
 
 pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
-    let ResponderConfig { web, timing, limits, journal, ssh, alertmanager, deploy, policies, hosts } = config;
+    let ResponderConfig {
+        web,
+        timing,
+        limits,
+        journal,
+        ssh,
+        alertmanager,
+        prometheus,
+        deploy,
+        policies,
+        hosts,
+    } = config;
     check_web(web, problems);
     check_timing(timing, problems);
     check_limits(limits, problems);
     check_journal(*journal, problems);
     check_ssh(ssh, problems);
     check_alertmanager(alertmanager, problems);
+    check_prometheus(prometheus, problems);
     check_deploy(deploy, problems);
     check_policies(policies, problems);
     for (at, host) in hosts.iter().enumerate() {
@@ -185,27 +202,56 @@ fn check_ssh(ssh: &Ssh, problems: &mut Problems) {
 fn check_alertmanager(alertmanager: &Alertmanager, problems: &mut Problems) {
     let Alertmanager { url, username, password_file, bearer_token_file, timeout } = alertmanager;
     problems.positive("alertmanager.timeout", *timeout);
-    for (key, file) in
-        [("alertmanager.password_file", password_file), ("alertmanager.bearer_token_file", bearer_token_file)]
-    {
+    let server = Server {
+        key: "alertmanager",
+        what: "an Alertmanager",
+        url,
+        username,
+        password_file,
+        bearer_token_file,
+    };
+    check_server(&server, problems);
+}
+
+fn check_prometheus(prometheus: &Prometheus, problems: &mut Problems) {
+    let Prometheus { url, username, password_file, bearer_token_file } = prometheus;
+    let server =
+        Server { key: "prometheus", what: "a Prometheus", url, username, password_file, bearer_token_file };
+    check_server(&server, problems);
+}
+
+/// A server that is asked over HTTP.
+struct Server<'a> {
+    key: &'a str,
+    what: &'a str,
+    url: &'a Option<String>,
+    username: &'a Option<String>,
+    password_file: &'a Option<PathBuf>,
+    bearer_token_file: &'a Option<PathBuf>,
+}
+
+fn check_server(server: &Server<'_>, problems: &mut Problems) {
+    let Server { key, what, url, username, password_file, bearer_token_file } = server;
+    for (name, file) in [("password_file", password_file), ("bearer_token_file", bearer_token_file)] {
         if let Some(file) = file {
-            problems.unless(url.is_some(), "alertmanager.url", &format!("must say where {key} is shown"));
-            check_token_file(key, file, problems);
+            let name = format!("{key}.{name}");
+            problems.unless(url.is_some(), &format!("{key}.url"), &format!("must say where {name} is shown"));
+            check_token_file(&name, file, problems);
         }
     }
     problems.unless(
         username.is_some() == password_file.is_some(),
-        "alertmanager.username",
-        "must stand together with alertmanager.password_file",
+        &format!("{key}.username"),
+        &format!("must stand together with {key}.password_file"),
     );
     problems.unless(
         username.is_none() || bearer_token_file.is_none(),
-        "alertmanager.bearer_token_file",
-        "cannot stand beside alertmanager.username: keep one of them",
+        &format!("{key}.bearer_token_file"),
+        &format!("cannot stand beside {key}.username: keep one of them"),
     );
     problems.unless(
         username.as_ref().is_none_or(|name| !name.is_empty() && !name.contains(':')),
-        "alertmanager.username",
+        &format!("{key}.username"),
         "must be a name without a colon",
     );
     let Some(url) = url else { return };
@@ -215,13 +261,13 @@ fn check_alertmanager(alertmanager: &Alertmanager, problems: &mut Problems) {
     };
     problems.unless(
         address.is_some_and(fits),
-        "alertmanager.url",
-        &format!("{url:?} is no address of an Alertmanager: write http://HOST:PORT or https://HOST:PORT, and its path prefix where it has one"),
+        &format!("{key}.url"),
+        &format!("{url:?} is no address of {what}: write http://HOST:PORT or https://HOST:PORT, and its path prefix where it has one"),
     );
 }
 
 fn check_deploy(deploy: &Deploy, problems: &mut Problems) {
-    let Deploy { user, from, public_key_file, host_ca_file, schedule, textfile_dir, sweep: _ } = deploy;
+    let Deploy { user, from, public_key_file, host_ca_file, textfile_dir, sweep: _ } = deploy;
     if let Some(user) = user {
         check_user("deploy.user", user, problems);
     }
@@ -234,11 +280,6 @@ fn check_deploy(deploy: &Deploy, problems: &mut Problems) {
             problems.absolute(key, file);
         }
     }
-    problems.unless(
-        is_schedule(schedule),
-        "deploy.schedule",
-        &format!("{schedule:?} is no schedule: write five fields of a crontab, such as \"7 * * * *\""),
-    );
     problems.absolute("deploy.textfile_dir", textfile_dir);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     problems.unless(
@@ -254,13 +295,6 @@ const SOURCE: &str = "write an address, a network such as 10.0.0.0/24, or a name
 fn is_source(from: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '*' | '?' | '_' | '-');
     !from.is_empty() && from.chars().all(fits)
-}
-
-/// Five fields of what cron knows; a percent sign or a sixth word would be part of a command.
-fn is_schedule(schedule: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-');
-    let fields: Vec<_> = schedule.split(' ').collect();
-    fields.len() == 5 && fields.iter().all(|field| !field.is_empty() && field.chars().all(fits))
 }
 
 /// What the inventory would have the hosts do; each host's is looked at as it would get it.

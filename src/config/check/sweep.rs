@@ -5,7 +5,13 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 use globset::Glob;
 
 use super::Problems;
-use crate::config::sweep::{Activity, Ages, Bare, Containers, Prune, RayApi, SweepSettings};
+use crate::config::{
+    sweep::{Activity, Ages, Bare, Containers, Prune, RayApi, SweepSettings},
+    units::Span,
+};
+
+/// Who waits for longer is likely to be gone before he begins.
+const LONGEST_JITTER: Span = Span::hours(1);
 
 /// Who may write this file decides what root deletes.
 pub(super) fn check_file(path: &Path, problems: &mut Problems) {
@@ -26,6 +32,9 @@ pub(super) fn check(settings: &SweepSettings, problems: &mut Problems) {
         runtime_dir,
         log_dir,
         deadline,
+        // What is no schedule is none to begin with.
+        schedule: _,
+        jitter,
         min_tmp_size: _,
         activity,
         ages,
@@ -37,6 +46,11 @@ pub(super) fn check(settings: &SweepSettings, problems: &mut Problems) {
     problems.absolute("runtime_dir", runtime_dir);
     problems.absolute("log_dir", log_dir);
     problems.positive("deadline", *deadline);
+    problems.unless(
+        *jitter <= LONGEST_JITTER,
+        "jitter",
+        &format!("must be at most {LONGEST_JITTER}: it spreads the hosts, and schedule says when they sweep"),
+    );
     check_activity(activity, problems);
     check_ages(ages, problems);
     check_containers(containers, problems);

@@ -245,14 +245,13 @@ fn the_attempt_must_outlast_the_sweep() {
 #[test]
 fn what_a_deploy_would_write_into_files_is_checked() {
     check_responder(
-        "deploy: { user: -l, from: ['10.0.0.0/8', 'a\",command=\"sh'], host_ca_file: ca.pub, schedule: '7 * * * * root id', textfile_dir: '/a b', sweep: { mode: force } }",
+        "deploy: { user: -l, from: ['10.0.0.0/8', 'a\",command=\"sh'], host_ca_file: ca.pub, textfile_dir: '/a b', sweep: { schedule: '7 * * * * root id' } }",
         expect![[r#"
             raysweep.yml: deploy.user: "-l" is no user name: use 1 to 32 letters, digits, '_', '-' or '.', not starting with '-' or '.'
             raysweep.yml: deploy.from[1]: "a\",command=\"sh" is no source: write an address, a network such as 10.0.0.0/24, or a name
             raysweep.yml: deploy.host_ca_file: "ca.pub" is no absolute path: write it from / on
-            raysweep.yml: deploy.schedule: "7 * * * * root id" is no schedule: write five fields of a crontab, such as "7 * * * *"
             raysweep.yml: deploy.textfile_dir: must be a plain path: letters, digits, '/', '.', '_' and '-'
-            raysweep.yml: deploy.sweep.mode: "force" is not one of observe, enforce"#]],
+            raysweep.yml: deploy.sweep.schedule: "7 * * * * root id" is no schedule: write the five fields of a crontab, such as "7 * * * *", or @hourly, @daily, @weekly, @monthly or @yearly"#]],
     );
     check_responder(
         "deploy: { sweep: { ages: { in_job: 1h } } }

@@ -43,7 +43,7 @@ fn an_unknown_key_is_named_with_the_known_ones_and_the_likeliest() {
     check(
         "webb:\n",
         expect![
-            "raysweep.yml: unknown key `webb`; known keys: web, timing, limits, ssh, alertmanager, deploy, policies, hosts; did you mean `web`?"
+            "raysweep.yml: unknown key `webb`; known keys: web, timing, limits, journal, ssh, alertmanager, prometheus, deploy, policies, hosts; did you mean `web`?"
         ],
     );
     check(

@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::alert::Alert;
 
 mod many;
+mod policies;
 
 const TIMING: Timing = Timing {
     recheck: Duration::from_mins(5),
@@ -213,6 +214,40 @@ fn an_incident_expires_when_none_of_its_alerts_is_seen_again() {
     assert!(!incident.is_closed());
     incident.pass_time(&TIMING, at(2800));
     assert_eq!(incident.state, State::Closed { at: at(2800), reason: Closed::Expired });
+}
+
+#[test]
+fn what_the_limiter_puts_off_is_due_later_and_never_sooner() {
+    let mut incident = opened(Urgency::Warning);
+    incident.defer(at(90));
+    incident.defer(at(60));
+    assert_eq!(incident.due_at(), Some(at(90)));
+    incident.begin();
+    incident.defer(at(120));
+    assert_eq!((incident.state, incident.due_at()), (State::Sweeping, None));
+}
+
+#[test]
+fn an_alert_that_has_left_tells_since_when_and_stands_for_none_that_fires() {
+    let mut incident = opened(Urgency::Warning);
+    let [mut firing, resolved] = [AlertStatus::Firing, AlertStatus::Resolved].map(|status| alert(2, status));
+    firing.starts_at = at(-90);
+    let first = alert(1, AlertStatus::Firing).fingerprint;
+    received(&mut incident, &firing, Urgency::Warning, at(1));
+    assert!(!incident.firing_all(|fingerprint| *fingerprint == first));
+    received(&mut incident, &resolved, Urgency::Warning, at(2));
+    assert!(incident.firing_all(|fingerprint| *fingerprint == first));
+    assert_eq!(incident.firing_since(), Some(at(-90)));
+}
+
+#[test]
+fn reasons_are_written_as_journals_and_dashboards_know_them() {
+    let closed = ["resolved", "expired", "operator", "removed", "no_policy"];
+    assert_eq!(Closed::ALL.map(Closed::as_str), closed);
+    let critical = ["critical_active", "critical_nothing_to_free", "critical_observed"];
+    let [active, nothing, observed, others @ ..] = Escalation::ALL.map(Escalation::as_str);
+    assert_eq!(([active, nothing, observed], others), (critical, ["overdue", "flapping"]));
+    assert_eq!(IncidentId(7).to_string(), "7");
 }
 
 #[derive(Debug, Clone)]

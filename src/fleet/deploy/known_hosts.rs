@@ -76,10 +76,52 @@ pub(super) fn name_of(entry: &HostEntry, ssh: &Ssh) -> String {
     }
 }
 
+/// What the lines that deploy adds end with: whatever else is in the file is somebody's own.
+const OURS: &str = "raysweep-deploy";
+
 /// The line that pins a key, or with `ca` the CA that signs keys.
 pub(super) fn line(name: &str, key: &PublicKey, ca: bool) -> String {
     let marker = if ca { "@cert-authority " } else { "" };
-    format!("{marker}{name} {key}\n")
+    format!("{marker}{name} {key} {OURS}\n")
+}
+
+/// The file without the lines that deploy has added under this name, if there are any.
+pub(super) fn without_ours(text: &str, name: &str) -> Option<String> {
+    let is_ours = |line: &&str| {
+        let line = line.trim_end();
+        let words: Vec<_> = line.strip_prefix("@cert-authority ").unwrap_or(line).split(' ').collect();
+        matches!(words[..], [names, _, _, OURS] if names == name)
+    };
+    let (ours, rest): (Vec<&str>, Vec<&str>) = text.split_inclusive('\n').partition(is_ours);
+    (!ours.is_empty()).then(|| rest.concat())
+}
+
+/// Whether a line speaks of this name.
+pub(super) fn is_named(text: &str, name: &str) -> bool {
+    let names = |line: &str| {
+        let mut words = line.split_ascii_whitespace().filter(|word| !word.starts_with('@'));
+        words.next().is_some_and(|names| names.split(',').any(|one| one == name))
+    };
+    text.lines().any(names)
+}
+
+/// What `known_hosts` calls the hosts of `[user@]host[:port],…`.
+pub(super) fn names_of_jump(jump: &str) -> Vec<String> {
+    let name = |one: &str| {
+        let place = one.rsplit_once('@').map_or(one, |(_, place)| place);
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':')),
+            None if place.matches(':').count() == 1 => {
+                place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port)))
+            }
+            None => (place, None),
+        };
+        match port {
+            None | Some("22") => host.to_owned(),
+            Some(port) => format!("[{host}]:{port}"),
+        }
+    };
+    jump.split(',').map(name).collect()
 }
 
 /// What a file says of a key. Names are compared as they are written: hashed ones and patterns are
@@ -125,15 +167,20 @@ pub(super) fn can_add(path: &Path) -> Result<(), String> {
     })
 }
 
-/// Adds lines, by a rename: the responder never reads half of them. Mode and owner stay.
+/// Adds lines.
 pub(super) fn add(path: &Path, lines: &[String]) -> io::Result<()> {
-    // Through a link, to where the file really lies.
-    let path: PathBuf = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut text = read(&path)?;
+    let mut text = read(path)?;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
     text.extend(lines.iter().map(String::as_str));
+    write(path, &text)
+}
+
+/// Writes the file, by a rename: the responder never reads half of it. Mode and owner stay.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+    // Through a link, to where the file really lies.
+    let path: PathBuf = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().unwrap_or(Path::new("."));
     let before = fs::metadata(&path).ok();
     let mode = before
@@ -197,6 +244,28 @@ mod tests {
         }
         assert_eq!(pinned(&line(name, &key(KEY), true), name, &key(KEY), true), Pinned::Yes);
         assert_eq!(pinned(&line(name, &key(KEY), false), name, &key(KEY), true), Pinned::No);
+    }
+
+    #[test]
+    fn only_the_lines_that_deploy_has_added_go() {
+        let name = "[10.0.0.80]:2222";
+        let (ours, ca) = (line(name, &key(KEY), false), line(name, &key(OTHER), true));
+        let theirs = format!("{name} {KEY}\n{name},b {KEY} {OURS}\nother {KEY} {OURS}\n# {ours}");
+        assert_eq!(without_ours(&format!("{ours}{theirs}{ca}"), name), Some(theirs.clone()));
+        assert_eq!(without_ours(&theirs, name), None);
+        assert!(is_named(&theirs, name) && is_named(&ca, name) && is_named(&theirs, "b"));
+        assert!(!is_named(&theirs, "10.0.0.80") && !is_named(&format!("# {name}"), name));
+    }
+
+    #[test]
+    fn jump_hosts_are_called_as_ssh_calls_them() {
+        for (jump, names) in [
+            ("a", &["a"][..]),
+            ("jo@a:2222,[fd00::1]:22", &["[a]:2222", "fd00::1"]),
+            ("fd00::1,jo@[fd00::2]:2200", &["fd00::1", "[fd00::2]:2200"]),
+        ] {
+            assert_eq!(names_of_jump(jump), names);
+        }
     }
 
     #[test]

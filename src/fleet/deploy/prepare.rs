@@ -9,11 +9,11 @@ use crate::{
         responder::{HostEntry, ResponderConfig},
     },
     domain::{attempt::Mode, host::HostName},
-    fleet::order::{HostPart, Order, Task},
+    fleet::order::{Hold, HostPart, Order, Task, health::Examination},
 };
 
 /// What the operator wants of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
     /// The host's part is to be there.
     Deploy {
@@ -21,9 +21,20 @@ pub enum Wish {
         mode: Option<Mode>,
         /// The old script's cron lines are to go.
         replace_old_cron: bool,
+        /// Settings that no deploy has written are to go.
+        overwrite_settings: bool,
+        /// In the end the responder's way to each host is to be tried.
+        verify: bool,
     },
     /// It is not to be there.
-    Undeploy,
+    Undeploy {
+        /// The old script's cron lines are not to come back.
+        drop_old_cron: bool,
+    },
+    /// Nothing is to be deleted there.
+    Hold(Hold),
+    /// It is to go on.
+    Release,
 }
 
 /// What is to be done on one host.
@@ -32,6 +43,8 @@ pub struct Job {
     pub(super) entry: HostEntry,
     pub(super) order: Order,
     pub(super) host_ca: Option<PublicKey>,
+    /// Whether the responder's way there is to be tried.
+    pub(super) verifies: bool,
 }
 
 impl Job {
@@ -51,6 +64,9 @@ impl Job {
             (true, _) => "comparing",
             (false, Task::Deploy(_)) => "putting in place",
             (false, Task::Undeploy { .. }) => "taking away",
+            (false, Task::Hold(_)) => "holding",
+            (false, Task::Release) => "releasing",
+            (false, Task::Examine(_)) => "looking",
         }
     }
 }
@@ -93,12 +109,15 @@ pub fn prepare(
     check: bool,
 ) -> Result<Vec<Job>, PrepareError> {
     let entries = entries(config, names)?;
-    entries.into_iter().map(|entry| job(config, entry, wish, check)).collect()
+    entries.into_iter().map(|entry| job(config, entry, &wish, check)).collect()
 }
 
 /// In the inventory's order, each once. A name is an entry's own: an alias may stand for what an exporter
 /// says, and not for what a person means.
-fn entries<'a>(config: &'a ResponderConfig, names: &[String]) -> Result<Vec<&'a HostEntry>, PrepareError> {
+pub fn entries<'a>(
+    config: &'a ResponderConfig,
+    names: &[String],
+) -> Result<Vec<&'a HostEntry>, PrepareError> {
     let is_there = |name: &&String| config.hosts.iter().any(|entry| entry.name.as_str() == name.as_str());
     if let Some(unknown) = names.iter().find(|name| !is_there(name)) {
         return Err(PrepareError::UnknownHost(unknown.chars().take(64).collect()));
@@ -109,23 +128,40 @@ fn entries<'a>(config: &'a ResponderConfig, names: &[String]) -> Result<Vec<&'a 
     if entries.is_empty() { Err(PrepareError::NoHost) } else { Ok(entries) }
 }
 
-fn job(config: &ResponderConfig, entry: &HostEntry, wish: Wish, check: bool) -> Result<Job, PrepareError> {
+/// What is to be looked at on a host; and where it is not known what a deploy would put there, why.
+pub fn examination(config: &ResponderConfig, entry: &HostEntry) -> (Examination, Option<PrepareError>) {
+    let (part, unknown) = match host_part(config, entry, None) {
+        Ok(part) => (Some(part), None),
+        Err(error) => (None, Some(error)),
+    };
+    (Examination { part, textfile_dir: config.deploy.textfile_dir.clone() }, unknown)
+}
+
+fn job(config: &ResponderConfig, entry: &HostEntry, wish: &Wish, check: bool) -> Result<Job, PrepareError> {
     let textfile_dir = config.deploy.textfile_dir.clone();
-    let (task, host_ca) = match wish {
-        Wish::Undeploy => (Task::Undeploy { textfile_dir }, None),
-        Wish::Deploy { mode, replace_old_cron } => {
-            let part = host_part(config, entry, mode, replace_old_cron)?;
-            (Task::Deploy(part), config.deploy.host_ca_file.as_deref().map(public_key).transpose()?)
+    let (task, host_ca, verifies) = match wish {
+        Wish::Undeploy { drop_old_cron } => {
+            (Task::Undeploy { textfile_dir, drop_old_cron: *drop_old_cron }, None, false)
+        }
+        Wish::Hold(hold) => (Task::Hold(hold.clone()), None, false),
+        Wish::Release => (Task::Release, None, false),
+        Wish::Deploy { mode, replace_old_cron, overwrite_settings, verify } => {
+            let part = HostPart {
+                replace_old_cron: *replace_old_cron,
+                overwrite_settings: *overwrite_settings,
+                ..host_part(config, entry, *mode)?
+            };
+            let host_ca = config.deploy.host_ca_file.as_deref().map(public_key).transpose()?;
+            (Task::Deploy(part), host_ca, *verify && !check)
         }
     };
-    Ok(Job { entry: entry.clone(), order: Order { check, task }, host_ca })
+    Ok(Job { entry: entry.clone(), order: Order { check, task }, host_ca, verifies })
 }
 
 fn host_part(
     config: &ResponderConfig,
     entry: &HostEntry,
     mode: Option<Mode>,
-    replace_old_cron: bool,
 ) -> Result<HostPart, PrepareError> {
     let deploy = &config.deploy;
     if deploy.from.is_empty() {
@@ -142,16 +178,16 @@ fn host_part(
         settings: format!("{HEADING}{text}"),
         public_key: public_key(&public_key_file(config, entry))?.to_string() + " raysweep",
         from: deploy.from.clone(),
-        schedule: deploy.schedule.clone(),
+        schedule: settings.schedule.to_string(),
         textfile_dir: deploy.textfile_dir.clone(),
         socket: settings.bare.is_none().then_some(settings.containers.socket),
-        replace_old_cron,
+        replace_old_cron: false,
+        overwrite_settings: false,
     })
 }
 
 /// Above a host's settings, for whoever opens them there.
-const HEADING: &str =
-    "# Written by `raysweep deploy` from the inventory: what is changed here is gone with the next one.\n";
+const HEADING: &str = "# Written by `raysweep deploy` from the inventory: change it there. A deploy stops at what is changed here.\n";
 
 fn public_key_file(config: &ResponderConfig, entry: &HostEntry) -> PathBuf {
     let beside = |identity: &Path| {
@@ -167,7 +203,7 @@ fn public_key_file(config: &ResponderConfig, entry: &HostEntry) -> PathBuf {
 }
 
 /// The one key of a file.
-fn public_key(path: &Path) -> Result<PublicKey, PrepareError> {
+pub(super) fn public_key(path: &Path) -> Result<PublicKey, PrepareError> {
     let wrong = |why: String| PrepareError::Key { path: path.to_owned(), why };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -201,7 +237,7 @@ mod tests {
     }
 
     fn deploy(mode: Option<Mode>) -> Wish {
-        Wish::Deploy { mode, replace_old_cron: false }
+        Wish::Deploy { mode, replace_old_cron: false, overwrite_settings: false, verify: true }
     }
 
     fn settings(job: &Job) -> &str {
@@ -244,6 +280,9 @@ mod tests {
         let mut nowhere = config.clone();
         nowhere.deploy.from.clear();
         assert!(said(&nowhere, "a").starts_with("deploy.from: "));
-        assert!(prepare(&nowhere, &[], Wish::Undeploy, false).is_ok(), "taking away needs no key");
+        assert!(
+            prepare(&nowhere, &[], Wish::Undeploy { drop_old_cron: false }, false).is_ok(),
+            "taking away needs no key"
+        );
     }
 }

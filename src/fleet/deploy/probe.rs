@@ -3,7 +3,8 @@
 use super::{
     Trouble,
     known_hosts::{Fingerprint, PublicKey},
-    remote::{Ended, Password, Root, last_words},
+    remote::{Password, Root},
+    ssh::{Ended, last_words},
 };
 
 /// What the host part needs of the kernel: openat2, and setns by pidfd.

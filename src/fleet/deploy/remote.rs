@@ -3,24 +3,16 @@
 //! Each command is a text that stands here, with a digest of our own in it at most. All data goes by
 //! standard input, a password too.
 
-use std::{ffi::OsString, io, process::Stdio, time::Duration};
+use std::{ffi::OsString, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    process::Command,
-    time::timeout,
+use super::{
+    Trouble,
+    ssh::{Call, Ended, Failure},
 };
-
-use super::{Trouble, known_hosts::Fingerprint};
 use crate::{
     config::responder::{HostEntry, ResponderConfig},
     fleet::host_part::{ARGUMENT, PROGRAM, STAGED},
 };
-
-/// The longest answer that is read.
-const ANSWER_BYTES: u64 = 4 << 20;
-/// What is kept of what the host says on standard error.
-const SAID_BYTES: u64 = 64 * 1024;
 
 /// How root is reached there.
 #[derive(Debug, Clone)]
@@ -51,6 +43,11 @@ impl Password {
     pub fn new(typed: String) -> Self {
         Self(typed)
     }
+
+    /// As sudo reads it.
+    pub(in crate::fleet) fn line(&self) -> String {
+        format!("{}\n", self.0)
+    }
 }
 
 impl std::fmt::Debug for Password {
@@ -59,31 +56,23 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// How a command ended there.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: Option<i32>,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: String,
-    /// The key that the host has shown.
-    pub(super) host_key: Option<Fingerprint>,
-}
-
 /// A host that commands are run on.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(in crate::fleet) struct Remote {
+    ssh_config: String,
     arguments: Vec<OsString>,
     deadline: Duration,
 }
 
 impl Remote {
-    pub(super) fn new(
+    pub(in crate::fleet) fn new(
         entry: &HostEntry,
         config: &ResponderConfig,
         user: Option<&str>,
         deadline: Duration,
     ) -> Self {
-        Self { arguments: arguments(entry, config, user), deadline }
+        let ssh_config = ssh_config(config.ssh.connect_timeout.0);
+        Self { ssh_config, arguments: arguments(entry, config, user), deadline }
     }
 
     /// What there is, and whether root can be reached; with a password, where sudo asks for one.
@@ -116,99 +105,76 @@ impl Remote {
     }
 
     async fn run(&self, command: &str, password: Option<&Password>, input: &[u8]) -> Result<Ended, Trouble> {
-        // ssh's own words go to a file of their own: on standard error there are the host's.
-        let log = tempfile::NamedTempFile::new().map_err(|error| Trouble::local(&error))?;
-        let mut ssh = Command::new("ssh");
-        ssh.args(OPTIONS).arg("-v").arg("-E").arg(log.path()).args(&self.arguments).arg(command);
-        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        ssh.env("LC_ALL", "C");
-        let (code, stdout, stderr) = timeout(self.deadline, talk(ssh, password, input))
-            .await
-            .map_err(|_| Trouble::Unreachable(format!("no answer within {} s", self.deadline.as_secs())))?
-            .map_err(|error| Trouble::local(&error))?;
-        let log = std::fs::read(log.path()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        if code == Some(255) {
-            return Err(trouble(&log));
-        }
-        let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        Ok(Ended { code, stdout, stderr, host_key: host_key(&log) })
+        let password = password.map_or(&[][..], |password| password.0.as_bytes());
+        self.call(command).run(password, input).await.map_err(Trouble::from)
+    }
+
+    /// How long any one command may take there.
+    pub(in crate::fleet) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// A command that is to be run there.
+    pub(in crate::fleet) fn call<'a>(&'a self, command: &'a str) -> Call<'a> {
+        let Self { ssh_config, arguments, deadline } = self;
+        Call { config: ssh_config, arguments, command, has_agent: true, deadline: *deadline }
     }
 }
 
-/// Runs ssh to its end: its exit code, standard output, and the start of standard error.
-async fn talk(
-    mut ssh: Command,
-    password: Option<&Password>,
-    input: &[u8],
-) -> io::Result<(Option<i32>, Vec<u8>, Vec<u8>)> {
-    let mut child = ssh.spawn()?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // A host that does not read has its reason, which its output or exit code tells.
-            let _ = stdin.write_all(password.map_or(&[][..], |password| password.0.as_bytes())).await;
-            let _ = stdin.write_all(b"\n").await;
-            let _ = stdin.write_all(input).await;
-        }
-    };
-    let (mut answer, mut said) = (vec![], vec![]);
-    let read = async {
-        if let Some(stdout) = stdout {
-            stdout.take(ANSWER_BYTES).read_to_end(&mut answer).await?;
-        }
-        io::Result::Ok(())
-    };
-    let listen = async {
-        if let Some(mut stderr) = stderr {
-            (&mut stderr).take(SAID_BYTES).read_to_end(&mut said).await?;
-            tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await?;
-        }
-        io::Result::Ok(())
-    };
-    let ((), was_read, was_heard) = tokio::join!(write, read, listen);
-    was_read.and(was_heard)?;
-    let status = child.wait().await?;
-    Ok((status.code(), answer, said))
+/// What is not left to the operator's configuration, for the host and for every jump host before it: a
+/// host that is not known is not spoken to, nothing is asked at the terminal, and nothing of ours is
+/// forwarded. A connection that stands already would not show the host's key. What ssh would have read
+/// without this file comes behind it: the first word on a thing counts.
+fn ssh_config(connect_timeout: Duration) -> String {
+    let secs = connect_timeout.as_secs().max(1);
+    format!(
+        "BatchMode yes
+StrictHostKeyChecking yes
+UpdateHostKeys no
+ControlMaster no
+ControlPath none
+ForwardAgent no
+ClearAllForwardings yes
+PermitLocalCommand no
+RemoteCommand none
+ConnectionAttempts 1
+ConnectTimeout {secs}
+ServerAliveInterval 5
+ServerAliveCountMax 3
+EscapeChar none
+Include ~/.ssh/config
+Include /etc/ssh/ssh_config
+"
+    )
 }
 
-/// What is not left to the operator's configuration: a host that is not known is not spoken to, nothing is
-/// asked at the terminal, and nothing of ours is forwarded. A connection that stands already would not
-/// show the host's key.
-const OPTIONS: [&str; 27] = [
-    "-T",
-    "-o",
-    "BatchMode=yes",
-    "-o",
-    "StrictHostKeyChecking=yes",
-    "-o",
-    "UpdateHostKeys=no",
-    "-o",
-    "ControlMaster=no",
-    "-o",
-    "ControlPath=none",
-    "-o",
-    "ForwardAgent=no",
-    "-o",
-    "ClearAllForwardings=yes",
-    "-o",
-    "PermitLocalCommand=no",
-    "-o",
-    "RemoteCommand=none",
-    "-o",
-    "ConnectionAttempts=1",
-    "-o",
-    "ServerAliveInterval=5",
-    "-o",
-    "ServerAliveCountMax=3",
-    "-o",
-    "EscapeChar=none",
-];
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::KeyChanged(None) => {
+                Self::Refused("it shows another host key than the one that your ssh knows".to_owned())
+            }
+            Failure::KeyChanged(Some(jump)) => Self::Refused(format!(
+                "the jump host {jump} shows another host key than the one that your ssh knows"
+            )),
+            Failure::KeyUnknown(None) => Self::Refused(
+                "your ssh does not know its host key: connect once by hand, and compare the fingerprint"
+                    .to_owned(),
+            ),
+            Failure::KeyUnknown(Some(jump)) => Self::Refused(format!(
+                "your ssh does not know the jump host {jump}: connect to that once by hand, and compare the \
+                 fingerprint"
+            )),
+            Failure::NotLetIn(said) => Self::Refused(format!("it does not let you in: {said}")),
+            Failure::NoAnswer(said) => Self::Unreachable(said),
+            Failure::Local(error) => Self::Failed(format!("ssh cannot be run here: {error}")),
+        }
+    }
+}
 
 /// Where the host is. The inventory's jump host is gone through as the operator, not as the responder.
 fn arguments(entry: &HostEntry, config: &ResponderConfig, user: Option<&str>) -> Vec<OsString> {
-    let secs = config.ssh.connect_timeout.0.as_secs().max(1);
-    let mut arguments: Vec<OsString> = vec!["-o".into(), format!("ConnectTimeout={secs}").into()];
+    let mut arguments: Vec<OsString> = vec![];
     let port = entry.port.unwrap_or(config.ssh.port);
     if port != 22 {
         arguments.extend(["-p".into(), port.to_string().into()]);
@@ -232,7 +198,7 @@ fn staged(digest: &str) -> String {
 
 /// For whatever shell the login has: one word in single quotes, on one line, without what csh and fish
 /// would read in it.
-fn script(parts: &[&str]) -> String {
+pub(in crate::fleet) fn script(parts: &[&str]) -> String {
     let body = parts.join(" ").split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     format!("exec /bin/sh -c '{PRELUDE} {body}'")
 }
@@ -278,42 +244,6 @@ ssh-keyscan -T 5 -p "$4" "$3" 2>/dev/null | while read -r h k; do say key "$k"; 
 say end yes;
 "#;
 
-/// Why there was no connection, by what ssh said.
-fn trouble(log: &str) -> Trouble {
-    let said = last_words(log);
-    let has = |needles: &[&str]| needles.iter().any(|needle| log.contains(needle));
-    if has(&["IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY"]) {
-        Trouble::Refused("it shows another host key than the one that your ssh knows".to_owned())
-    } else if has(&["host key is known for", "Host key verification failed"]) {
-        Trouble::Refused(
-            "your ssh does not know its host key: connect once by hand, and compare the fingerprint"
-                .to_owned(),
-        )
-    } else if has(&["Permission denied", "Too many authentication failures"]) {
-        Trouble::Refused(format!("it does not let you in: {said}"))
-    } else {
-        Trouble::Unreachable(said)
-    }
-}
-
-/// The last line that is no detail of ssh's own.
-pub(super) fn last_words(log: &str) -> String {
-    let is_detail = |line: &str| {
-        ["debug", "OpenSSH_", "Authenticated to", "Transferred:", "Bytes per second"]
-            .iter()
-            .any(|start| line.starts_with(start))
-    };
-    let line = log.lines().map(str::trim).rfind(|line| !line.is_empty() && !is_detail(line));
-    line.unwrap_or("nothing said").chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-/// The key that the host has proved to have: of a certificate, the key that it is for.
-fn host_key(log: &str) -> Option<Fingerprint> {
-    let line = log.lines().rfind(|line| line.contains("Server host key: "))?;
-    let fingerprint = line.split_ascii_whitespace().find(|word| word.starts_with("SHA256:"))?;
-    Some(Fingerprint(fingerprint.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,28 +278,8 @@ mod tests {
             let arguments = arguments(&entry, &ResponderConfig::default(), user);
             arguments.iter().map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(words(None), "-o ConnectTimeout=10 -p 2222 -J bastion:2200 -- 10.0.0.80");
-        assert_eq!(words(Some("jo")), "-o ConnectTimeout=10 -p 2222 -J bastion:2200 -l jo -- 10.0.0.80");
-    }
-
-    #[test]
-    fn what_ssh_says_is_told_apart() {
-        let refused = |log: &str| matches!(trouble(log), Trouble::Refused(_));
-        assert!(refused(
-            "No ED25519 host key is known for [::1]:22 and you have requested strict checking.\nHost key verification failed."
-        ));
-        assert!(refused("@  WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!  @"));
-        assert!(refused("jo@10.0.0.80: Permission denied (publickey)."));
-        let log = "debug1: Connecting\nssh: connect to host 10.0.0.80 port 22: No route to host\ndebug1: x\n";
-        let Trouble::Unreachable(why) = trouble(log) else { panic!("{log}") };
-        assert_eq!(why, "ssh: connect to host 10.0.0.80 port 22: No route to host");
-    }
-
-    #[test]
-    fn the_host_key_is_the_last_one_that_was_shown() {
-        let log = "debug1: Server host key: ssh-rsa SHA256:jump\r\ndebug1: Server host key: ssh-ed25519-cert-v01@openssh.com SHA256:mine\r\n";
-        assert_eq!(host_key(log), Some(Fingerprint("SHA256:mine".to_owned())));
-        assert_eq!(host_key("nothing"), None);
+        assert_eq!(words(None), "-p 2222 -J bastion:2200 -- 10.0.0.80");
+        assert_eq!(words(Some("jo")), "-p 2222 -J bastion:2200 -l jo -- 10.0.0.80");
     }
 
     #[test]

@@ -33,8 +33,8 @@ impl Watch for Watched {
         self.0.lock().unwrap().push(format!("{host} {what}"));
     }
 
-    fn ended(&self, host: &HostName, state: State) {
-        self.0.lock().unwrap().push(format!("{host} {}", state.as_str()));
+    fn ended(&self, host: &HostName, how: &'static str) {
+        self.0.lock().unwrap().push(format!("{host} {how}"));
     }
 }
 
@@ -55,7 +55,7 @@ async fn undeploy(
         Options { user: None, password: None, parallel: 1, max_failures, deadline: Duration::from_secs(30) };
     let watch = Watched::default();
     let fleet = Fleet::new(config, options, &watch, stop).unwrap();
-    let jobs = prepare(config, &[], Wish::Undeploy, false).unwrap();
+    let jobs = prepare(config, &[], Wish::Undeploy { drop_old_cron: false }, false).unwrap();
     let rows = fleet.carry_out(fleet.look(jobs).await).await;
     let watched = watch.0.lock().unwrap();
     assert_eq!(watched.iter().filter(|line| line.ends_with("connecting")).count(), {

@@ -8,22 +8,23 @@ use std::{
 
 use super::{
     PROGRAM, STAGED,
+    hold::{HOLD, NEW},
     place::Place,
+    record::RECORD,
     system::System,
-    transaction::{rmdir_if_empty, unlink_if_there},
-    wanted::{ACCOUNT, ACCOUNT_HOME, CRON, LINK, LOGROTATE, SETTINGS, SUDOERS, TEXTFILE, TMPFILES},
+    transaction::{replace, rmdir_if_empty, unlink_if_there},
+    wanted::{ACCOUNT, ACCOUNT_HOME, CRON, LINK, LOGROTATE, SETTINGS, SUDOERS, TEXTFILE, TMPFILES, Thing},
 };
 use crate::fleet::order::{Change, How};
 
 /// Where a responder on this host has its unit; then the program is its own as well.
 const RESPONDER: &str = "/etc/systemd/system/raysweep.service";
 const FOLDER: &str = "/etc/raysweep";
-const HOLD: &str = "/etc/raysweep/hold";
 
 /// What there is to take away.
 pub(super) fn list(textfile_dir: &Path, place: &Place, system: &dyn System) -> Result<Vec<Change>, String> {
     let removed = |what: String| Change { what, how: How::Removed, diff: String::new() };
-    let paths = trees(place).into_iter().chain(files(textfile_dir, place));
+    let paths = trees(place).into_iter().chain(files(textfile_dir, place)).chain([place.path(RECORD)]);
     let mut changes: Vec<_> = paths
         .filter(|path| path.symlink_metadata().is_ok())
         .map(|path| removed(place.shown(&path)))
@@ -34,8 +35,14 @@ pub(super) fn list(textfile_dir: &Path, place: &Place, system: &dyn System) -> R
     Ok(changes)
 }
 
-/// Takes it away. Whatever cannot be taken is named, and stops nothing else.
-pub(super) fn remove(textfile_dir: &Path, place: &Place, system: &dyn System) -> Result<(), String> {
+/// Takes it away, and puts the crontabs in their places. Whatever cannot be done is named, and stops
+/// nothing else.
+pub(super) fn remove(
+    textfile_dir: &Path,
+    crontabs: &[Thing],
+    place: &Place,
+    system: &dyn System,
+) -> Result<(), String> {
     let mut wrong = vec![];
     let mut note = |path: &Path, result: io::Result<()>| {
         wrong.extend(result.err().map(|error| format!("{}: {error}", place.shown(path))));
@@ -45,6 +52,17 @@ pub(super) fn remove(textfile_dir: &Path, place: &Place, system: &dyn System) ->
     note(&home, remove_tree(&home));
     for path in files(textfile_dir, place) {
         note(&path, unlink_if_there(&path));
+    }
+    let mut is_given_back = true;
+    for crontab in crontabs {
+        let replaced = replace(crontab);
+        is_given_back &= replaced.is_ok();
+        note(crontab.path(), replaced);
+    }
+    // As long as one is missing, what it lost must be remembered.
+    if is_given_back {
+        let record = place.path(RECORD);
+        note(&record, unlink_if_there(&record));
     }
     for path in others {
         note(&path, remove_tree(&path));
@@ -72,7 +90,7 @@ fn files(textfile_dir: &Path, place: &Place) -> Vec<PathBuf> {
     if fs::read_link(&link).is_ok_and(|to| to == Path::new(TEXTFILE)) {
         files.push(link);
     }
-    files.extend([LOGROTATE, TMPFILES, SETTINGS, HOLD].map(|path| place.path(path)));
+    files.extend([LOGROTATE, TMPFILES, SETTINGS, HOLD, NEW].map(|path| place.path(path)));
     if !place.path(RESPONDER).exists() {
         files.push(place.path(PROGRAM));
     }

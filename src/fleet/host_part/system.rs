@@ -27,6 +27,8 @@ pub(super) trait System {
     fn missing_programs(&self) -> Vec<&'static str>;
     /// Whether sudo takes a file, or all that it has now.
     fn check_sudoers(&self, file: Option<&Path>) -> Result<(), String>;
+    /// Whether sudo lets the account run its one command.
+    fn lets_account_sweep(&self) -> Result<(), String>;
     /// The home of the account, if there is one.
     fn account_home(&self) -> Result<Option<PathBuf>, String>;
     /// Makes the account.
@@ -55,6 +57,11 @@ impl System for Machine {
             arguments.extend([OsStr::new("-f"), file.as_os_str()]);
         }
         run(&arguments).and_then(wanted_zero).map_err(|why| format!("sudo does not take it: {why}"))
+    }
+
+    fn lets_account_sweep(&self) -> Result<(), String> {
+        let list = ["sudo", "-n", "-l", "-U", ACCOUNT, "--", PROGRAM, "sweep", "--request", "-"];
+        run(&list.map(OsStr::new)).and_then(wanted_zero)
     }
 
     fn account_home(&self) -> Result<Option<PathBuf>, String> {
@@ -86,6 +93,25 @@ impl System for Machine {
     fn measure(&self) -> Result<(), String> {
         let arguments = [PROGRAM, "measure", "--textfile", TEXTFILE, "--log.level", "error"];
         run(&arguments.map(OsStr::new)).and_then(wanted_zero)
+    }
+}
+
+/// What the program that is in place says of its version.
+pub(super) fn version() -> Result<String, String> {
+    let (code, said) = run(&[PROGRAM, "--version"].map(OsStr::new))?;
+    wanted_zero((code, said.clone()))?;
+    Ok(last_line(&said).trim_start_matches("raysweep ").to_owned())
+}
+
+/// Whether sudo lets the account run what the gate runs, by sudo's own word.
+pub(super) fn sudo_allows() -> Result<(), String> {
+    let arguments = ["sudo", "-n", "-l", "-U", ACCOUNT, PROGRAM, "sweep", "--request", "-"];
+    let (code, said) = run(&arguments.map(OsStr::new))?;
+    match (code, said.trim()) {
+        (Some(0), _) => Ok(()),
+        // So sudo says no.
+        (Some(1), "") => Err(format!("sudo does not let {ACCOUNT} start a sweep")),
+        _ => Err(format!("sudo does not let {ACCOUNT} start a sweep: {}", last_line(&said))),
     }
 }
 

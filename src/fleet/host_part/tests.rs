@@ -44,6 +44,10 @@ impl System for Fake {
         Ok(())
     }
 
+    fn lets_account_sweep(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn account_home(&self) -> Result<Option<PathBuf>, String> {
         Ok(self.home.borrow().clone())
     }
@@ -134,11 +138,12 @@ pub(super) fn part() -> HostPart {
         textfile_dir: "/var/lib/prometheus/node-exporter".into(),
         socket: Some("/run/docker.sock".into()),
         replace_old_cron: false,
+        overwrite_settings: false,
     }
 }
 
 fn undeploy() -> Task {
-    Task::Undeploy { textfile_dir: "/var/lib/prometheus/node-exporter".into() }
+    Task::Undeploy { textfile_dir: "/var/lib/prometheus/node-exporter".into(), drop_old_cron: false }
 }
 
 fn whats(done: &Done) -> Vec<&str> {
@@ -156,6 +161,7 @@ fn a_host_gets_its_part_once_and_undeploy_leaves_it_as_it_was() {
     assert_eq!(
         whats(&done),
         [
+            "/var/lib/raysweep-deploy.json",
             "/etc/raysweep",
             "/run/raysweep",
             "/var/log/raysweep",
@@ -189,7 +195,7 @@ fn a_changed_setting_is_one_change_with_its_difference() {
     host.ask(Task::Deploy(part()), false).unwrap();
     let changed = HostPart { settings: "mode: enforce\n".to_owned(), ..part() };
     let done = host.ask(Task::Deploy(changed), false).unwrap();
-    assert_eq!(whats(&done), ["/etc/raysweep/sweep.yml"]);
+    assert_eq!(whats(&done), ["/var/lib/raysweep-deploy.json", "/etc/raysweep/sweep.yml"]);
     expect_test::expect![[r#"
         --- /etc/raysweep/sweep.yml
         +++ /etc/raysweep/sweep.yml
@@ -197,7 +203,55 @@ fn a_changed_setting_is_one_change_with_its_difference() {
         -mode: observe
         +mode: enforce
     "#]]
-    .assert_eq(&done.changes[0].diff);
+    .assert_eq(&done.changes[1].diff);
+}
+
+#[test]
+fn settings_that_no_deploy_has_written_stay_unless_the_operator_says_otherwise() {
+    for was_deployed in [true, false] {
+        let host = Host::new();
+        let settings = host.place.path(wanted::SETTINGS);
+        if was_deployed {
+            host.ask(Task::Deploy(part()), false).unwrap();
+        } else {
+            fs::create_dir(host.place.path("/etc/raysweep")).unwrap();
+        }
+        fs::write(&settings, "mode: enforce\n").unwrap();
+        let before = host.tree();
+        for check in [true, false] {
+            let done = host.ask(Task::Deploy(part()), check).unwrap();
+            assert!(done.changes.is_empty(), "{done:?}");
+            assert!(done.by_hand[0].diff.contains("-mode: enforce\n+mode: observe\n"), "{done:?}");
+            assert_eq!(host.tree(), before);
+        }
+        let overwriting = HostPart { overwrite_settings: true, ..part() };
+        assert!(host.ask(Task::Deploy(overwriting), false).unwrap().by_hand.is_empty());
+        assert_eq!(fs::read_to_string(&settings).unwrap(), "mode: observe\n");
+        assert_eq!(host.ask(Task::Deploy(part()), false).unwrap(), Done::default());
+    }
+}
+
+#[test]
+fn settings_that_are_as_they_should_be_are_taken_for_a_deploys_own() {
+    let host = Host::new();
+    fs::create_dir(host.place.path("/etc/raysweep")).unwrap();
+    fs::write(host.place.path(wanted::SETTINGS), part().settings).unwrap();
+    assert!(host.ask(Task::Deploy(part()), false).unwrap().by_hand.is_empty());
+    let other = HostPart { settings: "mode: enforce\n".to_owned(), ..part() };
+    assert!(host.ask(Task::Deploy(other), false).unwrap().by_hand.is_empty(), "by its own record");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_named_and_nothing_is_changed() {
+    let host = Host::new();
+    host.ask(Task::Deploy(part()), false).unwrap();
+    fs::write(host.place.path(record::RECORD), "{").unwrap();
+    let before = host.tree();
+    for task in [Task::Deploy(part()), undeploy()] {
+        let failed = host.ask(task, false).unwrap_err();
+        assert!(failed.as_before && failed.why.starts_with(record::RECORD), "{failed:?}");
+        assert_eq!(host.tree(), before);
+    }
 }
 
 #[test]
@@ -260,10 +314,37 @@ fn the_old_cron_line_is_shown_and_goes_only_where_that_is_asked() {
     assert!(fs::read_to_string(&crontab).unwrap().starts_with(old));
     let replacing = HostPart { replace_old_cron: true, ..part() };
     let done = host.ask(Task::Deploy(replacing.clone()), false).unwrap();
-    assert_eq!(whats(&done), ["/var/spool/cron/crontabs/jo"]);
-    assert!(done.changes[0].diff.contains(&format!("-{old}")), "{}", done.changes[0].diff);
+    assert_eq!(whats(&done), ["/var/lib/raysweep-deploy.json", "/var/spool/cron/crontabs/jo"]);
+    assert!(done.changes[1].diff.contains(&format!("-{old}")), "{}", done.changes[1].diff);
     assert_eq!(fs::read_to_string(&crontab).unwrap(), "1 * * * * other\n");
     assert_eq!(host.ask(Task::Deploy(replacing), false).unwrap(), Done::default());
+}
+
+#[test]
+fn an_undeploy_gives_back_what_was_taken_unless_it_is_told_to_drop_it() {
+    let replacing = || Task::Deploy(HostPart { replace_old_cron: true, ..part() });
+    let dropping =
+        Task::Undeploy { textfile_dir: "/var/lib/prometheus/node-exporter".into(), drop_old_cron: true };
+    for (task, is_given_back) in [(undeploy(), true), (dropping, false)] {
+        let host = Host::new();
+        let crontab = host.place.path("/var/spool/cron/crontabs/jo");
+        let old = "MAILTO=a\n0 * * * * /home/jo/cleanup_ray_workers_smart.sh x\n1 * * * * other\n";
+        fs::write(&crontab, old).unwrap();
+        fs::set_permissions(&crontab, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let before = host.tree();
+        host.ask(Task::Deploy(part()), false).unwrap();
+        host.ask(replacing(), false).unwrap();
+        // What is remembered survives a deploy that takes nothing.
+        host.ask(Task::Deploy(part()), false).unwrap();
+        let deployed = host.tree();
+        let seen = host.ask(task.clone(), true).unwrap();
+        assert_eq!(host.tree(), deployed);
+        let done = host.ask(task, false).unwrap();
+        assert_eq!(done, seen);
+        assert_eq!(whats(&done).contains(&"/var/spool/cron/crontabs/jo"), is_given_back);
+        assert_eq!(host.tree() == before, is_given_back);
+        assert!(!host.place.path(record::RECORD).exists());
+    }
 }
 
 #[test]

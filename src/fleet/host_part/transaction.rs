@@ -258,6 +258,13 @@ fn put(path: &Path) -> io::Result<()> {
     flush_folder(path)
 }
 
+/// One file for itself: there is no moment without it, and nothing is kept of what lay there.
+pub(super) fn replace(thing: &Thing) -> io::Result<()> {
+    stage(thing)?;
+    fs::rename(beside(thing.path(), NEW), thing.path())?;
+    flush_folder(thing.path())
+}
+
 fn flush_folder(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(path))?.sync_all()
 }

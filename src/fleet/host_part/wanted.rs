@@ -29,8 +29,8 @@ const SUDOERS_FILE: &str = include_str!("../../../deploy/sudoers.d/raysweep");
 const LOGROTATE_FILE: &str = include_str!("../../../deploy/logrotate.d/raysweep");
 const TMPFILES_FILE: &str = include_str!("../../../deploy/tmpfiles.d/raysweep.conf");
 
-/// When the cron file's sweep runs unless the inventory says otherwise.
-const SCHEDULE: &str = "7 * * * * ";
+/// What stands in the cron file before the sweep, as it is shipped.
+const SCHEDULE: &str = "\n7 * * * * root ";
 
 /// Something that is to lie somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,12 @@ impl Thing {
     }
 }
 
+/// The settings.
+pub(super) fn settings(part: &HostPart, place: &Place) -> Thing {
+    let (path, bytes) = (place.path(SETTINGS), part.settings.clone().into_bytes());
+    Thing::File { path, bytes, mode: 0o644, uid: place.uid, gid: place.gid }
+}
+
 /// Everything, in the order in which it is put in place: last what opens the host, sudo and then the key.
 pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Thing> {
     let folder = |path: &str, mode, gid| Thing::Folder { path: place.path(path), mode, gid };
@@ -67,7 +73,7 @@ pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Th
         folder("/run/raysweep", 0o755, place.gid),
         folder("/var/log/raysweep", 0o750, place.log_group()),
         file(PROGRAM, program, 0o755),
-        file(SETTINGS, part.settings.clone().into_bytes(), 0o644),
+        settings(part, place),
     ];
     for (path, content) in [(TMPFILES, TMPFILES_FILE), (LOGROTATE, LOGROTATE_FILE)] {
         if Path::new(path).parent().is_some_and(|folder| place.path(folder).is_dir()) {
@@ -90,7 +96,7 @@ pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Th
 }
 
 fn cron(schedule: &str) -> String {
-    CRON_FILE.replacen(SCHEDULE, &format!("{schedule} "), 1)
+    CRON_FILE.replacen(SCHEDULE, &format!("\n{schedule} root "), 1)
 }
 
 /// `restrict` takes away terminal, forwarding and the account's own rc file.
@@ -110,7 +116,8 @@ mod tests {
         let differing: Vec<_> =
             changed.lines().zip(CRON_FILE.lines()).filter(|(new, old)| new != old).collect();
         assert_eq!(differing.len(), 1);
-        assert!(differing[0].0.starts_with("*/30 2 * * 1-5 root sleep "), "{differing:?}");
+        assert!(differing[0].0.starts_with("*/30 2 * * 1-5 root nice raysweep sweep "), "{differing:?}");
+        assert!(cron("@daily").contains("\n@daily root nice raysweep sweep "));
     }
 
     #[test]
@@ -125,6 +132,7 @@ mod tests {
             textfile_dir: PathBuf::new(),
             socket: None,
             replace_old_cron: false,
+            overwrite_settings: false,
         };
         assert_eq!(authorized_key(&part), format!("{line}\n"));
     }

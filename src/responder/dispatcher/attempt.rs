@@ -53,7 +53,8 @@ impl<J: Journal> Dispatcher<J> {
             }
             () = give_up.cancelled() => without_report(Outcome::Unknown, STOPPED),
         };
-        if !ended.outcome.spends() {
+        // Who only asked what would go has changed nothing: no alert waits for that.
+        if claim.asked.dry_run || !ended.outcome.spends() {
             self.limiter.give_back(&claim.spend);
         }
         self.metrics.attempt_duration.observe(began.elapsed().as_secs_f64());
@@ -83,7 +84,7 @@ impl<J: Journal> Dispatcher<J> {
             self.metrics.journal_failed("finish");
             warn!(reason = error.reason(), %error, "the time of connecting cannot be recorded");
         }
-        let request = SweepRequest::new(claim.asked.id, claim.asked.trigger, false);
+        let request = SweepRequest::new(claim.asked.id, claim.asked.trigger, claim.asked.dry_run);
         let asked = Instant::now();
         let report = connection.sweep(&request).await?;
         self.metrics.sweep_duration.observe(asked.elapsed().as_secs_f64());
@@ -248,4 +249,63 @@ fn tell_worker(worker: &WorkerReport) {
 fn jitter() -> f64 {
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::{
+        attempt::{AttemptId, Trigger},
+        report::SCHEMA,
+    };
+
+    fn report(mode: Mode, dry_run: bool) -> Report {
+        Report {
+            schema: SCHEMA,
+            attempt: AttemptId::now(),
+            host: "ray-80".to_owned(),
+            version: "0.1.0".to_owned(),
+            trigger: Trigger::Alert,
+            mode,
+            dry_run,
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            outcome: Outcome::Freed,
+            reason: None,
+            freed_bytes: 7,
+            disks: vec![],
+            workers: vec![],
+            prune: None,
+        }
+    }
+
+    #[test]
+    fn a_host_that_deleted_nothing_has_freed_nothing_and_the_journal_says_so() {
+        let swept = |mode, dry_run| {
+            let ended = ended(Ok(report(mode, dry_run)));
+            assert!(ended.outcome == Outcome::Freed && ended.report.is_some() && ended.holds.is_some());
+            (ended.freed_bytes, ended.reason)
+        };
+        assert_eq!(swept(Mode::Enforce, false), (7, None));
+        for (mode, dry_run) in [(Mode::Enforce, true), (Mode::Observe, false), (Mode::Observe, true)] {
+            assert_eq!(swept(mode, dry_run), (0, Some(OBSERVES.to_owned())), "{mode:?} {dry_run}");
+        }
+    }
+
+    #[test]
+    fn retries_are_spread_from_0_up_to_1() {
+        let all: Vec<_> = (0..1000).map(|_| jitter()).collect();
+        for from in [0.0, 0.25, 0.5, 0.75] {
+            assert!(all.iter().any(|jitter| (from..from + 0.25).contains(jitter)), "none from {from} on");
+        }
+        assert!(all.iter().all(|jitter| (0.0..1.0).contains(jitter)));
+    }
+
+    #[test]
+    fn what_was_tried_is_counted_by_how_it_ended() {
+        let tried = [("active", 2), ("freed", 1)].map(|(outcome, count)| (outcome.to_owned(), count));
+        assert_eq!(counts(&tried.into()), "2 active, 1 freed");
+    }
 }

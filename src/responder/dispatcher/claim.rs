@@ -245,6 +245,7 @@ impl<J: Journal> Dispatcher<J> {
             incident: Some(stored.id),
             replay: None,
             trigger: Trigger::Alert,
+            dry_run: false,
         };
         incident.begin();
         let firing_since = incident.firing_since();

@@ -26,6 +26,8 @@ use crate::{
     },
 };
 
+mod around;
+mod looks;
 mod reload;
 mod silenced;
 mod waits;
@@ -248,6 +250,7 @@ fn what_was_cut_short_is_unknown_and_its_host_is_left_alone_whoever_asks() {
             incident: None,
             replay: Some(uuid::Uuid::nil()),
             trigger: crate::domain::attempt::Trigger::Manual,
+            dry_run: false,
         };
         work.queue_attempt(&asked, stage.dispatcher.clock.now()).await.unwrap();
         work.commit().await.unwrap();

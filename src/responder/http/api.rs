@@ -25,6 +25,7 @@ use crate::{
         attempt::{AttemptId, Outcome, Trigger},
         host::HostName,
         incident::IncidentId,
+        line::line,
     },
     responder::journal::{AttemptQuery, HostWhole, IncidentQuery, Journal, JournalError, ROWS_MOST},
 };
@@ -87,7 +88,7 @@ pub async fn hosts<J: Journal>(
     let Query(Nothing {}) = asked?;
     let serving = web.serving();
     let found = web.journal.hosts(&serving.inventory, serving.intake.clock.now()).await;
-    list("hosts", read(&web, found)?)
+    Ok(list("hosts", read(&web, found)?))
 }
 
 /// A host of the inventory, with what happened there last.
@@ -136,7 +137,7 @@ pub async fn incidents<J: Journal>(
         limit: rows(limit)?,
         alerts: alerts.unwrap_or(true),
     };
-    list("incidents", read(&web, web.journal.find_incidents(&query).await)?)
+    Ok(list("incidents", read(&web, web.journal.find_incidents(&query).await)?))
 }
 
 /// An incident with all that belongs to it.
@@ -171,7 +172,7 @@ pub async fn attempts<J: Journal>(
         limit: rows(limit)?,
         reports: reports.unwrap_or(true),
     };
-    list("attempts", read(&web, web.journal.find_attempts(&query).await)?)
+    Ok(list("attempts", read(&web, web.journal.find_attempts(&query).await)?))
 }
 
 /// An attempt with its report.
@@ -204,12 +205,12 @@ pub async fn ignored<J: Journal>(
     asked: Asked<Ignored>,
 ) -> Result<Response, Refusal> {
     let Query(Ignored { limit }) = asked?;
-    list("ignored", read(&web, web.journal.ignored(rows(limit)?).await)?)
+    Ok(list("ignored", read(&web, web.journal.ignored(rows(limit)?).await)?))
 }
 
 /// The attempt that a list goes on behind.
 async fn known_attempt<J: Journal>(web: &Web<J>, id: &str) -> Result<AttemptId, Refusal> {
-    let none = || Refusal::Query(format!("names no attempt: before={}", crate::domain::line::line(id)));
+    let none = || Refusal::Query(format!("names no attempt: before={}", line(id)));
     let known = id.parse().map_err(|_| none())?;
     read(web, web.journal.attempt(known).await)?.map(|_| known).ok_or_else(none)
 }
@@ -227,13 +228,13 @@ fn outcomes(words: &str) -> Result<Vec<Outcome>, Refusal> {
     let known = |word: &str| Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word);
     let wrong = |word: &str| {
         let all = Outcome::ALL.map(Outcome::as_str).join(", ");
-        Refusal::Query(format!("has no outcome {}; there are {all}", crate::domain::line::line(word)))
+        Refusal::Query(format!("has no outcome {}; there are {all}", line(word)))
     };
     words.split(',').map(|word| known(word).ok_or_else(|| wrong(word))).collect()
 }
 
-fn list<T: Serialize>(name: &str, rows: T) -> Result<Response, Refusal> {
-    Ok(Json(json!({ name: rows })).into_response())
+fn list<T: Serialize>(name: &str, rows: T) -> Response {
+    Json(json!({ name: rows })).into_response()
 }
 
 fn read<J, T>(web: &Web<J>, found: Result<T, JournalError>) -> Result<T, Refusal> {

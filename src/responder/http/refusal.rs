@@ -30,6 +30,9 @@ pub enum Refusal {
     /// Its body is no notification.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// Its body asks for no run.
+    #[error("no run: {0}")]
+    Run(String),
     /// The journal failed.
     #[error(transparent)]
     Journal(Arc<JournalError>),
@@ -65,7 +68,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Body(BodyError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Broken) | Self::Payload(_) | Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::Body(BodyError::Broken) | Self::Payload(_) | Self::Run(_) | Self::Query(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Body(BodyError::Late | BodyError::Crowded | BodyError::Busy) | Self::Journal(_) => {
                 StatusCode::SERVICE_UNAVAILABLE

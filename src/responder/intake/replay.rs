@@ -6,15 +6,15 @@ use serde::Serialize;
 use tracing::info;
 use uuid::Uuid;
 
-use super::Intake;
+use super::{Intake, by_hand::queue};
 use crate::{
     domain::{
         alert::{AlertStatus, Notification},
-        attempt::{AttemptId, Trigger},
+        attempt::AttemptId,
         decision::{Decision, decide},
         host::HostName,
     },
-    responder::journal::{Asked, Journal, JournalError, Work, bounded},
+    responder::journal::{Journal, JournalError, Work, bounded},
 };
 
 /// What a replayed notification leads to.
@@ -71,11 +71,7 @@ impl<J: Journal> Intake<J> {
             }
             alerts.push(replayed);
         }
-        for (host, id) in &attempts {
-            let (host, trigger) = (host.clone(), Trigger::Manual);
-            let asked = Asked { id: *id, host, incident: None, replay: Some(replay), trigger };
-            work.queue_attempt(&asked, now).await?;
-        }
+        queue(&mut work, &attempts, Some(replay), false, now).await?;
         work.commit().await?;
         for (host, attempt) in attempts {
             info!(%replay, %host, %attempt, "replay accepted");

@@ -9,6 +9,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::{domain::incident::MEMBERS_MOST, responder::journal::sqlite::SqliteJournal};
 
+mod replayed;
+mod told;
+
 const TIMING: Timing = Timing {
     recheck: Duration::from_mins(5),
     decay: Duration::from_mins(5),

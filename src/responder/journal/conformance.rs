@@ -3,109 +3,19 @@
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
+use jiff::SignedDuration;
 
 use super::*;
 use crate::domain::{
-    alert::{Alert, AlertStatus},
+    alert::AlertStatus,
     incident::{Closed, Escalated, Escalation, State},
     policy::Urgency,
 };
 
 mod history;
+mod steps;
 
-const TIMING: Timing = Timing {
-    recheck: Duration::from_mins(5),
-    decay: Duration::from_mins(5),
-    backoff_first: Duration::from_secs(30),
-    backoff_most: Duration::from_mins(10),
-    escalate_after: Duration::from_hours(1),
-    expiry: Duration::from_hours(2),
-};
-
-fn at(secs: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + secs).unwrap()
-}
-
-fn host(name: &str) -> HostName {
-    name.parse().unwrap()
-}
-
-fn alert(number: u32) -> Alert {
-    Alert {
-        fingerprint: format!("{number:016x}").parse().unwrap(),
-        status: AlertStatus::Firing,
-        labels: [("alertname".to_owned(), "A".to_owned())].into(),
-        starts_at: at(-60),
-        ends_at: None,
-    }
-}
-
-fn ended(outcome: Outcome) -> Ended {
-    let holds = Holds { kept_bytes: [("too_young".to_owned(), 7)].into(), signs: BTreeMap::new() };
-    Ended {
-        outcome,
-        reason: Some("because".to_owned()),
-        freed_bytes: 3,
-        report: Some("{}".to_owned()),
-        holds: Some(holds),
-        seen: None,
-    }
-}
-
-fn asked(name: &str, incident: Option<IncidentId>) -> Asked {
-    let replay = incident.is_none().then(Uuid::nil);
-    Asked { id: AttemptId::now(), host: host(name), incident, replay, trigger: Trigger::Alert }
-}
-
-/// Opens an incident with one firing alert and stores it.
-async fn opened<J: Journal>(journal: &J, name: &str, urgency: Urgency, now: Timestamp) -> Stored {
-    let mut work = journal.begin().await.unwrap();
-    let past = work.past(&host(name), &TIMING, now).await.unwrap();
-    let mut incident = Incident::open(host(name), past, now);
-    let id = work.insert_incident(&incident, &TIMING, now).await.unwrap();
-    incident.receive(&[(&alert(1), urgency)], now);
-    work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint], Uuid::nil()).await.unwrap();
-    let stored = Stored { id, incident };
-    work.save_incident(&stored, &TIMING).await.unwrap();
-    work.commit().await.unwrap();
-    stored
-}
-
-async fn saved<J: Journal>(journal: &J, stored: &Stored) {
-    let mut work = journal.begin().await.unwrap();
-    work.save_incident(stored, &TIMING).await.unwrap();
-    work.commit().await.unwrap();
-}
-
-/// Starts an attempt; its fence.
-async fn started<J: Journal>(journal: &J, asked: &Asked, now: i64) -> Fence {
-    let mut work = journal.begin().await.unwrap();
-    let fence = work.start_attempt(asked, at(now), at(now + 60)).await.unwrap();
-    work.commit().await.unwrap();
-    fence
-}
-
-async fn finished<J: Journal>(journal: &J, asked: &Asked, fence: Fence, outcome: Outcome, now: i64) -> bool {
-    let mut work = journal.begin().await.unwrap();
-    let ours = work.end_attempt(asked.id, fence, &ended(outcome), at(now)).await.unwrap();
-    let mut standing = work.standing(&asked.host).await.unwrap();
-    standing.finish(outcome, &TIMING, 0.0, at(now));
-    work.save_standing(&asked.host, &standing).await.unwrap();
-    work.commit().await.unwrap();
-    ours
-}
-
-async fn due<J: Journal>(journal: &J, now: i64, lanes: &[Lane]) -> Vec<String> {
-    due_by(journal, now, lanes, Order::Standing).await
-}
-
-async fn due_by<J: Journal>(journal: &J, now: i64, lanes: &[Lane], order: Order) -> Vec<String> {
-    let mut work = journal.begin().await.unwrap();
-    let due = work.due_incidents(at(now), lanes, order, 100).await.unwrap();
-    due.into_iter().map(|(stored, _)| stored.incident.host.to_string()).collect()
-}
+use steps::{TIMING, alert, asked, at, due, due_by, ended, finished, host, opened, saved, started};
 
 /// Runs everything, each part over a store of its own.
 pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() -> F) {
@@ -334,6 +244,14 @@ async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
         let fence = started(&journal, &attempt, now).await;
         finished(&journal, &attempt, fence, outcome, now).await;
     }
+    // Who only asked what would go has spent nothing.
+    let dry_run = Asked { dry_run: true, ..asked("a", None) };
+    let mut work = journal.begin().await.unwrap();
+    work.queue_attempt(&dry_run, at(32)).await.unwrap();
+    assert!(work.queued_attempts(at(3600), &Lane::ALL, 9).await.unwrap()[0].0.dry_run, "it is not forgotten");
+    work.commit().await.unwrap();
+    let fence = started(&journal, &dry_run, 35).await;
+    finished(&journal, &dry_run, fence, Outcome::WouldFree, 35).await;
     // One that runs may have done anything.
     started(&journal, &asked("b", None), 40).await;
     let mut latest = BTreeMap::new();

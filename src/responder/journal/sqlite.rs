@@ -196,7 +196,8 @@ impl Journal for SqliteJournal {
 
     async fn last_spends(&self) -> Result<Vec<(HostName, Timestamp)>, JournalError> {
         let found = sqlx::query(
-            "SELECT host, outcome, MAX(started_at) FROM attempts WHERE started_at IS NOT NULL GROUP BY host, outcome",
+            "SELECT host, outcome, MAX(started_at) FROM attempts WHERE started_at IS NOT NULL AND dry_run = 0
+             GROUP BY host, outcome",
         )
         .fetch_all(&self.readers)
         .await?;

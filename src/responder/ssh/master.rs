@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{answer::drain, target::Target};
+use super::{Target, answer::drain};
 
 /// How long a left-over master may take to answer before it is left to its own timeouts.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Account, Due, LOOKS, WALKS, has_moved, intervals};
-use crate::sweeper::{ProcessId, discover::Worker, inside::DiskSpace, record};
+use crate::{
+    config::schedule::Schedule,
+    sweeper::{ProcessId, discover::Worker, inside::DiskSpace, record},
+};
 
 const NAME: &str = "measure.json";
 const VERSION: u32 = 1;
@@ -21,6 +24,16 @@ pub(super) struct State {
     pub(super) looks: Account,
     pub(super) walks: Account,
     pub(super) roots: Vec<RootState>,
+    scheduled: Scheduled,
+}
+
+/// Since when cron is expected to sweep by the schedule that there is, as far as it is known here: since the
+/// settings have it, or since the boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scheduled {
+    schedule: Schedule,
+    since: Timestamp,
 }
 
 /// Which root it is. A container that was restarted has another first process, and so is another one.
@@ -75,21 +88,30 @@ pub(super) struct Found {
 }
 
 impl State {
-    pub(super) fn read(runtime_dir: &Path, now: Timestamp) -> Self {
+    pub(super) fn read(runtime_dir: &Path, schedule: &Schedule, now: Timestamp) -> Self {
         let kept = fs::read(runtime_dir.join(NAME))
             .ok()
             .and_then(|text| serde_json::from_slice::<Self>(&text).ok())
             .filter(|state| state.version == VERSION && state.is_sound());
-        let mut state = kept.unwrap_or_else(|| Self::new(now));
+        let mut state = kept.unwrap_or_else(|| Self::new(schedule, now));
+        if state.scheduled.schedule != *schedule {
+            state.scheduled = Scheduled { schedule: schedule.clone(), since: now };
+        }
         let dearest = state.costs().fold(0.0, f64::max);
         state.looks.earn(LOOKS, now, 0.0);
         state.walks.earn(WALKS, now, dearest);
         state
     }
 
-    fn new(now: Timestamp) -> Self {
+    /// Since when cron is expected to sweep as it is to now.
+    pub(super) fn scheduled_since(&self) -> Timestamp {
+        self.scheduled.since
+    }
+
+    fn new(schedule: &Schedule, now: Timestamp) -> Self {
         let (looks, walks) = (Account::open(LOOKS, now), Account::open(WALKS, now));
-        Self { version: VERSION, looks, walks, roots: vec![] }
+        let scheduled = Scheduled { schedule: schedule.clone(), since: now };
+        Self { version: VERSION, looks, walks, roots: vec![], scheduled }
     }
 
     fn is_sound(&self) -> bool {
@@ -165,31 +187,48 @@ mod tests {
     fn what_one_run_leaves_the_next_one_finds() {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let mut state = State::read(folder.path(), now);
+        let schedule = Schedule::default();
+        let mut state = State::read(folder.path(), &schedule, now);
         let mut known = root("w", 1);
         known.walked(now, 0.5, Some(Found { used_bytes: 3, measured_at: now }));
         state.roots.push(known);
         state.walks.pay(2.0);
         state.write(folder.path()).unwrap();
-        assert_eq!(State::read(folder.path(), now), state);
+        assert_eq!(State::read(folder.path(), &schedule, now), state);
+    }
+
+    #[test]
+    fn a_schedule_is_expected_to_be_kept_from_when_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let since = |schedule: &str, now| {
+            let state = State::read(folder.path(), &schedule.parse().unwrap(), at(now));
+            state.write(folder.path()).unwrap();
+            state.scheduled_since().as_second()
+        };
+        assert_eq!(since("7 * * * *", 100), 100);
+        assert_eq!(since("7 * * * *", 200), 100);
+        assert_eq!(since("@daily", 300), 300);
+        assert_eq!(since("@daily", 400), 300);
     }
 
     #[test]
     fn a_file_that_is_not_ours_is_no_state() {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let new = State::new(now);
+        let schedule = Schedule::default();
+        let new = State::new(&schedule, now);
         let other = serde_json::to_string(&State { version: VERSION + 1, ..new.clone() }).unwrap();
         let unsound = serde_json::to_string(&new).unwrap().replace("0.6", "1e999");
         for text in ["", "{", "[]", r#"{"version":1}"#, &other, &unsound] {
             fs::write(folder.path().join(NAME), text).unwrap();
-            assert_eq!(State::read(folder.path(), now), new, "{text}");
+            assert_eq!(State::read(folder.path(), &schedule, now), new, "{text}");
         }
     }
 
     #[test]
     fn a_restarted_container_is_another_one() {
-        let mut state = State::new(Timestamp::UNIX_EPOCH);
+        let mut state = State::new(&Schedule::default(), Timestamp::UNIX_EPOCH);
         let mut known = root("w", 1);
         known.walked(Timestamp::UNIX_EPOCH, 0.5, None);
         state.roots.push(known.clone());

@@ -93,6 +93,7 @@ pub(super) fn exposition(state: &State, settings: &SweepSettings) -> String {
     register_workers(&mut registry, &measured(state));
     register_host(&mut registry, settings);
     register_last_sweeps(&mut registry, &settings.runtime_dir);
+    register_backstop(&mut registry, state, settings);
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -159,9 +160,15 @@ fn register_host(registry: &mut Registry, settings: &SweepSettings) {
 
 fn register_last_sweeps(registry: &mut Registry, runtime_dir: &Path) {
     let finished = Family::<OfTrigger, Bytes>::default();
+    let duration = Family::<OfTrigger, Gauge<f64, AtomicU64>>::default();
     let freed = Family::<OfTrigger, Bytes>::default();
     let outcome = Family::<OfOutcome, Bytes>::default();
     registry.register("raysweep_last_sweep_timestamp_seconds", "When the last sweep ended", finished.clone());
+    registry.register(
+        "raysweep_last_sweep_duration_seconds",
+        "How long the last sweep took",
+        duration.clone(),
+    );
     registry.register("raysweep_last_sweep_freed_bytes", "Bytes that the last sweep freed", freed.clone());
     registry.register(
         "raysweep_last_sweep_outcome",
@@ -171,6 +178,8 @@ fn register_last_sweeps(registry: &mut Registry, runtime_dir: &Path) {
     for last in record::last_sweeps(runtime_dir) {
         let trigger = last.trigger.as_str();
         finished.get_or_create(&OfTrigger { trigger }).set(seconds(last.finished_at));
+        let took = last.finished_at.duration_since(last.started_at).as_secs_f64();
+        duration.get_or_create(&OfTrigger { trigger }).set(took);
         freed.get_or_create(&OfTrigger { trigger }).set(last.freed_bytes);
         for each in Outcome::ALL {
             outcome
@@ -180,6 +189,28 @@ fn register_last_sweeps(registry: &mut Registry, runtime_dir: &Path) {
     }
 }
 
+/// Cron's sweep has run if it is one of the last sweeps, whatever came of it: one that found another at work,
+/// or the host on hold, has run as well.
+fn register_backstop(registry: &mut Registry, state: &State, settings: &SweepSettings) {
+    let gauge = |name: &str, help: &str, value, registry: &mut Registry| {
+        let gauge = Bytes::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    };
+    gauge(
+        "raysweep_backstop_interval_seconds",
+        "Seconds that lie at most between two sweeps by cron, by the schedule",
+        settings.schedule.gaps().longest.as_secs(),
+        registry,
+    );
+    gauge(
+        "raysweep_backstop_scheduled_timestamp_seconds",
+        "Since when cron is expected to sweep by this schedule: since measure first saw it after the boot",
+        seconds(state.scheduled_since()),
+        registry,
+    );
+}
+
 fn seconds(at: Timestamp) -> u64 {
     u64::try_from(at.as_second()).unwrap_or(0)
 }
@@ -187,6 +218,7 @@ fn seconds(at: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt::Trigger;
 
     #[test]
     fn the_textfile_is_what_the_collector_reads() {
@@ -196,7 +228,16 @@ mod tests {
             runtime_dir: folder.path().to_owned(),
             ..SweepSettings::default()
         };
-        let mut state = State::read(folder.path(), Timestamp::UNIX_EPOCH);
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let mut state = State::read(folder.path(), &settings.schedule, second(7));
+        let last = record::LastSweep {
+            trigger: Trigger::Cron,
+            outcome: Outcome::Busy,
+            started_at: second(10),
+            finished_at: second(12),
+            freed_bytes: 3,
+        };
+        std::fs::write(folder.path().join("last-cron.json"), serde_json::to_vec(&last).unwrap()).unwrap();
         let disk = DiskSpace { size_bytes: 100, avail_bytes: 40 };
         let found = |used_bytes| Some(Found { used_bytes, measured_at: Timestamp::UNIX_EPOCH });
         state.roots = [("ray-worker-1", found(35)), ("ray-worker-1", found(5)), ("ray-worker-2", None)]
@@ -207,7 +248,8 @@ mod tests {
         // Series of one metric come in no order of their own.
         let mut lines: Vec<&str> = text
             .lines()
-            .filter(|line| !line.contains("timestamp") && !line.contains("raysweep_host_info"))
+            .filter(|line| !line.contains("raysweep_measure_") && !line.contains("raysweep_host_info"))
+            .filter(|line| !line.contains("_outcome{") || line.ends_with(" 1"))
             .collect();
         lines.sort_unstable();
         let figures = lines.join("\n") + "\n";
@@ -215,25 +257,46 @@ mod tests {
             # HELP ray_worker_tmp_avail_bytes Bytes available on the file system under the worker's temp root.
             # HELP ray_worker_tmp_limit_bytes Size of the file system under the worker's temp root.
             # HELP ray_worker_tmp_measure_interval_seconds Seconds planned between two measurements of the worker's temp root, which grow with what there is to walk.
+            # HELP ray_worker_tmp_measured_timestamp_seconds When the used bytes of the worker's temp root were measured.
             # HELP ray_worker_tmp_used_bytes Bytes on disk under the worker's temp root.
+            # HELP raysweep_backstop_interval_seconds Seconds that lie at most between two sweeps by cron, by the schedule.
+            # HELP raysweep_backstop_scheduled_timestamp_seconds Since when cron is expected to sweep by this schedule: since measure first saw it after the boot.
             # HELP raysweep_host_hold 1 while the host is on hold.
             # HELP raysweep_host_mode The host's mode: 1 for the one that is set.
+            # HELP raysweep_last_sweep_duration_seconds How long the last sweep took.
+            # HELP raysweep_last_sweep_freed_bytes Bytes that the last sweep freed.
+            # HELP raysweep_last_sweep_outcome How the last sweep ended: 1 for its outcome.
+            # HELP raysweep_last_sweep_timestamp_seconds When the last sweep ended.
             # TYPE ray_worker_tmp_avail_bytes gauge
             # TYPE ray_worker_tmp_limit_bytes gauge
             # TYPE ray_worker_tmp_measure_interval_seconds gauge
+            # TYPE ray_worker_tmp_measured_timestamp_seconds gauge
             # TYPE ray_worker_tmp_used_bytes gauge
+            # TYPE raysweep_backstop_interval_seconds gauge
+            # TYPE raysweep_backstop_scheduled_timestamp_seconds gauge
             # TYPE raysweep_host_hold gauge
             # TYPE raysweep_host_mode gauge
+            # TYPE raysweep_last_sweep_duration_seconds gauge
+            # TYPE raysweep_last_sweep_freed_bytes gauge
+            # TYPE raysweep_last_sweep_outcome gauge
+            # TYPE raysweep_last_sweep_timestamp_seconds gauge
             ray_worker_tmp_avail_bytes{worker="ray-worker-1"} 40
             ray_worker_tmp_avail_bytes{worker="ray-worker-2"} 40
             ray_worker_tmp_limit_bytes{worker="ray-worker-1"} 100
             ray_worker_tmp_limit_bytes{worker="ray-worker-2"} 100
             ray_worker_tmp_measure_interval_seconds{worker="ray-worker-1"} 60
             ray_worker_tmp_measure_interval_seconds{worker="ray-worker-2"} 60
+            ray_worker_tmp_measured_timestamp_seconds{worker="ray-worker-1"} 0
             ray_worker_tmp_used_bytes{worker="ray-worker-1"} 35
+            raysweep_backstop_interval_seconds 3600
+            raysweep_backstop_scheduled_timestamp_seconds 7
             raysweep_host_hold 0
             raysweep_host_mode{mode="enforce"} 0
             raysweep_host_mode{mode="observe"} 1
+            raysweep_last_sweep_duration_seconds{trigger="cron"} 2.0
+            raysweep_last_sweep_freed_bytes{trigger="cron"} 3
+            raysweep_last_sweep_outcome{trigger="cron",outcome="busy"} 1
+            raysweep_last_sweep_timestamp_seconds{trigger="cron"} 12
         "##]]
         .assert_eq(&figures);
     }

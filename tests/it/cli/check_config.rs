@@ -42,7 +42,7 @@ fn an_unknown_key_a_wrong_type_a_bare_number_and_a_missing_file_are_named() {
         &["a.yml"],
         expect![[r#"
             exit 3
-            raysweep: a.yml: unknown key `webb`; known keys: web, timing, limits, ssh, alertmanager, deploy, policies, hosts; did you mean `web`?
+            raysweep: a.yml: unknown key `webb`; known keys: web, timing, limits, journal, ssh, alertmanager, prometheus, deploy, policies, hosts; did you mean `web`?
         "#]],
     );
     check(

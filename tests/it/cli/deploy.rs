@@ -69,7 +69,22 @@ fn hosts_that_do_not_answer_end_in_the_table_and_in_the_exit_code() {
         &["undeploy", "ray-81", "--json"],
         expect![[r#"
         exit 8
-        [{"host":"ray-81","state":"unreachable","why":"ssh: connect to host 127.0.0.2 port 1: Connection refused","changes":[],"notes":[],"old_cron":[]}]
+        [{"host":"ray-81","state":"unreachable","why":"ssh: connect to host 127.0.0.2 port 1: Connection refused","verified":null,"changes":[],"notes":[],"old_cron":[],"by_hand":[]}]
+    "#]],
+    );
+}
+
+#[test]
+fn secrets_that_are_the_responders_alone_are_not_the_operators_to_have() {
+    check(
+        "web: { bearer_token_file: /nonexistent/token }
+alertmanager: { url: 'http://127.0.0.1:9093', bearer_token_file: /nonexistent/token }",
+        &["undeploy", "ray-80"],
+        expect![[r#"
+        exit 8
+          host     state         changes   note
+        ──────────────────────────────────────────────────────────────────────────────────────────────
+          ray-80   unreachable         -   ssh: connect to host 127.0.0.1 port 1: Connection refused
     "#]],
     );
 }

@@ -136,7 +136,12 @@ fn answering(answer: impl FnOnce(TcpStream) + Send + 'static) -> (String, JoinHa
 #[test]
 fn a_status_asks_for_what_is_open_and_a_history_for_no_reports() {
     for (command, asked_for, empty, expected) in [
-        ("status", "/api/v1/incidents?limit=1000&open=true", "incidents", "no host is in trouble"),
+        (
+            "status",
+            "/api/v1/incidents?limit=1000&open=true&alerts=false",
+            "incidents",
+            "no host is in trouble",
+        ),
         ("history", "/api/v1/attempts?limit=50&reports=false", "attempts", "no attempt is known"),
     ] {
         let body = format!("{{\"{empty}\":[]}}");

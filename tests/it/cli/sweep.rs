@@ -24,7 +24,7 @@ fn a_sweep_with_wrong_settings_does_not_start() {
     command.current_dir(&folder).args(["sweep", "--config.file", "sweep.yml"]);
     expect![[r#"
         exit 3
-        raysweep: sweep.yml: unknown key `age`; known keys: mode, hold_file, runtime_dir, log_dir, deadline, min_tmp_size, activity, ages, containers, bare, prune; did you mean `ages`?
+        raysweep: sweep.yml: unknown key `age`; known keys: mode, hold_file, runtime_dir, log_dir, deadline, schedule, jitter, min_tmp_size, activity, ages, containers, bare, prune; did you mean `ages`?
     "#]].assert_eq(&said(&mut command));
 }
 

@@ -3,18 +3,12 @@
 use serde_json::json;
 
 use super::{
-    harness::{CRITICAL, LARGE, Responder, agent, alert, firing, payload, wait_for},
+    harness::{CRITICAL, LARGE, alert, firing, payload, wait_for},
     stand_in::StandIns,
 };
 
 /// The period keeps everybody from a second attempt.
 const PATIENT: &str = "timing: { period: 1h, critical_period: 1h, stop_grace: 10m }";
-
-/// Asks for a reload over HTTP; the status and what was said.
-fn reload(responder: &Responder) -> (u16, String) {
-    let mut answer = agent().post(responder.url("/-/reload")).send_empty().unwrap();
-    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
-}
 
 #[test]
 fn a_journal_that_cannot_be_trusted_ends_the_process_after_a_reload_too_whatever_is_under_way() {
@@ -22,7 +16,7 @@ fn a_journal_that_cannot_be_trusted_ends_the_process_after_a_reload_too_whatever
     let mut responder = fleet.serve(PATIENT);
     responder.send(firing("h-0"));
     wait_for("a sweep", || (fleet.count("h-0", "begin") == 1).then_some(()));
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     // One of the dispatcher of before, and one of its successor.
     responder.send(firing("h-1"));
     wait_for("another sweep", || (fleet.count("h-1", "begin") == 1).then_some(()));
@@ -48,7 +42,7 @@ fn a_flush_that_fails_in_the_reload_itself_ends_the_process_with_its_own_code() 
     responder.send(firing("h-0"));
     responder.ended_attempt("h-0");
     fleet.flushes(false);
-    let (status, said) = reload(&responder);
+    let (status, said) = responder.reload();
     assert!(status == 500 && said.contains("could not be flushed"), "{status} {said}");
     assert_eq!(responder.exit_code(), Some(9), "{}", responder.log());
     fleet.flushes(true);
@@ -63,7 +57,7 @@ fn a_reload_that_cannot_be_stored_is_refused_and_the_old_configuration_goes_on()
     responder.ended_attempt("h-0");
     fleet.configure("policies: [{ alert: Other, urgency: warning }]");
     fleet.room_for(Some(0));
-    let (status, said) = reload(&responder);
+    let (status, said) = responder.reload();
     assert!(status == 500 && said.contains("the old one is used: storage: "), "{status} {said}");
     assert_eq!(responder.metric("raysweep_config_last_reload_successful"), 0);
     fleet.room_for(None);
@@ -71,7 +65,7 @@ fn a_reload_that_cannot_be_stored_is_refused_and_the_old_configuration_goes_on()
     // The dispatcher of before works again, and by what it knew.
     assert_eq!(responder.ended_attempt("h-1")["outcome"], "freed");
     assert_eq!(fleet.count("h-0", "begin"), 1);
-    let (status, said) = reload(&responder);
+    let (status, said) = responder.reload();
     assert_eq!(status, 200, "{said}");
     assert_eq!(responder.metric("raysweep_config_last_reload_successful"), 1);
     responder.send(firing("h-1"));
@@ -93,12 +87,12 @@ fn what_has_begun_counts_for_the_fleets_minute_after_a_reload() {
             "{PATIENT}\nlimits: {{ starts_a_minute: {a_minute}, attempts_at_once: {at_once} }}"
         ));
         let before = deferred();
-        assert_eq!(reload(&responder).0, 200);
+        assert_eq!(responder.reload().0, 200);
         wait_for("a look at what is due", || (deferred() > before).then_some(()));
         assert_eq!(fleet.count("h-1", "begin"), 0, "{a_minute} a minute, {at_once} at once");
     }
     fleet.configure(&format!("{PATIENT}\nlimits: {{ starts_a_minute: 1000 }}"));
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     assert_eq!(responder.ended_attempt("h-1")["outcome"], "freed");
 }
 
@@ -112,7 +106,7 @@ fn alertmanager_is_asked_as_the_new_file_says() {
     assert_eq!(failed(), 0);
     // Nobody listens there: it puts nothing off, and it was asked.
     fleet.configure(&format!("{PATIENT}\nalertmanager: {{ url: \"http://127.0.0.1:1\" }}"));
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     responder.send(firing("h-1"));
     assert_eq!(responder.ended_attempt("h-1")["outcome"], "freed");
     assert_eq!(failed(), 1);
@@ -139,7 +133,7 @@ fn a_host_that_waits_for_a_person_and_left_has_no_series() {
     let left: Vec<_> = entries.lines().filter(|line| !line.contains("h-0")).collect();
     std::fs::write(fleet.path("hosts"), left.join("\n")).unwrap();
     fleet.configure(PATIENT);
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     let of_host = || responder.get("/metrics").1.lines().filter(|line| line.contains("h-0")).count();
     assert_eq!(of_host(), 0, "{}", responder.get("/metrics").1);
     assert!(responder.get("/metrics").1.contains(&escalated("h-1")));

@@ -9,12 +9,6 @@ use super::harness::{
 const RELOADED: &str = "raysweep_config_last_reload_successful";
 const RELOADED_AT: &str = "raysweep_config_last_reload_success_timestamp_seconds";
 
-/// Asks for a reload over HTTP; the status and what was said.
-fn reload(responder: &Responder) -> (u16, String) {
-    let mut answer = super::harness::agent().post(responder.url("/-/reload")).send_empty().unwrap();
-    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
-}
-
 /// The value of a series that is no whole number.
 fn instant(responder: &Responder, series: &str) -> f64 {
     let (_, text) = responder.get("/metrics");
@@ -53,7 +47,7 @@ fn a_host_that_left_has_no_incident_no_attempt_and_no_series() {
     assert_eq!(responder.metric(r#"raysweep_incident_open{host="ray-80"}"#), 1);
     let fleet = fleet.without_hosts();
     fleet.configure("");
-    let (status, said) = reload(&responder);
+    let (status, said) = responder.reload();
     assert!(status == 200 && said.contains("0 hosts"), "{said}");
     assert_eq!(responder.incident("ray-80")["close_reason"], "removed");
     let (_, metrics) = responder.get("/metrics");
@@ -82,7 +76,7 @@ fn a_bad_file_is_refused_with_what_is_wrong_and_the_old_one_stays_in_use() {
         (": [", "is not YAML"),
     ] {
         fleet.configure(bad);
-        let (status, text) = reload(&responder);
+        let (status, text) = responder.reload();
         assert_eq!(status, 500, "{bad}");
         assert!(text.contains(&file) && text.contains(said), "{text}");
         assert!(text.contains("the old one is used"), "{text}");
@@ -93,11 +87,11 @@ fn a_bad_file_is_refused_with_what_is_wrong_and_the_old_one_stays_in_use() {
         assert_eq!(responder.get("/-/ready").0, 200);
     }
     std::fs::rename(&file, fleet.path("elsewhere")).unwrap();
-    assert_eq!(reload(&responder).0, 500);
+    assert_eq!(responder.reload().0, 500);
     responder.send(firing("ray-80"));
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");
     fleet.configure("");
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     assert_eq!(responder.metric(RELOADED), 1);
     assert!(instant(&responder, RELOADED_AT) > read_at);
 }
@@ -109,7 +103,7 @@ fn an_attempt_under_way_ends_as_it_began_and_its_host_is_not_swept_beside_it() {
         fleet.serve_in_mid_attempt("timing: { period: 1s, critical_period: 1s, stop_grace: 100ms }");
     let host = fleet.host("ray-80");
     fleet.configure("timing: { period: 1h, critical_period: 1h }");
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     // A replay asks no limiter: only the attempt that runs keeps it waiting.
     responder.post("/api/v1/replay", firing("ray-80").as_bytes(), None);
     assert_eq!(responder.metric("raysweep_attempts_running"), 1);
@@ -140,7 +134,7 @@ fn attempts_of_before_and_after_share_the_places_that_there_are() {
     fleet.wait_for_requests(2);
     for at_once in [2, 1, 3] {
         fleet.configure(&format!("limits: {{ attempts_at_once: {at_once} }}"));
-        assert_eq!(reload(&responder).0, 200);
+        assert_eq!(responder.reload().0, 200);
         if at_once < 3 {
             assert_eq!(responder.rows("attempts").len(), 2, "{at_once} at once");
         }
@@ -173,13 +167,13 @@ fn policies_limits_tokens_and_ssh_are_those_of_the_new_file() {
     let moved = entries.replace("/id,", "/elsewhere,");
     assert_ne!(entries, moved);
     std::fs::write(fleet.path("raysweep.yml"), moved).unwrap();
-    let (status, said) = reload(&responder);
+    let (status, said) = responder.reload();
     // The flag beats the file: no restart would listen there.
     assert!(status == 200 && !said.contains("takes a restart"), "{said}");
 
     let shown = Some("Bearer s3cret");
     assert_eq!(responder.post("/webhook", b"{}", None).0, 401);
-    assert_eq!(reload(&responder).0, 401);
+    assert_eq!(responder.reload().0, 401);
     assert_eq!(responder.post("/webhook", "x".repeat(5000).as_bytes(), shown).0, 413);
     let critical = payload(&[alert(CRITICAL, "firing", &[("host", "ray-80")])]);
     assert_eq!(responder.post("/webhook", critical.as_bytes(), shown).0, 200);
@@ -196,18 +190,18 @@ fn another_address_takes_a_restart_and_is_said_so_until_there_was_one() {
     command.arg("serve").arg("--config.file").arg(fleet.path("raysweep.yml"));
     command.arg("--storage.path").arg(fleet.path("data"));
     let responder = Responder::launch(command, fleet.path("responder.log")).unwrap();
-    assert!(!reload(&responder).1.contains("takes a restart"));
+    assert!(!responder.reload().1.contains("takes a restart"));
     listens("127.0.0.1:1");
     for _ in 0..2 {
-        let (status, said) = reload(&responder);
+        let (status, said) = responder.reload();
         assert!(status == 200 && said.contains("web.listen_address: 127.0.0.1:1 takes a restart"), "{said}");
     }
     // A start would refuse it: so does this.
     listens("0.0.0.0:1");
-    let (status, said) = reload(&responder);
+    let (status, said) = responder.reload();
     assert!(status == 500 && said.contains("0.0.0.0:1 is not loopback"), "{said}");
     listens(LOOPBACK);
-    let (status, said) = reload(&responder);
+    let (status, said) = responder.reload();
     assert!(status == 200 && !said.contains("takes a restart"), "{said}");
 }
 
@@ -218,7 +212,7 @@ fn more_connections_than_there_are_files_for_are_told_of_after_a_reload_too() {
     let fewer = "fewer open files than limits.connections may need";
     assert!(!responder.log().contains(fewer), "{}", responder.log());
     fleet.configure("limits: { connections: 1000000000 }");
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     assert!(responder.log().contains(fewer), "{}", responder.log());
 }
 
@@ -230,7 +224,7 @@ fn what_a_hosts_period_remembers_outlasts_a_reload() {
     responder.send(firing("ray-80"));
     responder.ended_attempt("ray-80");
     responder.send(resolved("ray-80"));
-    assert_eq!(reload(&responder).0, 200);
+    assert_eq!(responder.reload().0, 200);
     responder.send(firing("ray-80"));
     wait_for("the deferral", || {
         (responder.metric(r#"raysweep_attempts_deferred_total{reason="period"}"#) == 1).then_some(())

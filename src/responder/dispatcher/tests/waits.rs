@@ -23,6 +23,7 @@ fn an_attempts_wait_counts_from_when_it_could_have_begun() {
             incident: None,
             replay: Some(Uuid::nil()),
             trigger: Trigger::Manual,
+            dry_run: false,
         };
         work.queue_attempt(&asked, stage.dispatcher.clock.now()).await.unwrap();
         work.commit().await.unwrap();
@@ -35,5 +36,21 @@ fn an_attempts_wait_counts_from_when_it_could_have_begun() {
             .collect();
         let expected = [("ray-80", PERIOD.saturating_sub(TIMING.recheck)), ("ray-81", PERIOD)];
         assert_eq!(waited, expected.map(|(host, wait)| (host.to_owned(), wait)).into());
+    });
+}
+
+#[test]
+fn what_is_put_off_for_its_period_is_due_no_sooner_than_that_allows() {
+    run(async {
+        let stage = Stage::new().await;
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let (claim, _permit) = stage.begin().await.pop().unwrap();
+        let allowed_at = after(stage.dispatcher.clock.now(), PERIOD);
+        assert!(stage.end(&claim, Outcome::Active).await);
+        stage.clocks.pass(TIMING.recheck);
+        assert!(stage.begin().await.is_empty());
+        let incidents = stage.dispatcher.journal.incidents(None, 1).await.unwrap();
+        let late = incidents[0].due_at.unwrap().duration_since(allowed_at);
+        assert!((0..=1).contains(&late.as_millis()), "{late}");
     });
 }

@@ -43,7 +43,7 @@ macro_rules! due {
 /// What people asked for that may begin (?1: now, ?2: lanes, ?3: how many). Grouped by no index: that one
 /// would lead through every attempt that was ever made.
 pub(super) const QUEUED: &str = concat!(
-    "SELECT id, host, incident, replay, trigger, COALESCE(hosts.lane, 'new') AS lane,
+    "SELECT id, host, incident, replay, trigger, dry_run, COALESCE(hosts.lane, 'new') AS lane,
      MAX(MIN(queued_at), COALESCE(not_before, 0)) AS since FROM attempts LEFT JOIN hosts USING (host)
      WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
      AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",

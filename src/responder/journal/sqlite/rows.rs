@@ -118,5 +118,6 @@ pub(super) fn asked(row: &SqliteRow) -> Result<Asked, JournalError> {
             .transpose()
             .map_err(corrupt)?,
         trigger: word(row.try_get("trigger")?)?,
+        dry_run: row.try_get("dry_run")?,
     })
 }

@@ -82,7 +82,14 @@ fn a_journal_of_the_first_version_is_brought_to_this_one_with_what_it_holds() {
             "INSERT INTO incidents (host, state, opened_at, accepted_at, due_at, next_event_at, attempts, failures_in_row)
              VALUES ('a', 'waiting', 1, 1, 2, 2, 0, 0);
              INSERT INTO attempts (id, host, trigger, queued_at, started_at) VALUES
-             ('01890a5d-ac96-774b-bcce-b302099a8057', 'a', 'alert', 1, 1);",
+             ('01890a5d-ac96-774b-bcce-b302099a8057', 'a', 'alert', 1, 1);
+             INSERT INTO alerts VALUES (1, 'ff', 'A', 'warning', 'firing', 1, NULL, 1, 1, '{}');
+             INSERT INTO attempts (id, host, trigger, queued_at, started_at, finished_at, outcome, report) VALUES
+             ('0', 'b', 'alert', 1, 1, 2, 'freed', '{\"mode\":\"observe\",\"version\":\"0.0.9\",\"disks\":[],\"workers\":[{}]}'),
+             ('1', 'b', 'alert', 3, 3, 4, 'freed', '{\"mode\":\"enforce\",\"version\":\"0.1.0\",\"disks\":
+              [{\"mount\":\"8:1\",\"size_bytes\":9,\"avail_before_bytes\":1,\"avail_after_bytes\":2}],
+              \"workers\":[{\"tmp_after_bytes\":5},{\"tmp_after_bytes\":2}]}'),
+             ('2', 'c', 'alert', 3, 3, 4, 'freed', 'none that can be read');",
         )
         .await;
         // As the first version's own program left it.
@@ -107,6 +114,19 @@ fn a_journal_of_the_first_version_is_brought_to_this_one_with_what_it_holds() {
             (1, Timestamp::MIN),
             "whoever claimed it has gone"
         );
+        drop(work);
+        // What hosts reported last is known at once, and what notifications brought its alerts is not.
+        let hosts = ["b", "c"].map(|name| name.parse().unwrap());
+        let hosts = journal.hosts(&hosts, Timestamp::UNIX_EPOCH).await.unwrap();
+        let last = hosts[0].last_report.as_ref().unwrap();
+        assert_eq!(
+            (last.attempt.as_str(), last.mode.as_str(), last.version.as_str()),
+            ("1", "enforce", "0.1.0")
+        );
+        assert_eq!((last.disks[0].avail_after_bytes, last.tmp_bytes), (2, Some(7)));
+        assert!(hosts[1].last_report.is_none());
+        let whole = journal.incident(stored.id, 1).await.unwrap().unwrap();
+        assert_eq!((whole.incident.alerts.len(), whole.notifications.len()), (1, 0));
     });
 }
 

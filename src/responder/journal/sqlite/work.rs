@@ -32,8 +32,8 @@ use crate::{
 
 /// An attempt begins, with a fence greater than any of its host's before.
 pub(super) const START: &str =
-    "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, fence)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7,
+    "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, dry_run, fence)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8,
      (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
      ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
      lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
@@ -339,13 +339,15 @@ impl Work for SqliteWork {
 
     async fn queue_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
         sqlx::query(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, queued_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(asked.id.to_string())
         .bind(asked.host.as_str())
         .bind(asked.incident.map(|id| id.0))
         .bind(asked.replay.map(|id| id.to_string()))
         .bind(asked.trigger.as_str())
+        .bind(asked.dry_run)
         .bind(now.as_microsecond())
         .execute(&mut *self.transaction)
         .await?;
@@ -375,6 +377,7 @@ impl Work for SqliteWork {
             .bind(asked.trigger.as_str())
             .bind(now.as_microsecond())
             .bind(lease_until.as_microsecond())
+            .bind(asked.dry_run)
             .fetch_one(&mut *self.transaction)
             .await?;
         Ok(Fence(row.try_get(0)?))

@@ -84,6 +84,12 @@ impl Responder {
         (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
+    /// Asks for a reload over HTTP; the status and what was said.
+    pub(crate) fn reload(&self) -> (u16, String) {
+        let mut answer = agent().post(self.url("/-/reload")).send_empty().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut response = agent().get(self.url(path)).call().unwrap();
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())

@@ -1,4 +1,4 @@
-//! Where a host is and how it is reached: the inventory's words and nobody else's.
+//! Where a host is and how the responder's ssh reaches it: the inventory's words and nobody else's.
 
 use std::{
     ffi::OsString,
@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    config::responder::{HostEntry, Ssh as Settings},
-    domain::host::HostName,
-};
+use super::responder::{HostEntry, Ssh as Settings};
+use crate::domain::host::HostName;
 
 /// A host as ssh is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +90,8 @@ impl Target {
         [("identity_file", &self.identity_file), ("known_hosts_file", &self.known_hosts_file)]
     }
 
-    /// What follows the master's own options on the command line.
-    pub(super) fn arguments(&self) -> Vec<OsString> {
+    /// What follows ssh's other options on the command line.
+    pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             vec!["-l".into(), (&self.user).into(), "-p".into(), self.port.to_string().into()];
         if let Some(jump) = &self.jump {
@@ -111,7 +109,7 @@ impl Target {
 
     /// ssh's whole configuration. A file, and not options, because only a file is passed on to the
     /// ssh that goes through a jump host.
-    pub(super) fn config(&self, connect_timeout: Duration) -> String {
+    pub fn config(&self, connect_timeout: Duration) -> String {
         let mut config = String::from(
             "BatchMode yes\n\
              StrictHostKeyChecking yes\n\

@@ -1,0 +1,69 @@
+//! One attempt in full, with what its host reported.
+
+use jiff::Timestamp;
+
+use super::freed;
+use crate::{
+    cli::{
+        table,
+        text::{plain, time},
+    },
+    domain::report::Report,
+    fleet::client::Attempt,
+};
+
+/// What is known of the attempt here, and below it the report as `raysweep sweep` shows it.
+pub(super) fn shown(attempt: &Attempt) -> String {
+    let head =
+        rows(attempt).into_iter().fold(format!("attempt {}\n", plain(&attempt.id)), |text, (key, value)| {
+            text + &format!("  {key:<10} {value}\n")
+        });
+    let report = match attempt.report.clone().map(serde_json::from_value::<Report>) {
+        None if attempt.finished_at.is_none() => "it has not ended yet\n".to_owned(),
+        None => "no report came back\n".to_owned(),
+        Some(Ok(report)) => table::for_stdout(&report),
+        Some(Err(error)) => {
+            format!("this raysweep cannot read the report ({}): ask with --json\n", plain(&error.to_string()))
+        }
+    };
+    format!("{head}\n{report}")
+}
+
+fn rows(attempt: &Attempt) -> Vec<(&'static str, String)> {
+    let Attempt {
+        id: _,
+        host,
+        incident,
+        trigger,
+        queued_at,
+        started_at,
+        connected_at,
+        finished_at,
+        outcome,
+        reason,
+        freed_bytes,
+        report: _,
+    } = attempt;
+    let incident = incident.map_or_else(String::new, |id| format!(", for incident {id}"));
+    let mut rows =
+        vec![("host", plain(host)), ("trigger", plain(trigger) + &incident), ("asked", time(*queued_at))];
+    // How long each step took, counted from the one before it.
+    let mut before = *queued_at;
+    for (key, at) in [("started", started_at), ("connected", connected_at), ("ended", finished_at)] {
+        if let Some(at) = at {
+            rows.push((key, format!("{} (after {:.1} s)", time(*at), secs(before, *at))));
+            before = *at;
+        }
+    }
+    let outcome = outcome.as_deref().map(|outcome| {
+        let freed = freed(freed_bytes.filter(|bytes| *bytes > 0));
+        if freed.is_empty() { plain(outcome) } else { format!("{}, {freed} freed", plain(outcome)) }
+    });
+    rows.extend(outcome.map(|outcome| ("outcome", outcome)));
+    rows.extend(reason.as_deref().map(|reason| ("reason", plain(reason))));
+    rows
+}
+
+fn secs(earlier: Timestamp, later: Timestamp) -> f64 {
+    later.duration_since(earlier).as_secs_f64()
+}

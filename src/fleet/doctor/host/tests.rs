@@ -1,0 +1,218 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    domain::attempt::Mode,
+    fleet::{
+        deploy::{
+            Trouble,
+            examine::{HostKey, There},
+        },
+        order::{
+            Change, How,
+            health::{Cron, Exporter, Health, Holder, LastRun, Settings, TempRoot, Textfile},
+        },
+    },
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// A host on which everything is as it should be.
+fn healthy() -> Seen {
+    let health = Health {
+        now: at(1000),
+        changes: Some(Ok(vec![])),
+        version: Ok(env!("CARGO_PKG_VERSION").to_owned()),
+        settings: Ok(Settings {
+            mode: Mode::Enforce,
+            deadline_secs: 600,
+            socket: "/var/run/docker.sock".into(),
+            hold_file: "/etc/raysweep/hold".into(),
+        }),
+        hold: None,
+        cron: Cron {
+            has_file: true,
+            runs: true,
+            last: Some(LastRun { outcome: "freed".to_owned(), finished_at: at(900) }),
+            missed: Some(0),
+        },
+        lock: Ok(None),
+        containers: Some(Ok(())),
+        temp_roots: Ok(vec![TempRoot { worker: "w".to_owned(), path: "/tmp".to_owned(), trouble: None }]),
+        sudo: Ok(()),
+        textfile: Textfile { age_secs: Ok(20), is_linked: true, metrics: vec![] },
+        exporters: vec![Exporter { pid: 7, textfile_dir: Some("/textfiles/".into()) }],
+    };
+    Seen {
+        entry: serde_json::from_value(serde_json::json!({ "name": "ray-80", "address": "10.0.0.80" }))
+            .unwrap(),
+        textfile_dir: "/textfiles".into(),
+        unknown: None,
+        address: Some(Ok("10.0.0.80".to_owned())),
+        examined: Examined {
+            login: Ok(()),
+            host_key: Some(HostKey::Known(fingerprint())),
+            root: Some(Ok(())),
+            program: Some(There::This),
+            seen: Some(Ok(examine::Seen { health, asked_at: at(999), answered_at: at(1001) })),
+        },
+        login: Login::Gate,
+    }
+}
+
+fn fingerprint() -> crate::fleet::deploy::Fingerprint {
+    crate::fleet::deploy::Fingerprint("SHA256:x".to_owned())
+}
+
+fn inside(seen: &mut Seen) -> &mut Health {
+    &mut seen.examined.seen.as_mut().unwrap().as_mut().unwrap().health
+}
+
+/// Whatever is not as on a host on which everything is as it should be.
+fn not_ok(seen: &Seen) -> BTreeMap<&'static str, State> {
+    let checks = judge(seen, None);
+    for check in &checks {
+        let needs_advice = matches!(check.state, State::Warn | State::Broken);
+        assert!(!needs_advice || check.advice.is_some(), "{check:?}");
+    }
+    let is_ok = |check: &Check| check.state == State::Ok || matches!(check.check, "target" | "metrics");
+    checks.into_iter().filter(|check| !is_ok(check)).map(|check| (check.check, check.state)).collect()
+}
+
+fn check(break_it: impl FnOnce(&mut Seen), expected: &[(&'static str, State)]) {
+    let mut seen = healthy();
+    break_it(&mut seen);
+    let found: Vec<_> = not_ok(&seen).into_iter().collect();
+    let mut expected = expected.to_vec();
+    expected.sort_by_key(|(link, _)| *link);
+    assert_eq!(found, expected);
+}
+
+fn change(what: &str) -> Change {
+    Change { what: what.to_owned(), how: How::Changed, diff: "-a\n+b\n".to_owned() }
+}
+
+#[test]
+fn every_link_of_a_host_is_told_of_once_in_the_chains_order() {
+    let links: Vec<_> = judge(&healthy(), None).iter().map(|check| check.check).collect();
+    let expected: Vec<_> = LINKS.iter().copied().skip_while(|link| *link != "address").collect();
+    assert_eq!(links, expected);
+    check(|_| {}, &[]);
+}
+
+#[test]
+fn each_link_that_is_broken_is_one_row() {
+    use State::{Broken, Warn};
+    type Break = Box<dyn FnOnce(&mut Seen)>;
+    let changed = |what: &'static str| -> Break {
+        Box::new(move |seen| inside(seen).changes = Some(Ok(vec![change(what)])))
+    };
+    let cases: Vec<(Break, &str, State)> = vec![
+        (changed("/etc/raysweep/sweep.yml"), "settings", Warn),
+        (changed("/etc/sudoers.d/raysweep"), "sudoers", Warn),
+        (changed("/etc/cron.d/raysweep"), "cron", Warn),
+        (changed("/var/lib/raysweep-account/.ssh/authorized_keys"), "responder_login", Warn),
+        (changed("/etc/logrotate.d/raysweep"), "files", Warn),
+        (Box::new(|seen| inside(seen).hold = Some("disk swap".to_owned())), "hold", Warn),
+        (Box::new(|seen| inside(seen).sudo = Err("no".to_owned())), "sudoers", Broken),
+        (Box::new(|seen| inside(seen).settings.as_mut().unwrap().mode = Mode::Observe), "mode", Warn),
+        (Box::new(|seen| seen.examined.program = Some(There::Nothing)), "program", Broken),
+        (Box::new(|seen| seen.examined.program = Some(There::Another)), "program", Warn),
+        (Box::new(|seen| inside(seen).cron.missed = Some(2)), "backstop", Broken),
+        (Box::new(|seen| inside(seen).cron.missed = None), "backstop", Warn),
+        (
+            Box::new(|seen| inside(seen).cron.last.as_mut().unwrap().outcome = "failed".to_owned()),
+            "backstop",
+            Warn,
+        ),
+        (Box::new(|seen| inside(seen).textfile.age_secs = Ok(181)), "textfile", Broken),
+        (Box::new(|seen| inside(seen).textfile.is_linked = false), "textfile", Broken),
+        (
+            Box::new(|seen| inside(seen).exporters[0].textfile_dir = Some("/other".into())),
+            "node_exporter",
+            Broken,
+        ),
+        (Box::new(|seen| inside(seen).exporters.clear()), "node_exporter", Warn),
+        (Box::new(|seen| inside(seen).now = at(1500)), "host_clock", Broken),
+        (Box::new(|seen| inside(seen).now = at(990)), "host_clock", Warn),
+        (Box::new(|seen| seen.login = Login::Denied("no".to_owned())), "responder_login", Broken),
+        (Box::new(|seen| seen.login = Login::NoGate("no".to_owned())), "responder_login", Broken),
+        (Box::new(|seen| seen.login = Login::NoKey("no".to_owned())), "responder_login", Broken),
+        (Box::new(|seen| seen.login = Login::Unreachable("no".to_owned())), "responder_login", Broken),
+    ];
+    for (break_it, link, state) in cases {
+        check(break_it, &[(link, state)]);
+    }
+}
+
+#[test]
+fn a_lock_is_stuck_once_no_sweep_could_still_have_it() {
+    let holder = |age_secs| {
+        move |seen: &mut Seen| {
+            inside(seen).lock = Ok(Some(Holder { pid: 7, name: "raysweep".to_owned(), age_secs }));
+        }
+    };
+    check(holder(630), &[]);
+    check(holder(631), &[("lock", State::Broken)]);
+}
+
+#[test]
+fn what_hangs_on_a_broken_link_raises_no_alarm() {
+    use State::{Broken, NotAsked, Skipped};
+    check(
+        |seen| {
+            inside(seen).cron = Cron { has_file: false, runs: true, last: None, missed: Some(9) };
+            inside(seen).textfile.age_secs = Err("none".to_owned());
+        },
+        &[("cron", Broken), ("backstop", Skipped), ("textfile", Skipped)],
+    );
+    check(
+        |seen| {
+            inside(seen).containers = Some(Err("refused".to_owned()));
+            inside(seen).temp_roots = Err("refused".to_owned());
+        },
+        &[("containers", Broken), ("temp_roots", Skipped)],
+    );
+    check(
+        |seen| {
+            inside(seen).settings = Err("line 1".to_owned());
+            inside(seen).textfile.age_secs = Ok(1000);
+        },
+        &[("settings", Broken), ("mode", Skipped), ("textfile", Skipped)],
+    );
+    check(
+        |seen| seen.login = Login::HostKey("another".to_owned()),
+        &[("host_key", Broken), ("responder_login", Skipped)],
+    );
+    check(
+        |seen| {
+            inside(seen).changes = None;
+            seen.unknown = Some("deploy.from".to_owned());
+        },
+        &[("files", NotAsked)],
+    );
+}
+
+#[test]
+fn a_host_that_is_not_there_is_one_alarm() {
+    let mut seen = healthy();
+    seen.examined = Examined {
+        login: Err(Trouble::Unreachable("no route".to_owned())),
+        host_key: None,
+        root: None,
+        program: None,
+        seen: None,
+    };
+    seen.login = Login::Unreachable("no route".to_owned());
+    let found = not_ok(&seen);
+    let broken: Vec<_> = found.iter().filter(|(_, state)| **state != State::Skipped).collect();
+    assert_eq!(broken, [(&"ssh", &State::Broken)]);
+    seen.address = Some(Err("no such name".to_owned()));
+    let found = not_ok(&seen);
+    let broken: Vec<_> = found.iter().filter(|(_, state)| **state != State::Skipped).collect();
+    assert_eq!(broken, [(&"address", &State::Broken)]);
+}

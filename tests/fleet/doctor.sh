@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# The whole chain on real parts, and each of its links broken, one after the other: doctor has to find that
+# one, no other one, and say what to do. As root. Usage: doctor.sh [BINARY]
+set -euo pipefail
+here=$(dirname "$(realpath "$0")")
+if [[ -z ${WORLD_DIR:-} ]]; then
+    cd "$here/../.."
+    binary=$(realpath "${1:-target/debug/raysweep}")
+    deploy/demo/install.sh >&2
+    exec deploy/demo/world.sh "$here/doctor.sh" "$binary"
+fi
+DEMO_DIR=$here/../../deploy/demo SHIPPED=$here/../..
+WORK=$WORLD_DIR/doctor CONFIG=/home/desk/fleet
+for part in wait daemons docker hosts monitoring; do
+    # shellcheck source=/dev/null
+    source "$DEMO_DIR/lib/$part.sh"
+done
+# shellcheck source=tests/fleet/lib.sh
+source "$here/lib.sh"
+# shellcheck source=tests/fleet/links.sh
+source "$here/links.sh"
+
+readonly HOST=ray-80 ADDRESS=10.99.0.80
+
+operator() {
+    useradd -m -s /bin/bash desk
+    install -d -o desk -g desk "$CONFIG" /home/desk/.ssh
+    install -d -o desk "$WORK"
+    local name
+    for name in "$CONFIG/id_ed25519" "$CONFIG/other" /home/desk/.ssh/desk; do
+        as_operator ssh-keygen -q -t ed25519 -N '' -f "$name"
+    done
+    chmod 700 /home/desk/.ssh
+    printf '%s\n' 'Host *' '    User op' '    IdentityFile ~/.ssh/desk' | as_operator tee /home/desk/.ssh/config >/dev/null
+    install -m 600 -o desk /dev/stdin "$CONFIG/token" <<<'a token'
+    cp -p "$CONFIG/token" "$CONFIG/shown"
+}
+
+# What a container needs to sleep, and a folder for temporary files.
+worker_up() {
+    local root=$WORK/image file
+    mkdir -p "$root/tmp"
+    for file in /bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*'); do
+        install -D "$file" "$root$file"
+    done
+    tar -C "$root" -c . | docker import - sleeper >/dev/null
+    docker run -d --network none --name ray-worker-1 sleeper /bin/sleep infinity >/dev/null
+}
+
+host_here() {
+    local name=$1 address=$2
+    fleet_host "$name" "$address"
+    on "$name" mkdir -p /etc/tmpfiles.d
+    fleet_sshd "$name" "$address" 22
+    login "$name" op /home/desk/.ssh/desk free
+    cron_up "$name"
+    exporter_up "$name" "$address" "$TEXTFILE_FOLDER"
+}
+
+# exporter_up NAME ADDRESS TEXTFILE-FOLDER
+exporter_up() {
+    local name=$1 address=$2 folder=$3
+    on "$name" mkdir -p "$folder"
+    daemon_start "node_exporter-$name" nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- \
+        prometheus-node-exporter --web.listen-address="$address:9100" --collector.textfile.directory="$folder"
+    daemon_ready "node_exporter-$name" 30 curl -fs -o /dev/null "http://$address:9100/metrics"
+}
+
+# Half an hour from now: no run of cron's own falls into this test.
+schedule() {
+    local minute
+    minute=$(date +%-M)
+    echo "$(((minute + 30) % 60)) * * * *"
+}
+
+configs() {
+    { known ray-80 10.99.0.80 22 && known ray-81 10.99.0.81 22; } >/home/desk/.ssh/known_hosts
+    cat >"$CONFIG/raysweep.yml" <<YAML
+ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 3s}
+prometheus: {url: http://127.0.0.1:$PROMETHEUS_PORT}
+alertmanager: {url: http://127.0.0.1:$ALERTMANAGER_PORT}
+deploy:
+  from: [10.99.0.254]
+  public_key_file: $CONFIG/id_ed25519.pub
+  sweep: {schedule: "$(schedule)", mode: enforce, deadline: 5s, activity: {sampling_window: 1s, ray_timeout: 1s}}
+hosts:
+  - {name: ray-80, address: 10.99.0.80}
+  - {name: ray-81, address: 10.99.0.81}
+YAML
+    # Whoever asks has a token of his own, so that the responder's can be taken away.
+    { cat "$CONFIG/raysweep.yml" && echo "web: {bearer_token_file: $CONFIG/token}"; } >"$CONFIG/serve.yml"
+    mkdir "$WORK/rules"
+    cp "$SHIPPED"/rules/*.rules.yml "$WORK/rules/"
+    cat >"$WORK/prometheus.yml" <<YAML
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: ["$WORK/rules/*.rules.yml"]
+alerting: {alertmanagers: [{static_configs: [{targets: ["127.0.0.1:$ALERTMANAGER_PORT"]}]}]}
+scrape_configs:
+  - job_name: node
+    static_configs:
+      - {targets: ["10.99.0.80:9100"], labels: {host: ray-80, ray: "true"}}
+      - {targets: ["10.99.0.81:9100"], labels: {host: ray-81, ray: "true"}}
+  - job_name: raysweep
+    static_configs: [{targets: ["127.0.0.1:9095"]}]
+YAML
+    sed "s|credentials_file: .*|credentials_file: $CONFIG/token|" "$SHIPPED/alertmanager/raysweep.yml" >"$WORK/alertmanager.yml"
+    for file in prometheus.yml alertmanager.yml; do
+        cp "$WORK/$file" "$WORK/$file.right"
+    done
+}
+
+# responder_up [VARIABLE=VALUE…]
+responder_up() {
+    daemon_start responder setpriv --reuid desk --regid desk --init-groups --reset-env -- env "$@" \
+        "$WORK/bin/raysweep" serve --config.file "$CONFIG/serve.yml" --storage.path "${JOURNAL:-$WORK/journal}"
+    daemon_ready responder 30 curl -fs http://127.0.0.1:9095/-/ready
+}
+
+# A process that will take the lock of sweeps, and will have been running for long by then.
+holder_up() {
+    mkfifo "$WORK/go"
+    # shellcheck disable=SC2016 # for the shell inside
+    daemon_start holder nsenter --target "$(daemon_pid "host-$HOST")" --mount --uts --net -- \
+        sh -c 'read -r go <"$1"; exec flock -o /run/raysweep sleep infinity' sh "$WORK/go"
+    HOLDER_SINCE=$SECONDS
+}
+
+stage() {
+    mkdir -p "$WORK/bin"
+    # A debug build's tables of lines are of no use on a host.
+    strip -s "$1" -o "$WORK/bin/raysweep"
+    operator
+    network_up
+    dockerd_up
+    worker_up
+    host_here ray-80 10.99.0.80
+    host_here ray-81 10.99.0.81
+    configs
+    chown -R desk: /home/desk
+    raysweep deploy --all --config.file "$CONFIG/raysweep.yml" \
+        --accept-host-key "$(fingerprint ray-80)" --accept-host-key "$(fingerprint ray-81)" >&2
+    holder_up
+    responder_up
+    alertmanager_up "$WORK/alertmanager.yml"
+    prometheus_up "$WORK/prometheus.yml"
+}
+
+# doctor [FLAG…]: what it says of one host and the control side, into $WORK/out.
+doctor() {
+    code=0
+    raysweep doctor "$HOST" --json --bearer-token-file "$CONFIG/shown" --config.file "${ASKED:-$CONFIG/raysweep.yml}" \
+        "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || code=$?
+    jq -e . "$WORK/out" >/dev/null
+}
+
+# alarms: every link that is broken or not as it should be, as LINK=STATE.
+alarms() {
+    jq -r '[.[] | select(.state == "broken" or .state == "warn") | "\(.check)=\(.state)"] | join(" ")' "$WORK/out"
+}
+
+alarms_are() {
+    local expected=$1
+    shift
+    doctor "$@" && [[ $(alarms) == "$expected" ]]
+}
+
+# finds LINK STATE ADVICE [FLAG…]: that link, no other one, and an advice with these words in it.
+finds() {
+    local link=$1 state=$2 words=$3 expected=1 advice
+    shift 3
+    wait_for 30 "$link to be $state" alarms_are "$link=$state" "$@" || {
+        jq -r '.[] | select(.state != "ok") | "    \(.check) \(.state): \(.seen)"' "$WORK/out" >&2
+        not_ok "$link was not the one that was found: $(alarms)"
+    }
+    [[ $state == broken ]] || expected=0
+    [[ $code == "$expected" ]] || not_ok "$link is $state: exit code $code"
+    advice=$(jq -r --arg link "$link" '.[] | select(.check == $link).advice' "$WORK/out")
+    [[ $advice == *"$words"* ]] || not_ok "$link: no '$words' in the advice: $advice"
+    passed=$((passed + 1))
+    jq -r --arg link "$link" '.[] | select(.check == $link) | "ok: \(.check) is \(.state): \(.seen) -> \(.advice)"' "$WORK/out"
+}
+
+skipped() {
+    local link
+    for link in "$@"; do
+        is "  $link raises no alarm of its own" skipped \
+            "$(jq -r --arg link "$link" '.[] | select(.check == $link).state' "$WORK/out")"
+    done
+}
+
+all_green() {
+    wait_for 60 'the whole chain to hold' alarms_are '' --send-test-alert || {
+        jq -r '.[] | select(.state != "ok") | "    \(.check) \(.state): \(.seen)"' "$WORK/out" >&2
+        not_ok 'the chain does not hold'
+    }
+    is "$1" '' "$(jq -r '.[] | select(.state != "ok") | "\(.check) \(.state)"' "$WORK/out")"
+    is 'with exit code 0' 0 "$code"
+}
+
+main() {
+    stage "$1"
+    all_green 'every link holds, a test alert too'
+    control_side
+    monitoring_side
+    ways_to_a_host
+    inside_a_host
+    clocks
+    all_green 'put right again, every link holds'
+    a_host_that_hangs
+    raysweep doctor "$HOST" --bearer-token-file "$CONFIG/shown" --config.file "$CONFIG/raysweep.yml" | sed 's/^/    /'
+    echo "$passed passed, 0 failed"
+}
+
+main "$@"

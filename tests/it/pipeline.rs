@@ -1,0 +1,155 @@
+//! The shipped pipeline: what it names is there, and what it calls takes what it is called with.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use yaml_rust2::{Yaml, YamlLoader};
+
+use super::cli::raysweep;
+
+/// What GitLab knows at the top of the file beside jobs, of what stands there.
+const GLOBAL: [&str; 3] = ["stages", "default", "variables"];
+
+/// What GitLab knows in a job, of what stands there.
+const KEYWORDS: [&str; 13] = [
+    "artifacts",
+    "before_script",
+    "cache",
+    "environment",
+    "extends",
+    "needs",
+    "resource_group",
+    "rules",
+    "script",
+    "stage",
+    "tags",
+    "timeout",
+    "variables",
+];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn pipeline() -> Yaml {
+    YamlLoader::load_from_str(&read("deploy/gitlab-ci.yml")).unwrap().remove(0)
+}
+
+fn keys(yaml: &Yaml) -> Vec<&str> {
+    yaml.as_hash().unwrap().keys().map(|key| key.as_str().unwrap()).collect()
+}
+
+/// The names of all jobs, also of those that are only there to be extended.
+fn jobs(pipeline: &Yaml) -> Vec<&str> {
+    keys(pipeline).into_iter().filter(|name| !GLOBAL.contains(name)).collect()
+}
+
+/// What a job has under a key, by itself or from what it extends.
+fn value<'a>(pipeline: &'a Yaml, job: &str, key: &str) -> &'a Yaml {
+    let own = &pipeline[job][key];
+    match pipeline[job]["extends"].as_str() {
+        Some(extended) if own.is_badvalue() => value(pipeline, extended, key),
+        _ => own,
+    }
+}
+
+fn texts(yaml: &Yaml) -> Vec<&str> {
+    yaml.as_vec().into_iter().flatten().map(|text| text.as_str().unwrap()).collect()
+}
+
+/// All lines of all scripts.
+fn lines(pipeline: &Yaml) -> Vec<&str> {
+    let scripts = jobs(pipeline).into_iter().chain(["default"]);
+    scripts
+        .flat_map(|job| ["before_script", "script"].map(|key| &pipeline[job][key]))
+        .flat_map(texts)
+        .collect()
+}
+
+/// Whether our own command line takes these words, as a shell would hand them over.
+fn is_taken(line: &str) -> bool {
+    let line = line.replace('"', "").replace("$RAYSWEEP_ACCEPT", "--accept-host-key SHA256:x");
+    raysweep().args(line.split(' ').skip(1)).arg("--help").output().unwrap().status.success()
+}
+
+#[test]
+fn every_job_is_made_of_what_gitlab_knows_and_names_what_is_there() {
+    let pipeline = pipeline();
+    let stages = texts(&pipeline["stages"]);
+    let jobs = jobs(&pipeline);
+    for job in &jobs {
+        for key in keys(&pipeline[*job]) {
+            assert!(KEYWORDS.contains(&key), "{job}: {key}");
+        }
+        let extended = &pipeline[*job]["extends"];
+        assert!(extended.is_badvalue() || jobs.contains(&extended.as_str().unwrap()), "{job}: {extended:?}");
+        for needed in value(&pipeline, job, "needs").as_vec().into_iter().flatten() {
+            assert!(jobs.contains(&needed.as_str().unwrap()), "{job}: {needed:?}");
+        }
+        if !job.starts_with('.') {
+            assert!(stages.contains(&value(&pipeline, job, "stage").as_str().unwrap()), "{job}");
+            assert!(!texts(value(&pipeline, job, "script")).is_empty(), "{job}");
+        }
+    }
+    let used: BTreeSet<_> = jobs.iter().filter_map(|job| pipeline[*job]["stage"].as_str()).collect();
+    assert_eq!(used, stages.into_iter().collect());
+}
+
+#[test]
+fn hosts_are_changed_by_hand_only_in_an_environment_and_one_deploy_at_a_time() {
+    let pipeline = pipeline();
+    let mut environments = BTreeSet::new();
+    for job in jobs(&pipeline).into_iter().filter(|job| !job.starts_with('.')) {
+        let script = texts(value(&pipeline, job, "script"));
+        let deploys =
+            script.iter().any(|line| line.starts_with("raysweep deploy") && !line.contains("--check"));
+        let manual = value(&pipeline, job, "rules").as_vec().into_iter().flatten();
+        let manual: Vec<_> = manual.map(|rule| rule["when"].as_str() == Some("manual")).collect();
+        assert_eq!(deploys, manual == [true], "{job}");
+        assert_eq!(deploys, pipeline[job]["resource_group"].as_str().is_some(), "{job}");
+        if deploys {
+            environments.insert(pipeline[job]["environment"]["name"].as_str().unwrap());
+        }
+    }
+    assert_eq!(environments.into_iter().collect::<Vec<_>>(), ["production", "staging"]);
+}
+
+#[test]
+fn our_own_commands_take_what_the_pipeline_calls_them_with() {
+    let pipeline = pipeline();
+    let commands: Vec<_> =
+        lines(&pipeline).into_iter().filter(|line| line.starts_with("raysweep ")).collect();
+    assert!(commands.len() >= 3, "{commands:?}");
+    for command in commands {
+        assert!(is_taken(command), "{command}");
+    }
+    assert!(!is_taken("raysweep deploy --all --chek"));
+    assert!(!is_taken("raysweep redeploy --all"));
+}
+
+#[test]
+fn the_steps_targets_and_scripts_of_the_pipeline_are_there() {
+    let pipeline = pipeline();
+    let (all, makefile) = (read("tests/all.sh"), read("Makefile"));
+    let mut looked_at = 0;
+    for line in lines(&pipeline) {
+        let (steps, command) = match line.strip_prefix("STEPS=") {
+            Some(rest) if rest.starts_with('"') => rest[1..].split_once("\" ").unwrap(),
+            Some(rest) => rest.split_once(' ').unwrap(),
+            None => ("", line),
+        };
+        for step in steps.split_whitespace() {
+            assert!(all.contains(&format!("\nstep {step} ")), "{line}: {step}");
+            looked_at += 1;
+        }
+        let first = command.split(' ').next().unwrap();
+        if first.contains('/') {
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(first).is_file(), "{line}");
+            looked_at += 1;
+        }
+        if let Some(target) = command.strip_prefix("make ") {
+            assert!(makefile.contains(&format!("\n{target}: ")), "{line}");
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 15, "only {looked_at} were found");
+}
