@@ -74,7 +74,11 @@ fn measured_head(answer: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// Asks each in turn for a page, round after round.
-pub(crate) fn rounds<const N: usize>(plan: &Plan, connections: &mut [Connection; N], path: &str) -> [Asked; N] {
+pub(crate) fn rounds<const N: usize>(
+    plan: &Plan,
+    connections: &mut [Connection; N],
+    path: &str,
+) -> [Asked; N] {
     let mut asked: [Asked; N] = std::array::from_fn(|_| Asked::default());
     for _ in 0..plan.rounds {
         let mut round: [Rounds; N] = std::array::from_fn(|_| Rounds::default());

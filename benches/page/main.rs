@@ -77,7 +77,11 @@ fn measured(plan: &Plan) -> String {
         let [Asked { ms: before, bytes: light }, Asked { ms: after, bytes: heavy }] =
             rounds(plan, &mut connections, path);
         let ratio = after.median() / before.median();
-        println!("{path}: {:.2} ms beside {:.2} ms, {ratio:.2}×, {heavy} bytes", after.median(), before.median());
+        println!(
+            "{path}: {:.2} ms beside {:.2} ms, {ratio:.2}×, {heavy} bytes",
+            after.median(),
+            before.median()
+        );
         assert!(heavy < MOST_BYTES, "{path}: {heavy} bytes");
         table.row([
             format!("`{path}`"),

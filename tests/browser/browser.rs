@@ -60,7 +60,8 @@ impl Browser {
         }))
         .unwrap();
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        let session = async { tokio::time::timeout(PATIENCE, builder.capabilities(wanted).connect(&driver.url)).await };
+        let session =
+            async { tokio::time::timeout(PATIENCE, builder.capabilities(wanted).connect(&driver.url)).await };
         let client = runtime.block_on(session).expect("Chromium within its time").unwrap();
         let browser = Self { client, runtime, _driver: driver };
         browser.window(WIDE);
@@ -171,7 +172,11 @@ impl Browser {
     /// What the console has said since it was asked last.
     pub(crate) fn console(&self) -> Vec<String> {
         let said = self.extra("se/log", json!({ "type": "browser" }));
-        said.as_array().unwrap().iter().map(|line| format!("{}: {}", line["level"], line["message"])).collect()
+        said.as_array()
+            .unwrap()
+            .iter()
+            .map(|line| format!("{}: {}", line["level"], line["message"]))
+            .collect()
     }
 
     fn devtools(&self, command: &str, params: Value) -> Value {

@@ -36,7 +36,11 @@ fn contrast_labels_and_roles_are_as_they_should_be_light_and_dark_wide_and_narro
             browser.scheme(scheme);
             for window in [WIDE, NARROW] {
                 browser.window(window);
-                found.extend(violations(&browser).into_iter().map(|one| format!("{name}, {scheme}, {}: {one}", window.0)));
+                found.extend(
+                    violations(&browser)
+                        .into_iter()
+                        .map(|one| format!("{name}, {scheme}, {}: {one}", window.0)),
+                );
             }
         }
     }

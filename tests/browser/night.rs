@@ -31,14 +31,22 @@ fn finds_the_host_its_story_and_what_was_kept(browser: &Browser) {
         "A person is needed: a critical alert fires, and work in progress holds what there is"
     );
     let story = browser.texts("ol.story li span");
-    let told = ["the incident opened", "began to fire", "the host let us in", "the attempt ended: active", "a person was told"];
+    let told = [
+        "the incident opened",
+        "began to fire",
+        "the host let us in",
+        "the attempt ended: active",
+        "a person was told",
+    ];
     for said in told {
         assert!(story.iter().any(|line| line.contains(said)), "{said}: {story:?}");
     }
     browser.follow("report");
     browser.waits_for_address("the attempt's page", |address| address.starts_with("/attempts/"));
     let kept = browser.texts("main table tbody tr");
-    let is_kept = |row: &String| row.contains("/tmp/checkpoint_tmp_8e41c0") && row.contains("open in process 48211");
+    let is_kept = |row: &String| {
+        row.contains("/tmp/checkpoint_tmp_8e41c0") && row.contains("a process has it open (process 48211)")
+    };
     assert!(kept.iter().any(is_kept), "{kept:?}");
     assert!(kept.iter().any(|row| row.contains("python train.py --epochs 40")), "{kept:?}");
     browser.back();
@@ -48,7 +56,7 @@ fn finds_the_host_its_story_and_what_was_kept(browser: &Browser) {
     let commands = browser.texts("main p code");
     assert_eq!(commands, [format!("raysweep replay {id} --dry-run"), format!("raysweep replay {id}")]);
     let received = browser.eval("return document.querySelector('pre').textContent");
-    assert!(received.as_str().unwrap().contains(r#""alertname":"RayWorkerDiskCritical""#), "{received}");
+    assert!(received.as_str().unwrap().contains(r#""alertname": "RayWorkerDiskCritical""#), "{received}");
     // As it was received, to the byte, is one link further.
     browser.follow("To the byte");
     browser.waits_for_address("the body", |address| address == format!("/api/v1/notifications/{id}"));
@@ -98,7 +106,9 @@ fn filters_sorts_and_goes_back(browser: &Browser) {
 fn keys_alone_lead_past_the_head_of_the_page_to_the_host_that_needs_a_person() {
     let (stage, browser) = (Stage::new(), Browser::start());
     browser.open(&stage.url("/"));
-    let focus = |what: &str| browser.eval(&format!("return document.activeElement.{what}")).as_str().unwrap().to_owned();
+    let focus = |what: &str| {
+        browser.eval(&format!("return document.activeElement.{what}")).as_str().unwrap().to_owned()
+    };
     browser.press(TAB);
     assert_eq!(focus("textContent"), "Skip to what it says");
     let is_seen = browser.eval("return document.activeElement.getBoundingClientRect().left >= 0");

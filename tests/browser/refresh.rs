@@ -20,9 +20,7 @@ fn the_table_tells_of_a_new_incident_by_itself() {
     browser.open(&stage.url("/?host=ray-85"));
     assert!(browser.text("tbody tr").contains("none yet"), "{}", browser.text("tbody tr"));
     stage.tell(&[(CRITICAL, "ray-85", 1)]);
-    wait_for("the incident in the table", || {
-        shown(&browser).contains("critical").then_some(())
-    });
+    wait_for("the incident in the table", || shown(&browser).contains("critical").then_some(()));
     assert_eq!(browser.address(), "/?host=ray-85");
     assert_eq!(browser.console(), [""; 0]);
 }

@@ -12,7 +12,8 @@ pub(crate) fn minutes_ago(minutes: i64) -> String {
 
 /// A report of this outcome; the stand-in puts the attempt's identity in.
 pub(crate) fn report(host: &str, outcome: &str, free: [u64; 2], workers: Value) -> Value {
-    let freed: u64 = workers.as_array().unwrap().iter().map(|worker| worker["freed_bytes"].as_u64().unwrap()).sum();
+    let freed: u64 =
+        workers.as_array().unwrap().iter().map(|worker| worker["freed_bytes"].as_u64().unwrap()).sum();
     json!({
         "schema": 1, "attempt": "ATTEMPT", "host": host, "version": env!("CARGO_PKG_VERSION"), "trigger": "alert",
         "mode": "enforce", "dry_run": false, "started_at": minutes_ago(0), "finished_at": minutes_ago(0),
@@ -37,7 +38,7 @@ pub(crate) fn at_work(host: &str) -> Value {
         "removed": [],
         "kept": [
             kept("tmp", "/tmp/tmpq3v9x2ab", 141 * GB, "worker_active", "the worker is at work"),
-            kept("checkpoint_tmp", "/tmp/checkpoint_tmp_8e41c0", 52 * GB, "in_use", "open in process 48211"),
+            kept("checkpoint_tmp", "/tmp/checkpoint_tmp_8e41c0", 52 * GB, "in_use", "a process has it open"),
             kept("ray_tmp", "/tmp/ray_tmp_1f0c", 19 * GB, "too_young", "changed 4 min ago, kept for 30 min"),
         ],
     });
@@ -108,7 +109,8 @@ pub(crate) fn hostile(host: &str, texts: &[&str]) -> Value {
 }
 
 fn kept(class: &str, path: &str, bytes: u64, why: &str, detail: &str) -> Value {
-    json!({ "class": class, "path": path, "bytes": bytes, "why": why, "detail": detail, "pid": 48211 })
+    json!({ "class": class, "path": path, "bytes": bytes, "why": why, "detail": detail,
+        "pid": (why == "in_use").then_some(48211) })
 }
 
 fn removed(class: &str, path: &str, bytes: u64, files: u64) -> Value {

@@ -34,7 +34,8 @@ impl Stage {
     pub(crate) fn hostile(texts: &[&str]) -> Self {
         let stage = Self::with(&[(AT_WORK, reports::hostile(AT_WORK, texts))]);
         for (number, text) in texts.iter().enumerate() {
-            let labels = json!({ "alertname": text, "host": text, "instance": text, "n": number.to_string() });
+            let labels =
+                json!({ "alertname": text, "host": text, "instance": text, "n": number.to_string() });
             assert_eq!(stage.responder.send(payload(&[alert(&labels, 5)])), 200);
             // One about a host that is known, so that it is kept beside an incident.
             let labels = json!({ "alertname": LARGE, "host": AT_WORK, "instance": text, "path": text });
@@ -55,7 +56,12 @@ impl Stage {
         let responder = fleet.serve("timing: { period: 1h, critical_period: 1h, recheck: 1h }");
         let stage = Self { responder, _fleet: fleet };
         stage.tell(&[(CRITICAL, AT_WORK, 52)]);
-        stage.tell(&[(LARGE, "ray-80", 9), (LARGE, "ray-82", 31), (LARGE, "ray-83", 17), (LARGE, "ray-84", 4)]);
+        stage.tell(&[
+            (LARGE, "ray-80", 9),
+            (LARGE, "ray-82", 31),
+            (LARGE, "ray-83", 17),
+            (LARGE, "ray-84", 4),
+        ]);
         stage.tell(&[("Watchdog", "ray-80", 600), (LARGE, "ray-99", 3)]);
         stage.settled();
         stage

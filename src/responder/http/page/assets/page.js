@@ -14,11 +14,9 @@ async function again() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const opened = [...main.querySelectorAll("details[open][id]")].map((details) => details.id);
   if (isBusy(main)) return;
   main.replaceWith(page.querySelector("main"));
   document.querySelector(".made").replaceWith(page.querySelector(".made"));
-  for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
 }
 
 setInterval(() => again().catch(() => {}), EVERY_MS);
