@@ -1,6 +1,6 @@
 # What there is to do with this repository. `make help` lists it.
 
-.PHONY: help build release demo test matrix soak bench-sweep bench-measure bench-responder fuzz mutants fmt
+.PHONY: help build release demo test matrix soak bench-sweep bench-measure bench-responder bench-page screenshots fuzz mutants fmt
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -33,6 +33,12 @@ bench-measure: build ## what `measure` costs 64 workers with 3,000,000 files in 
 
 bench-responder: ## measure notifications accepted, on disk, beside webhook, and memory for 10,000 hosts; seven minutes
 	benches/responder.sh
+
+bench-page: ## measure the page's first byte with 100,000 attempts in the journal beside an empty one; two minutes
+	benches/page.sh
+
+screenshots: ## the page's pictures into docs/page, by its tests in a browser; as root
+	KEEP=docs/page tests/browser/run.sh pictures::
 
 fuzz: ## what has to hold for any input, each target for SECONDS=600
 	fuzz/run.sh $(or $(SECONDS),600)

@@ -61,8 +61,9 @@ toolchain_path
 step tools 1200 tests/tools.sh "$TOOLS"
 step fmt 60 cargo fmt --check
 step clippy 900 cargo clippy --locked --all-targets -- -D warnings
-# Those that run inside a world are no targets of `cargo test`, so they have to be named.
-step clippy-worlds 300 cargo clippy --locked --test e2e --test matrix --test runtimes --test siege -- -D warnings
+# Those that need more than this machine as it is are no targets of `cargo test`, so they have to be named.
+step clippy-worlds 300 cargo clippy --locked --test e2e --test matrix --test runtimes --test siege \
+    --test browser -- -D warnings
 step doc 600 env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 step deny 120 "$TOOLS/bin/cargo-deny" --offline check bans licenses sources
 step build 900 cargo build --locked
@@ -80,6 +81,7 @@ step by-hand 900 tests/fleet/run.sh target/debug/raysweep by_hand
 step doctor 900 tests/fleet/doctor.sh target/debug/raysweep
 step backstop 900 tests/backstop/run.sh target/debug/raysweep
 step world 300 deploy/demo/selftest.sh
+step browser 600 tests/browser/run.sh
 step runtimes 900 tests/runtimes/run.sh
 step e2e 1500 tests/e2e/run.sh
 step siege 1500 tests/siege/run.sh

@@ -35,6 +35,8 @@ readonly NEEDS=(
     "nsenter util-linux"
     "losetup mount"
     "pip3 python3-pip"
+    "chromium chromium"
+    "chromedriver chromium-driver"
 )
 # Those of the packages above that bring a daemon.
 readonly DAEMONS=" prometheus prometheus-alertmanager prometheus-node-exporter openssh-server docker.io containerd cron podman "

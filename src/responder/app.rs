@@ -200,7 +200,8 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// What a configuration makes of the HTTP side.
 fn serving(config: &ResponderConfig, intake: Intake<Journal>, inventory: Vec<HostName>) -> Serving<Journal> {
     let (bearer_token_file, limits) = (config.web.bearer_token_file.clone(), config.limits.clone());
-    Serving { intake: Arc::new(intake), inventory, bearer_token_file, limits }
+    let shown = super::http::page::shown(config);
+    Serving { intake: Arc::new(intake), inventory, bearer_token_file, limits, config: shown }
 }
 
 /// The server over a responder's HTTP side; its bounds are the configuration's of the moment.

@@ -10,6 +10,7 @@
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
 //! | `GET /api/v1/…` | What the journal says: `api`. |
 //! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","error":null}]}`. |
+//! | `GET /`, `/hosts/…`, … | The same for people: `page`. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
 //! | `GET /-/healthy`, `/-/ready` | Open to all who reach the address. |
@@ -61,6 +62,7 @@ pub mod access;
 pub mod api;
 pub mod body;
 pub mod connections;
+pub mod page;
 pub mod refusal;
 mod run;
 pub mod seldom;
@@ -116,6 +118,8 @@ pub struct Serving<J> {
     pub bearer_token_file: Option<PathBuf>,
     /// How much at once, and for how long.
     pub limits: Limits,
+    /// The whole of it, as it may be shown.
+    pub config: String,
 }
 
 impl<J> Web<J> {
@@ -141,12 +145,14 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
         .route("/api/v1/notifications/{id}", get(api::notification::<J>))
         .route("/api/v1/ignored", get(api::ignored::<J>))
         .route("/-/reload", post(reload::<J>).put(reload::<J>))
+        .merge(page::routes::<J>())
         .route_layer(middleware::from_fn_with_state(state(), access::require::<J>));
     let metrics = Router::new()
         .route("/metrics", get(metrics::<J>))
         .route_layer(middleware::from_fn_with_state(state(), access::require_of_users::<J>));
     guarded
         .merge(metrics)
+        .merge(page::assets::<J>())
         .route("/-/ready", get(ready::<J>))
         .route_layer(middleware::from_fn_with_state(state(), bounded::<J>))
         // Whatever else there is too much of: this is how somebody sees that we live.
@@ -267,6 +273,17 @@ async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
 /// Ready is who can take a notification in: the journal takes a write, a sender can be let in, and nobody
 /// asked us to stop.
 async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
+    let reasons = not_ready(&web).await;
+    if reasons.is_empty() {
+        "raysweep is ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("raysweep is not ready: {}\n", reasons.join("; ")))
+            .into_response()
+    }
+}
+
+/// Why no notification can be taken in.
+async fn not_ready<J: Journal>(web: &Web<J>) -> Vec<String> {
     let mut reasons = Vec::new();
     if web.stop.is_cancelled() {
         reasons.push("stopping".to_owned());
@@ -280,12 +297,7 @@ async fn ready<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
     if let Err(unusable) = web.asked().await {
         reasons.push(unusable.told_at(web.address));
     }
-    if reasons.is_empty() {
-        "raysweep is ready\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("raysweep is not ready: {}\n", reasons.join("; ")))
-            .into_response()
-    }
+    reasons
 }
 
 async fn metrics<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {

@@ -341,6 +341,12 @@ impl Metrics {
         self.journal_errors.get_or_create(&ByOperation::new(operation)).inc();
     }
 
+    /// How often the journal has failed since the start.
+    pub fn journal_failures(&self) -> u64 {
+        let count = |operation| self.journal_errors.get_or_create(&ByOperation::new(operation)).get();
+        JOURNAL_OPERATIONS.into_iter().map(count).sum()
+    }
+
     /// The text that Prometheus reads.
     pub fn encoded(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();

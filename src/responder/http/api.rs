@@ -34,7 +34,7 @@ use crate::{
 const ROWS: u32 = 50;
 /// How many incidents and attempts are told beside a host, and attempts beside an incident.
 const INCIDENTS_BESIDE: u32 = 20;
-const ATTEMPTS_BESIDE: u32 = 200;
+pub(super) const ATTEMPTS_BESIDE: u32 = 200;
 
 /// What a query may say about hosts: nothing.
 #[derive(Debug, Deserialize)]
@@ -96,12 +96,22 @@ pub async fn host<J: Journal>(
     State(web): State<Arc<Web<J>>>,
     Path(name): Path<String>,
 ) -> Result<Response, Refusal> {
-    let known = name.parse::<HostName>().ok().filter(|name| web.serving().inventory.contains(name));
-    let Some(name) = known else { return Err(Refusal::no("host in the inventory of the name", &name)) };
+    let Some(name) = known_host(&web, &name) else {
+        return Err(Refusal::no("host in the inventory of the name", &name));
+    };
     Ok(Json(read(&web, whole_host(&web, name).await)?).into_response())
 }
 
-async fn whole_host<J: Journal>(web: &Web<J>, name: HostName) -> Result<Option<HostWhole>, JournalError> {
+/// A host of the inventory.
+pub(super) fn known_host<J>(web: &Web<J>, name: &str) -> Option<HostName> {
+    name.parse().ok().filter(|name| web.serving().inventory.contains(name))
+}
+
+/// A host with what happened there last.
+pub(super) async fn whole_host<J: Journal>(
+    web: &Web<J>,
+    name: HostName,
+) -> Result<Option<HostWhole>, JournalError> {
     let now = web.serving().intake.clock.now();
     let host = Some(name.to_string());
     let Some(view) = web.journal.hosts(&[name], now).await?.pop() else { return Ok(None) };

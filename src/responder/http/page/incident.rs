@@ -1,0 +1,185 @@
+//! An incident as the page shows it: its alerts, what was tried, what happened.
+
+use std::cmp::Reverse;
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::{
+    Frame,
+    attempts::AttemptRow,
+    words::{BAD, PLAIN, Tone, WATCH, ago, instant, size, stored_size, words},
+};
+use crate::{
+    domain::{incident::IncidentId, report::Holds},
+    responder::journal::{AlertView, Event, IncidentView, IncidentWhole},
+};
+
+/// An incident's page.
+#[derive(Debug, Template)]
+#[template(path = "incident.html")]
+pub(super) struct IncidentPage {
+    frame: Frame,
+    incident: IncidentShown,
+    attempts: Vec<AttemptRow>,
+}
+
+impl IncidentPage {
+    pub(super) fn new(frame: Frame, whole: &IncidentWhole, now: Timestamp) -> Self {
+        Self {
+            frame,
+            incident: IncidentShown::new(whole, now),
+            attempts: whole.history.iter().map(AttemptRow::new).collect(),
+        }
+    }
+}
+
+/// An incident, in words.
+#[derive(Debug)]
+pub(super) struct IncidentShown {
+    pub(super) id: IncidentId,
+    pub(super) host: String,
+    pub(super) is_open: bool,
+    pub(super) word: String,
+    pub(super) tone: Tone,
+    pub(super) opened: String,
+    pub(super) closed: Option<String>,
+    pub(super) escalated: Option<String>,
+    pub(super) tried: String,
+    pub(super) holds: String,
+    pub(super) alerts: Vec<AlertShown>,
+    pub(super) events: Vec<EventShown>,
+}
+
+/// An alert, in words.
+#[derive(Debug)]
+pub(super) struct AlertShown {
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) urgency: String,
+    pub(super) since: String,
+    pub(super) seen: String,
+    pub(super) first: Option<String>,
+    pub(super) last: Option<String>,
+}
+
+/// Something that happened, in words.
+#[derive(Debug)]
+pub(super) struct EventShown {
+    pub(super) at: Timestamp,
+    pub(super) shown: String,
+    pub(super) what: String,
+    pub(super) attempt: Option<String>,
+}
+
+impl IncidentShown {
+    pub(super) fn new(whole: &IncidentWhole, now: Timestamp) -> Self {
+        let IncidentWhole { incident, timeline, .. } = whole;
+        let (word, tone) = state(incident);
+        Self {
+            id: incident.id,
+            host: incident.host.clone(),
+            is_open: incident.closed_at.is_none(),
+            word,
+            tone,
+            opened: told(incident.opened_at, now),
+            closed: incident.closed_at.map(|at| {
+                format!("{}: {}", told(at, now), words(incident.close_reason.as_deref().unwrap_or("")))
+            }),
+            escalated: incident.escalation.as_deref().map(escalated),
+            tried: tried(incident),
+            holds: holds(incident.tried.holds.as_ref()),
+            alerts: incident.alerts.iter().map(|alert| AlertShown::new(alert, now)).collect(),
+            events: timeline.iter().map(EventShown::new).collect(),
+        }
+    }
+}
+
+fn told(at: Timestamp, now: Timestamp) -> String {
+    format!("{} UTC, {}", instant(at), ago(at, now))
+}
+
+fn state(incident: &IncidentView) -> (String, Tone) {
+    if incident.closed_at.is_some() {
+        return ("closed".to_owned(), PLAIN);
+    }
+    let is_bad = incident.escalation.is_some() || incident.urgency.as_deref() == Some("critical");
+    let urgency = incident.urgency.as_deref().unwrap_or("open");
+    (format!("{urgency}, {}", words(&incident.state)), if is_bad { BAD } else { WATCH })
+}
+
+/// What a person is told of an escalation; the rules' annotation says the same.
+fn escalated(reason: &str) -> String {
+    match reason {
+        "critical_active" => "a critical alert fires, and work in progress holds what there is",
+        "critical_nothing_to_free" => "a critical alert fires, and nothing may be deleted",
+        "critical_observed" => "a critical alert fires, and the host only observes: nothing is deleted there",
+        "flapping" => "alerts come and go, and have been open for too long within 24 hours",
+        _ => "an alert has been firing for too long, whatever was tried",
+    }
+    .to_owned()
+}
+
+fn tried(incident: &IncidentView) -> String {
+    let each: Vec<_> =
+        incident.tried.tried.iter().map(|(outcome, count)| format!("{count} × {}", words(outcome))).collect();
+    if each.is_empty() { "nothing that has ended".to_owned() } else { each.join(", ") }
+}
+
+/// The most bytes first, then who is at work.
+fn holds(holds: Option<&Holds>) -> String {
+    let Some(Holds { kept_bytes, signs }) = holds else { return "no report tells".to_owned() };
+    let mut kept: Vec<_> = kept_bytes.iter().collect();
+    kept.sort_by_key(|(_, bytes)| Reverse(**bytes));
+    let kept = kept.into_iter().map(|(why, bytes)| format!("{} {}", size(*bytes), words(why)));
+    let signs = signs.iter().map(|(kind, count)| format!("{count} × {}", words(kind)));
+    let all: Vec<_> = kept.chain(signs).collect();
+    if all.is_empty() { "nothing that a report tells of".to_owned() } else { all.join(", ") }
+}
+
+impl AlertShown {
+    fn new(alert: &AlertView, now: Timestamp) -> Self {
+        let AlertView { first_notification: first, last_notification: last, .. } = alert;
+        Self {
+            name: alert.name.clone(),
+            status: alert.status.clone(),
+            urgency: alert.urgency.clone(),
+            since: instant(alert.starts_at),
+            seen: ago(alert.last_seen, now),
+            first: first.clone(),
+            last: last.clone().filter(|last| Some(last) != first.as_ref()),
+        }
+    }
+}
+
+impl EventShown {
+    fn new(event: &Event) -> Self {
+        let attempt = event.attempt.clone().filter(|_| event.event == "attempt_ended");
+        Self { at: event.at, shown: instant(event.at), what: what(event), attempt }
+    }
+}
+
+fn what(event: &Event) -> String {
+    let about = |value: &Option<String>| value.as_deref().map(words).unwrap_or_default();
+    match event.event {
+        "opened" => "the incident opened".to_owned(),
+        "alert_joined" => {
+            let alert = event.alert.as_deref().unwrap_or_default();
+            format!("{alert} began to fire ({})", about(&event.urgency))
+        }
+        "alert_left" => format!("{} resolved", event.alert.as_deref().unwrap_or_default()),
+        "attempt_started" => "an attempt began".to_owned(),
+        "connected" => "the host let us in".to_owned(),
+        "attempt_ended" => {
+            let freed = event.freed_bytes.filter(|bytes| *bytes > 0).map(stored_size);
+            let freed = freed.map(|freed| format!(", {freed} freed")).unwrap_or_default();
+            let why = event.reason.as_deref().map(|why| format!(" ({})", words(why))).unwrap_or_default();
+            format!("the attempt ended: {}{why}{freed}", about(&event.outcome))
+        }
+        "escalated" => {
+            format!("a person was told: {}", escalated(event.reason.as_deref().unwrap_or_default()))
+        }
+        "closed" => format!("the incident closed: {}", about(&event.reason)),
+        other => words(other),
+    }
+}

@@ -1,0 +1,283 @@
+//! What somebody else wrote never becomes a part of the page, and the table shows the hosts that an address
+//! asks for.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{fleet::FleetPage, *};
+use crate::{
+    domain::report::{Disk, Holds, Report},
+    responder::journal::{
+        AlertView, AttemptView, Event, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole,
+        LastReport, Next, NotificationView, OpenIncident, Tried,
+    },
+};
+
+const ID: &str = "01936b2e-7c1a-7000-8000-000000000001";
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn frame() -> Frame {
+    Frame { now: now(), shown: words::instant(now()), to_top: "../" }
+}
+
+/// An attempt in which every text is somebody else's.
+fn attempt(text: &str) -> AttemptView {
+    let worker = json!({
+        "name": text, "runtime": text, "state": "active", "verdict": "active", "note": text,
+        "tmp_before_bytes": 9_000_000_000_u64, "tmp_after_bytes": 9_000_000_000_u64, "freed_bytes": 0,
+        "evidence": [{ "kind": "ray_task", "pid": 4711, "detail": text }],
+        "removed": [{ "class": "tmp", "path": text, "bytes": 1, "files": 2 }],
+        "kept": [{ "class": "tmp", "path": text, "bytes": 3, "why": "in_use", "detail": text, "pid": 4711 }],
+        "errors": [text],
+    });
+    let report = json!({
+        "schema": 1, "attempt": ID, "host": text, "version": text, "trigger": "alert", "mode": "enforce",
+        "dry_run": false, "started_at": now(), "finished_at": now(), "outcome": "active", "reason": text,
+        "freed_bytes": 0, "workers": [worker],
+        "disks": [{ "mount": text, "size_bytes": 100, "avail_before_bytes": 10, "avail_after_bytes": 20 }],
+        "prune": { "mode": text, "freed_bytes": 1, "removed": 2, "busy": [text], "errors": [text] },
+    });
+    serde_json::from_value::<Report>(report.clone()).unwrap();
+    AttemptView {
+        id: ID.to_owned(),
+        host: "ray-80".to_owned(),
+        incident: Some(IncidentId(7)),
+        replay: None,
+        trigger: "alert".to_owned(),
+        queued_at: now(),
+        started_at: Some(now()),
+        connected_at: Some(now()),
+        finished_at: Some(now()),
+        outcome: Some("active".to_owned()),
+        reason: Some(text.to_owned()),
+        freed_bytes: Some(0),
+        report: Some(report),
+    }
+}
+
+fn incident(text: &str) -> IncidentView {
+    let holds =
+        Holds { kept_bytes: [(text.to_owned(), 8_100_000_000)].into(), signs: [(text.to_owned(), 1)].into() };
+    IncidentView {
+        id: IncidentId(7),
+        host: "ray-80".to_owned(),
+        state: "waiting".to_owned(),
+        urgency: Some("critical".to_owned()),
+        firing_since: Some(now()),
+        opened_at: now(),
+        accepted_at: now(),
+        due_at: None,
+        attempts: 1,
+        last_outcome: Some("active".to_owned()),
+        escalated_at: Some(now()),
+        escalation: Some("critical_active".to_owned()),
+        closed_at: None,
+        close_reason: None,
+        tried: Tried { tried: [("active".to_owned(), 1)].into(), holds: Some(holds) },
+        alerts: vec![AlertView {
+            fingerprint: text.to_owned(),
+            name: text.to_owned(),
+            urgency: "critical".to_owned(),
+            status: "firing".to_owned(),
+            starts_at: now(),
+            ends_at: None,
+            received_at: now(),
+            last_seen: now(),
+            first_notification: Some(ID.to_owned()),
+            last_notification: None,
+        }],
+    }
+}
+
+fn event(word: &'static str, text: &str) -> Event {
+    let text = Some(text.to_owned());
+    Event {
+        at: now(),
+        event: word,
+        alert: text.clone(),
+        urgency: text.clone(),
+        attempt: Some(ID.to_owned()),
+        outcome: text.clone(),
+        reason: text,
+        ..Event::default()
+    }
+}
+
+fn host(name: &str) -> HostView {
+    HostView {
+        name: name.to_owned(),
+        lane: "proven".to_owned(),
+        failures_in_row: 0,
+        not_before: None,
+        incident: None,
+        running: None,
+        last_attempt: None,
+        next_attempt: None,
+        last_report: None,
+    }
+}
+
+fn host_in_trouble(name: &str, text: &str) -> HostView {
+    HostView {
+        incident: Some(OpenIncident {
+            id: IncidentId(7),
+            state: "waiting".to_owned(),
+            urgency: Some("critical".to_owned()),
+            firing_since: Some(now()),
+            opened_at: now(),
+            attempts: 1,
+            last_outcome: Some("active".to_owned()),
+            escalated_at: None,
+            escalation: None,
+        }),
+        last_attempt: Some(attempt(text)),
+        next_attempt: Some(Next { at: now(), waits_for: "recheck".to_owned() }),
+        last_report: Some(LastReport {
+            attempt: ID.to_owned(),
+            reported_at: now(),
+            mode: "enforce".to_owned(),
+            version: text.to_owned(),
+            measured_at: Some(now()),
+            disks: vec![Disk {
+                mount: text.to_owned(),
+                size_bytes: 100,
+                avail_before_bytes: 10,
+                avail_after_bytes: 20,
+            }],
+            tmp_bytes: Some(40),
+            holds: None,
+        }),
+        ..host(name)
+    }
+}
+
+/// Every page, with this text wherever somebody else may write one.
+fn every_page(text: &str) -> Vec<String> {
+    let whole = IncidentWhole {
+        timeline: Event::WORDS.map(|word| event(word, text)).into(),
+        incident: incident(text),
+        history: vec![attempt(text)],
+        notifications: vec![],
+    };
+    let host = HostWhole {
+        host: host_in_trouble("ray-80", text),
+        incidents: vec![incident(text), incident(text)],
+        attempts: vec![attempt(text)],
+    };
+    let ignored = IgnoredView {
+        fingerprint: text.to_owned(),
+        reason: "unknown_host".to_owned(),
+        name: text.to_owned(),
+        labels: json!({ "host": text }),
+        first_seen: now(),
+        last_seen: now(),
+        times: 3,
+    };
+    let received = NotificationView { id: ID.parse().unwrap(), received_at: now(), body: text.into() };
+    let known = Known {
+        reasons: vec![text.to_owned()],
+        started_at: now(),
+        config_read_at: now(),
+        is_reloaded: true,
+        address: "127.0.0.1:9095".to_owned(),
+        hosts: 1,
+        running: 0,
+        journal_errors: 0,
+    };
+    let wish = Wish { host: text.to_owned(), ..Wish::default() };
+    let refused =
+        RefusedPage { frame: frame(), status: 404, heading: "There is no such thing", why: text.to_owned() };
+    vec![
+        FleetPage::new(frame(), vec![host_in_trouble("ray-80", text)], &Wish::default(), now())
+            .render()
+            .unwrap(),
+        FleetPage::new(frame(), vec![], &wish, now()).render().unwrap(),
+        HostPage::new(frame(), &host, Some(&whole), now()).render().unwrap(),
+        IncidentPage::new(frame(), &whole, now()).render().unwrap(),
+        AttemptPage::new(frame(), &attempt(text), now()).render().unwrap(),
+        NotificationPage::new(frame(), &received, now()).render().unwrap(),
+        StatusPage::new(frame(), known, &[ignored], now()).render().unwrap(),
+        ConfigPage { frame: frame(), text: text.to_owned() }.render().unwrap(),
+        refused.render().unwrap(),
+    ]
+}
+
+/// What tags and attributes are made of.
+fn marks(html: &str) -> [usize; 3] {
+    ['<', '>', '"'].map(|mark| html.matches(mark).count())
+}
+
+#[test]
+fn hostile_texts_stay_texts_on_every_page() {
+    let expected: Vec<_> = every_page("a text").iter().map(|html| marks(html)).collect();
+    for text in [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "' onmouseover='alert(1)",
+        "</title><svg onload=alert(1)>",
+        "</pre></main><script src=//evil.example/x.js></script>",
+        "javascript:alert(1)",
+        "{{ 7*7 }}${7*7}<!--",
+        "&lt;script&gt;",
+    ] {
+        for (html, expected) in every_page(text).iter().zip(&expected) {
+            assert_eq!(marks(html), *expected, "{text}: {html}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_at_all_becomes_a_tag_or_an_attribute(text in "\\PC{1,40}") {
+        let plain = every_page("a text");
+        for (html, plain) in every_page(&text).iter().zip(&plain) {
+            prop_assert_eq!(marks(html), marks(plain));
+        }
+    }
+}
+
+#[test]
+fn an_address_says_which_hosts_are_shown_and_in_which_order() {
+    let hosts = || {
+        let mut failing = host("ray-c");
+        failing.failures_in_row = 2;
+        vec![host("ray-a"), host_in_trouble("ray-b", "x"), failing, host("other")]
+    };
+    let shown = |query: &str| {
+        let wish: Wish = serde_urlencoded::from_str(query).unwrap();
+        let html = FleetPage::new(frame(), hosts(), &wish, now()).render().unwrap();
+        let names = html.split("href=\"hosts/").skip(1);
+        names.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(""), ["ray-b", "ray-c", "other", "ray-a"]);
+    assert_eq!(shown("sort=host"), ["other", "ray-a", "ray-b", "ray-c"]);
+    assert_eq!(shown("sort=host&order=up"), ["ray-c", "ray-b", "ray-a", "other"]);
+    assert_eq!(shown("show=trouble"), ["ray-b"]);
+    assert_eq!(shown("show=failing"), ["ray-c"]);
+    assert_eq!(shown("mode=unknown&sort=host"), ["other", "ray-a", "ray-c"]);
+    assert_eq!(shown("host=ray-&show=all&mode=any&sort=disk&order=down"), ["ray-b", "ray-a", "ray-c"]);
+    for wrong in ["sort=colour", "colour=red", "page=x"] {
+        serde_urlencoded::from_str::<Wish>(wrong).unwrap_err();
+    }
+}
+
+#[test]
+fn many_hosts_stand_on_several_pages_of_bounded_weight() {
+    let hosts = || (0..1000).map(|n| host_in_trouble(&format!("ray-{n:04}"), "x")).collect();
+    let page = |page| {
+        let wish = Wish { sort: fleet::Sort::Host, page: fleet::Page(page), ..Wish::default() };
+        FleetPage::new(frame(), hosts(), &wish, now()).render().unwrap()
+    };
+    let first = page(1);
+    assert!(
+        first.contains("ray-0049") && !first.contains("ray-0050") && first.contains("Page 1 of 20"),
+        "{first}"
+    );
+    assert!(page(20).contains("ray-0999"));
+    assert!(page(999).contains("Page 20 of 20"), "a page too far is the last one");
+    let weight = first.len() + include_str!("assets/page.css").len() + include_str!("assets/page.js").len();
+    assert!(weight < 100_000, "{weight} bytes");
+}
