@@ -213,7 +213,7 @@ impl<F: Future<Output = Result<Element, CmdError>>> Clicked for F {
     }
 }
 
-/// A command that chromedriver has beside WebDriver's own.
+/// A command that chromedriver has beside `WebDriver`'s own.
 #[derive(Debug)]
 struct Extra {
     path: &'static str,
