@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::{
     contenders::{Measured, raysweep, webhook, webhook_version},
     figures::{Rounds, Section, Table},
@@ -72,10 +74,12 @@ pub(crate) fn section(plan: &Plan) -> Section {
          turn, who comes first changes (rounds: {rounds}). *Done*: what an answer promises has happened: it is on disk, \
          or its command has ended, for which webhook lets nobody wait. A run counts only if every answer is 200; for raysweep if it \
          has counted as many notifications as were answered, and if after `kill -9` its next start has each alert of \
-         them; for webhook if as many commands were started.",
+         them. Where webhook may open no more files (at most {files} here) it starts no command and answers 200 all the \
+         same: what it has not started is not done.",
         version = webhook_version(),
         seconds = plan.seconds,
         rounds = plan.rounds,
+        files = getrlimit(Resource::Nofile).maximum.map_or("any number".to_owned(), |most| most.to_string()),
     );
     Section { title: "Notifications accepted", about, table: table.text, glance: vec![] }
 }
