@@ -14,7 +14,7 @@ mod plan;
 #[allow(dead_code)]
 #[path = "../responder/disk.rs"]
 mod disk;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports, unused_macros)]
 #[path = "../sweep/environment.rs"]
 mod environment;
 #[allow(dead_code)]

@@ -249,13 +249,9 @@ fn text(worker: &WorkerReport) -> String {
 
 fn pruned(prune: &PruneReport) -> String {
     let PruneReport { mode, freed_bytes, removed, busy, errors } = prune;
-    let mut said =
+    let done =
         format!("{mode}: {} freed, {removed} images, layers and containers removed", size(*freed_bytes));
-    for one in busy {
-        said += &format!("; left to somebody else who was at it: {one}");
-    }
-    for error in errors {
-        said += &format!("; went wrong: {error}");
-    }
-    said
+    let busy = busy.iter().map(|one| format!("left to somebody else who was at it: {one}"));
+    let errors = errors.iter().map(|error| format!("went wrong: {error}"));
+    std::iter::once(done).chain(busy).chain(errors).collect::<Vec<_>>().join("; ")
 }

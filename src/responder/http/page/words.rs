@@ -47,8 +47,8 @@ pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
     let (minutes, hours, days) = (secs / 60, secs / 3600, secs / 86400);
     match secs {
         ..100 => format!("{secs} s"),
-        ..6000 => format!("{minutes} min"),
-        ..172_800 => format!("{hours} h {} min", minutes % 60),
+        100..6000 => format!("{minutes} min"),
+        6000..172_800 => format!("{hours} h {} min", minutes % 60),
         _ => format!("{days} d {} h", hours % 24),
     }
 }
