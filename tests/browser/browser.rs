@@ -116,8 +116,9 @@ impl Browser {
     /// Once more where the page read itself again between finding an element and using it.
     fn on_what_stays(&self, act: impl AsyncFn() -> Result<(), CmdError>) {
         wait_for("an element that stays", || match self.wait(act()) {
+            Ok(()) => Some(()),
             Err(error) if error.is_stale_element_reference() => None,
-            done => Some(done.unwrap()),
+            Err(error) => panic!("{error}"),
         });
     }
 
@@ -203,7 +204,7 @@ impl Drop for Browser {
     }
 }
 
-/// A command that chromedriver has beside WebDriver's own.
+/// A command that chromedriver has beside `WebDriver`'s own.
 #[derive(Debug)]
 struct Extra {
     path: &'static str,

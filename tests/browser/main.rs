@@ -1,4 +1,4 @@
-//! The page in a real browser: headless Chromium, driven over WebDriver, on a running responder.
+//! The page in a real browser: headless Chromium, driven over `WebDriver`, on a running responder.
 //!
 //! The hosts are behind a stand-in for ssh and report what the tests wrote; everything from the
 //! notification to the pixel is real. Started by `tests/browser/run.sh`, which brings Chromium and axe.
