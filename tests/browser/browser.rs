@@ -6,7 +6,6 @@ use axum::http::Method;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use fantoccini::{
     Client, ClientBuilder, Locator,
-    elements::Element,
     error::CmdError,
     wd::{Capabilities, WebDriverCompatibleCommand},
 };
@@ -93,16 +92,16 @@ impl Browser {
 
     /// Clicks what a person would call the link of this text.
     pub(crate) fn follow(&self, text: &str) {
-        self.wait(self.client.find(Locator::LinkText(text)).and_click()).unwrap();
+        self.on_what_stays(async || self.client.find(Locator::LinkText(text)).await?.click().await);
     }
 
     pub(crate) fn click(&self, css: &str) {
-        self.wait(self.client.find(Locator::Css(css)).and_click()).unwrap();
+        self.on_what_stays(async || self.client.find(Locator::Css(css)).await?.click().await);
     }
 
     /// Fills in a form's fields and sends it.
     pub(crate) fn submit(&self, host: &str, choices: &[(&str, &str)]) {
-        self.wait(async {
+        self.on_what_stays(async || {
             let field = self.client.find(Locator::Css("form input[name=host]")).await?;
             field.clear().await?;
             field.send_keys(host).await?;
@@ -111,25 +110,28 @@ impl Browser {
                 select.select_by_value(value).await?;
             }
             self.client.find(Locator::Css("form button")).await?.click().await
-        })
-        .unwrap();
+        });
+    }
+
+    /// Once more where the page read itself again between finding an element and using it.
+    fn on_what_stays(&self, act: impl AsyncFn() -> Result<(), CmdError>) {
+        wait_for("an element that stays", || match self.wait(act()) {
+            Ok(()) => Some(()),
+            Err(error) if error.is_stale_element_reference() => None,
+            Err(error) => panic!("{error}"),
+        });
     }
 
     /// What is shown of an element.
     pub(crate) fn text(&self, css: &str) -> String {
-        self.wait(async { self.client.find(Locator::Css(css)).await?.text().await }).unwrap()
+        self.texts(css).into_iter().next().unwrap_or_else(|| panic!("there is no {css}"))
     }
 
-    /// What is shown of each such element.
+    /// What is shown of each such element, all at the same moment.
     pub(crate) fn texts(&self, css: &str) -> Vec<String> {
-        self.wait(async {
-            let mut texts = vec![];
-            for element in self.client.find_all(Locator::Css(css)).await? {
-                texts.push(element.text().await?);
-            }
-            Ok::<_, CmdError>(texts)
-        })
-        .unwrap()
+        let script = "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText.trim())";
+        let texts = self.wait(self.client.execute(script, vec![json!(css)])).unwrap();
+        serde_json::from_value(texts).unwrap()
     }
 
     /// Presses a key on whatever has the focus.
@@ -199,17 +201,6 @@ impl Drop for Browser {
         let within = async { tokio::time::timeout(Duration::from_secs(10), closed).await };
         // Whatever does not close is ended by the driver's end.
         let _ = self.runtime.block_on(within);
-    }
-}
-
-/// Something found, and then clicked.
-trait Clicked {
-    async fn and_click(self) -> Result<(), CmdError>;
-}
-
-impl<F: Future<Output = Result<Element, CmdError>>> Clicked for F {
-    async fn and_click(self) -> Result<(), CmdError> {
-        self.await?.click().await
     }
 }
 
