@@ -13,7 +13,7 @@ use raysweep::{
 
 use super::cli::raysweep;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -21,8 +21,12 @@ const DOCUMENTS: [&str; 11] = [
     "docs/configuration.md",
     "docs/doctor.md",
     "docs/failures.md",
+    "docs/how-it-decides.md",
     "docs/mutants.md",
+    "docs/operations.md",
+    "docs/peers.md",
     "docs/safety.md",
+    "docs/security.md",
     "rules/README.md",
     "alertmanager/README.md",
 ];
