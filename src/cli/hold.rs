@@ -19,7 +19,8 @@ const BY_CHARACTERS: usize = 60;
 /// Have nothing deleted on hosts, by anyone, until they are released
 ///
 /// Over your own SSH login. Every sweep there, whoever starts it, ends as held and says the reason; it is
-/// measured and alerted on as before. A sweep that is at work goes on to its end, and the table says so.
+/// measured and alerted on as before. A sweep that is at work ends before its next batch, and the table says
+/// that there is one.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Who and when is added to the reason. A host that is held stays as it is, unless another\n\

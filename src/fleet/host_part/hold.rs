@@ -57,7 +57,7 @@ pub(super) fn hold(wish: &Hold, check: bool, place: &Place, done: &mut Done) -> 
         }
     }
     if is_sweeping(place) {
-        done.notes.push("a sweep is at work there now, and goes on to its end".to_owned());
+        done.notes.push("a sweep is at work there now, and ends before its next batch".to_owned());
     }
     Ok(())
 }
@@ -210,7 +210,7 @@ mod tests {
         let folder = File::open(place.path(LOCKED)).unwrap();
         flock(&folder, FlockOperation::NonBlockingLockExclusive).unwrap();
         let done = held(&place, None);
-        assert_eq!(done.notes[1], "a sweep is at work there now, and goes on to its end");
+        assert_eq!(done.notes[1], "a sweep is at work there now, and ends before its next batch");
         drop(folder);
         assert!(!is_sweeping(&place));
     }

@@ -22,7 +22,7 @@ impl Next {
         (BACKOFF, "the host could not be reached, or did not let us in, and is left alone for a while"),
         (UNKNOWN, "nobody knows how the last attempt ended: what was begun may still run"),
         (DECAY, "space was freed, and the alert has its time to see it"),
-        (RECHECK, "the host had nothing to give, and is looked at again"),
+        (RECHECK, "the last look freed nothing, and the host is looked at again after a while"),
         ("period", "the host has had its attempt of this period"),
         ("silenced", "every alert of the incident is silenced or inhibited in Alertmanager"),
     ];

@@ -839,79 +839,79 @@ fn the_help_of_hold() {
     check(
         "hold",
         expect![[r#"
-        exit 0
-        Have nothing deleted on hosts, by anyone, until they are released
+            exit 0
+            Have nothing deleted on hosts, by anyone, until they are released
 
-        Over your own SSH login. Every sweep there, whoever starts it, ends as held and says the reason; it
-        is measured and alerted on as before. A sweep that is at work goes on to its end, and the table says
-        so.
+            Over your own SSH login. Every sweep there, whoever starts it, ends as held and says the reason; it
+            is measured and alerted on as before. A sweep that is at work ends before its next batch, and the
+            table says that there is one.
 
-        Usage: raysweep hold [OPTIONS] [HOST]...
+            Usage: raysweep hold [OPTIONS] [HOST]...
 
-        Arguments:
-          [HOST]...
-                  The hosts, by their names in the inventory
+            Arguments:
+              [HOST]...
+                      The hosts, by their names in the inventory
 
-        Options:
-              --all
-                  All hosts of the inventory
+            Options:
+                  --all
+                      All hosts of the inventory
 
-              --check
-                  Show what would be changed, and change nothing
+                  --check
+                      Show what would be changed, and change nothing
 
-              --json
-                  Print what was done as one line of JSON
+                  --json
+                      Print what was done as one line of JSON
 
-              --config.file <FILE>
-                  The configuration with the inventory
+                  --config.file <FILE>
+                      The configuration with the inventory
 
-                  [default: /etc/raysweep/raysweep.yml]
+                      [default: /etc/raysweep/raysweep.yml]
 
-              --reason <TEXT>
-                  Why, for everybody who asks; maintenance, where nothing is said
+                  --reason <TEXT>
+                      Why, for everybody who asks; maintenance, where nothing is said
 
-          -h, --help
-                  Print help (see a summary with '-h')
+              -h, --help
+                      Print help (see a summary with '-h')
 
-        Passage:
-              --user <NAME>
-                  Whom to log in as, instead of deploy.user or what your ssh configuration says
+            Passage:
+                  --user <NAME>
+                      Whom to log in as, instead of deploy.user or what your ssh configuration says
 
-              --ask-sudo-pass
-                  Ask once for the password that sudo wants
+                  --ask-sudo-pass
+                      Ask once for the password that sudo wants
 
-              --parallel <HOSTS>
-                  So many hosts at once
+                  --parallel <HOSTS>
+                      So many hosts at once
 
-                  [default: 8]
+                      [default: 8]
 
-              --max-failures <HOSTS>
-                  Begin no other host after so many have failed
+                  --max-failures <HOSTS>
+                      Begin no other host after so many have failed
 
-              --timeout <DURATION>
-                  How long one command on a host may take
+                  --timeout <DURATION>
+                      How long one command on a host may take
 
-                  [default: 3m]
+                      [default: 3m]
 
-        Logging:
-              --log.level <LEVEL>
-                  Only log messages of this severity or above; the log goes to standard error
+            Logging:
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
 
-                  [default: info]
-                  [possible values: debug, info, warn, error]
+                      [default: info]
+                      [possible values: debug, info, warn, error]
 
-              --log.format <FORMAT>
-                  How a log line is written
+                  --log.format <FORMAT>
+                      How a log line is written
 
-                  [default: text]
-                  [possible values: text, json]
+                      [default: text]
+                      [possible values: text, json]
 
-        Who and when is added to the reason. A host that is held stays as it is, unless another
-        reason is given.
+            Who and when is added to the reason. A host that is held stays as it is, unless another
+            reason is given.
 
-        Example:
-          raysweep hold ray-80 --reason 'disk swap, back at noon'
-    "#]],
+            Example:
+              raysweep hold ray-80 --reason 'disk swap, back at noon'
+        "#]],
     );
 }
 
