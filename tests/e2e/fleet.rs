@@ -183,6 +183,17 @@ pub(crate) fn prometheus(what: &str, asked: Option<&str>) -> serde_json::Value {
     serde_json::from_str(&run(&words, "").unwrap()).unwrap()
 }
 
+/// Whether Prometheus has had series that a selector finds.
+pub(crate) fn has_series(selector: &str) -> bool {
+    let found = prometheus("series", Some(selector));
+    found["data"].as_array().is_some_and(|series| !series.is_empty())
+}
+
+/// Sweeps a host as its cron job does, whatever that comes to.
+pub(crate) fn swept_by_cron(host: &str) {
+    let _ = on_host(host, &[INSTALLED, "sweep", "--trigger", "cron"]);
+}
+
 /// One exporter stands for every host: the hosts of a world have one Docker and one disk. What the
 /// machine's other disks hold is none of the test's business.
 fn prometheus_config(hosts: &[&str]) -> String {

@@ -105,15 +105,16 @@ fn go() -> Gone {
     }
 }
 
+/// What the backstop tells is asked for too, so it sweeps once.
 fn selectors() -> BTreeMap<String, bool> {
+    fleet::swept_by_cron(ENFORCING);
     let asked =
         queries::of_dashboard().into_iter().chain(queries::of_rules(&fleet::prometheus("rules", None)));
     let selectors: BTreeSet<_> = asked.flat_map(|query| queries::selectors(&query)).collect();
-    let has_series = |selector: &str| {
-        let found = fleet::prometheus("series", Some(selector));
-        found["data"].as_array().is_some_and(|series| !series.is_empty())
-    };
-    selectors.into_iter().map(|selector| (selector.clone(), has_series(&selector))).collect()
+    wait_until(60, "what cron's sweep came to in Prometheus", || {
+        fleet::has_series("raysweep_last_sweep_timestamp_seconds{trigger=\"cron\"}")
+    });
+    selectors.into_iter().map(|selector| (selector.clone(), fleet::has_series(&selector))).collect()
 }
 
 fn open_or_closed() -> usize {
