@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{domain::incident::MEMBERS_MOST, responder::journal::sqlite::SqliteJournal};
 
+mod by_hand;
 mod replayed;
 mod told;
 
