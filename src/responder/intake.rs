@@ -216,7 +216,7 @@ impl<J: Journal> Intake<J> {
         let hastened = incident.due_at().is_some_and(|due_at| due_before != Some(due_at));
         let stored = if let Some(id) = known {
             let stored = Stored { id, incident };
-            work.save_incident(&stored, &self.timing).await?;
+            work.save_incident(&stored, &self.timing, received_at).await?;
             stored
         } else {
             let id = work.insert_incident(&incident, &self.timing, self.clock.now()).await?;

@@ -310,7 +310,8 @@ pub trait Work: Send {
         id: IncidentId,
     ) -> impl Future<Output = Result<Option<Stored>, JournalError>> + Send;
 
-    /// Incidents to which time alone has brought something by now; see `Incident::time_event_at`.
+    /// Incidents to which time alone may have brought something by now; see `Incident::time_event_at`. Whoever
+    /// has asked saves them, so that they are not found again before there is something.
     fn timed_incidents(
         &mut self,
         now: Timestamp,
@@ -355,11 +356,14 @@ pub trait Work: Send {
         accepted_at: Timestamp,
     ) -> impl Future<Output = Result<IncidentId, JournalError>> + Send;
 
-    /// Stores where an incident stands; its alerts are stored by `record_alert`.
+    /// Stores where an incident stands; its alerts are stored by `record_alert`. What time brings may be
+    /// asked sooner than it comes: an alert that is received again puts it off each time, and need not be
+    /// written for that each time.
     fn save_incident(
         &mut self,
         stored: &Stored,
         timing: &Timing,
+        now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Stores notifications as they were received, and keeps so many.

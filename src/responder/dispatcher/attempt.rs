@@ -160,7 +160,7 @@ impl<J: Journal> Dispatcher<J> {
         let Some(mut stored) = work.incident(id).await? else { return Ok(Some(None)) };
         let before = stored.incident.escalated;
         stored.incident.finish(ended.outcome, &self.timing, jitter, now);
-        work.save_incident(&stored, &self.timing).await?;
+        work.save_incident(&stored, &self.timing, now).await?;
         Ok(Some(told(work, stored, before).await?))
     }
 

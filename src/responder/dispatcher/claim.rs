@@ -131,7 +131,7 @@ impl<J: Journal> Dispatcher<J> {
     ) -> Result<(), JournalError> {
         let before = stored.incident.escalated;
         stored.incident.pass_time(&self.timing, now);
-        work.save_incident(&stored, &self.timing).await?;
+        work.save_incident(&stored, &self.timing, now).await?;
         if stored.incident.is_closed() {
             claimed.closed.push(stored);
         } else {
@@ -185,7 +185,7 @@ impl<J: Journal> Dispatcher<J> {
                 claimed.looked_at += 1;
                 let reason = if known.is_some() { Closed::NoPolicy } else { Closed::Removed };
                 stored.incident.close(reason, now);
-                work.save_incident(&stored, &self.timing).await?;
+                work.save_incident(&stored, &self.timing, now).await?;
                 claimed.closed.push(stored);
                 continue;
             };
@@ -207,7 +207,7 @@ impl<J: Journal> Dispatcher<J> {
                 Due::Blocked => return Ok(()),
             }
             claimed.looked_at += 1;
-            work.save_incident(&stored, &self.timing).await?;
+            work.save_incident(&stored, &self.timing, now).await?;
         }
         Ok(())
     }

@@ -100,7 +100,7 @@ impl<J: Journal> Dispatcher<J> {
                 incident.close(Closed::Removed, now);
             }
             // Also of those that stay: when time brings something depends on the configuration.
-            work.save_incident(&stored, &self.timing).await?;
+            work.save_incident(&stored, &self.timing, now).await?;
             if stored.incident.is_closed() {
                 closed.push(stored);
             }

@@ -28,6 +28,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     a_host_that_is_left_alone_has_nothing_due(empty().await).await;
     a_persons_attempts_come_one_a_host_and_the_oldest_first(empty().await).await;
     time_has_its_own_events_and_the_next_is_known(empty().await).await;
+    what_was_put_off_is_asked_no_later_than_it_comes(empty().await).await;
     the_past_of_a_host_counts_for_a_day(empty().await).await;
     only_what_spent_a_period_is_remembered_for_it(empty().await).await;
     a_clock_that_was_set_moves_what_is_recent(empty().await).await;
@@ -53,7 +54,7 @@ async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
     (member.urgency, member.status) = (Urgency::Warning, AlertStatus::Resolved);
     work.save_member(stored.id, &alert(1).fingerprint, member).await.unwrap();
     stored.incident.close(Closed::Operator, at(10));
-    work.save_incident(&stored, &TIMING).await.unwrap();
+    work.save_incident(&stored, &TIMING, at(0)).await.unwrap();
     assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
     assert_eq!(work.open_incidents().await.unwrap(), []);
 }
@@ -234,6 +235,29 @@ async fn time_has_its_own_events_and_the_next_is_known(journal: impl Journal) {
     assert_eq!(journal.next_event_at(at(0)).await.unwrap(), None);
 }
 
+async fn what_was_put_off_is_asked_no_later_than_it_comes(journal: impl Journal) {
+    let timed = async |now| journal.begin().await.unwrap().timed_incidents(now, 10).await.unwrap();
+    let mut stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    stored.incident.escalated = Some(Escalated { at: at(5), reason: Escalation::Overdue });
+    saved_at(&journal, &stored, at(5)).await;
+    assert_eq!(timed(at(7199)).await, []);
+    // Received again, it ends an hour later. Until it is asked, a journal may leave that unwritten.
+    stored.incident.receive(&[(&alert(1), Urgency::Warning)], at(3600));
+    saved_at(&journal, &stored, at(3600)).await;
+    assert_eq!(timed(at(7199)).await, []);
+    // Whoever has asked has an answer that lasts.
+    saved_at(&journal, &stored, at(7200)).await;
+    assert_eq!(timed(at(10_799)).await, []);
+    assert_eq!(timed(at(10_800)).await.len(), 1);
+    // What comes sooner is asked sooner.
+    stored.incident.escalated = None;
+    saved_at(&journal, &stored, at(7201)).await;
+    assert_eq!(timed(at(7201)).await.len(), 1);
+    stored.incident.close(Closed::Resolved, at(7202));
+    saved_at(&journal, &stored, at(7202)).await;
+    assert_eq!(timed(at(20_000)).await, []);
+}
+
 async fn the_past_of_a_host_counts_for_a_day(journal: impl Journal) {
     for (opened_at, closed_at) in [(0, 600), (1000, 1001)] {
         let mut stored = opened(&journal, "a", Urgency::Warning, at(opened_at)).await;
@@ -366,7 +390,7 @@ async fn never_is_much_forgotten_at_once(journal: impl Journal) {
         work.record_alert(stored.id, &alert(number), &member, Uuid::nil()).await.unwrap();
     }
     stored.incident.close(Closed::Resolved, at(2));
-    work.save_incident(&stored, &TIMING).await.unwrap();
+    work.save_incident(&stored, &TIMING, at(0)).await.unwrap();
     work.commit().await.unwrap();
     let left = async || {
         let alerts = journal.incidents(None, 1).await.unwrap().first().map_or(0, |view| view.alerts.len());

@@ -52,7 +52,7 @@ impl Stage {
         let mut work = self.intake.journal.begin().await.unwrap();
         let mut stored = work.open_incident(&host.parse().unwrap()).await.unwrap().unwrap();
         stored.incident.defer(after(self.intake.clock.now(), Duration::from_hours(1)));
-        work.save_incident(&stored, &TIMING).await.unwrap();
+        work.save_incident(&stored, &TIMING, self.intake.clock.now()).await.unwrap();
         work.commit().await.unwrap();
     }
 }

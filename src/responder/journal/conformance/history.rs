@@ -109,7 +109,7 @@ async fn an_incident_is_told_with_all_that_belongs_to_it(journal: impl Journal) 
     work.record_alert(stored.id, &gone, &member(&stored, 1), last).await.unwrap();
     work.record_alert(stored.id, &alert(2), &member(&stored, 2), last).await.unwrap();
     stored.incident.close(Closed::Operator, at(9));
-    work.save_incident(&stored, &TIMING).await.unwrap();
+    work.save_incident(&stored, &TIMING, at(0)).await.unwrap();
     work.commit().await.unwrap();
 
     let IncidentWhole { incident, history, notifications, timeline } =
@@ -150,7 +150,7 @@ async fn a_host_stands_where_its_attempts_and_its_incident_left_it(journal: impl
     let mut deferred = stored.clone();
     deferred.incident.defer(at(50));
     let mut work = journal.begin().await.unwrap();
-    work.save_incident(&deferred, &TIMING).await.unwrap();
+    work.save_incident(&deferred, &TIMING, at(8)).await.unwrap();
     work.record_deferral(stored.id, at(50), "period").await.unwrap();
     work.queue_attempt(&asked("c", None), at(8)).await.unwrap();
     work.commit().await.unwrap();

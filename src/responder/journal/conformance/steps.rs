@@ -71,14 +71,18 @@ pub(super) async fn opened<J: Journal>(journal: &J, name: &str, urgency: Urgency
     incident.receive(&[(&alert(1), urgency)], now);
     work.record_alert(id, &alert(1), &incident.members[&alert(1).fingerprint], Uuid::nil()).await.unwrap();
     let stored = Stored { id, incident };
-    work.save_incident(&stored, &TIMING).await.unwrap();
+    work.save_incident(&stored, &TIMING, now).await.unwrap();
     work.commit().await.unwrap();
     stored
 }
 
 pub(super) async fn saved<J: Journal>(journal: &J, stored: &Stored) {
+    saved_at(journal, stored, Timestamp::MAX).await;
+}
+
+pub(super) async fn saved_at<J: Journal>(journal: &J, stored: &Stored, now: Timestamp) {
     let mut work = journal.begin().await.unwrap();
-    work.save_incident(stored, &TIMING).await.unwrap();
+    work.save_incident(stored, &TIMING, now).await.unwrap();
     work.commit().await.unwrap();
 }
 

@@ -15,11 +15,13 @@ use super::{
     rows::time,
 };
 
-/// The oldest so many. They are found by the key, which is their order.
-pub(super) const DROP_OLDEST: &str = "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications ORDER BY id LIMIT ?) RETURNING bytes";
+/// The oldest so many. They are found by the order in which they were stored.
+pub(super) const DROP_OLDEST: &str = "DELETE FROM notifications WHERE number IN (SELECT number FROM notifications ORDER BY number LIMIT ?)
+     RETURNING bytes";
 /// Those from before a time, so many of them.
 pub(super) const FORGET: &str =
-    "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE id < ? ORDER BY id LIMIT ?)
+    "DELETE FROM notifications WHERE number IN
+     (SELECT number FROM notifications WHERE id < ? ORDER BY id LIMIT ?)
      RETURNING bytes";
 pub(super) const FIND: &str = "SELECT received_at, body FROM notifications WHERE id = ?";
 

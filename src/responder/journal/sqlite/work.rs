@@ -36,14 +36,18 @@ pub(super) const START: &str =
      ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
      lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
 
-/// An incident's columns that time and events change, each of them in no index or in one of its own.
-const SAVE: &str = "UPDATE incidents SET urgency = ?2, firing_since = ?3, time_event_at = ?4, attempts = ?5,
-     failures_in_row = ?6, last_outcome = ?7, escalated_at = ?8, escalation = ?9 WHERE id = ?1";
-/// Those that most indexes hold. Written only where they have changed: an alert that was received again
+/// An incident's columns that events change and no index has.
+const SAVE: &str = "UPDATE incidents SET urgency = ?2, firing_since = ?3, attempts = ?4, failures_in_row = ?5,
+     last_outcome = ?6, escalated_at = ?7, escalation = ?8 WHERE id = ?1";
+/// Those that indexes have. Written only where they have changed: an alert that was received again
 /// changes none of them, and each index would be a page more for the log.
 const SAVE_STATE: &str =
     "UPDATE incidents SET state = ?2, due_at = ?3, closed_at = ?4, close_reason = ?5 WHERE id = ?1
      AND (state, due_at, closed_at, close_reason) IS NOT (?2, ?3, ?4, ?5)";
+/// When time brings something. One that is still to come and too soon is left: it is asked then, and is
+/// written then. Each alert that is received again puts it off.
+const SAVE_TIME: &str = "UPDATE incidents SET time_event_at = ?2 WHERE id = ?1 AND time_event_at IS NOT ?2
+     AND (time_event_at > ?3 AND time_event_at < ?2) IS NOT TRUE";
 
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
@@ -294,11 +298,16 @@ impl Work for SqliteWork {
             ])?;
             Ok(IncidentId(connection.last_insert_rowid()))
         })?;
-        self.save_incident(&Stored { id, incident: incident.clone() }, timing).await?;
+        self.save_incident(&Stored { id, incident: incident.clone() }, timing, accepted_at).await?;
         Ok(id)
     }
 
-    async fn save_incident(&mut self, stored: &Stored, timing: &Timing) -> Result<(), JournalError> {
+    async fn save_incident(
+        &mut self,
+        stored: &Stored,
+        timing: &Timing,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
         let incident = &stored.incident;
         let (state, due_at, closed) = match incident.state {
             State::Waiting { due_at } => ("waiting", Some(due_at), None),
@@ -311,7 +320,6 @@ impl Work for SqliteWork {
                 stored.id.0,
                 incident.urgency().map(Urgency::as_str),
                 incident.firing_since().map(Timestamp::as_microsecond),
-                incident.time_event_at(timing).map(Timestamp::as_microsecond),
                 incident.attempts,
                 incident.failures_in_row,
                 incident.last_outcome.map(Outcome::as_str),
@@ -329,6 +337,8 @@ impl Work for SqliteWork {
                 closed.map(|(_, reason): (_, Closed)| reason.as_str()),
             ],
         )?;
+        let time_event_at = incident.time_event_at(timing).map(Timestamp::as_microsecond);
+        self.execute(SAVE_TIME, params![stored.id.0, time_event_at, now.as_microsecond()])?;
         Ok(())
     }
 
