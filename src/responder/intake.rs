@@ -141,17 +141,18 @@ impl<J: Journal> Intake<J> {
             work.keep_ignored(IGNORED_MOST).await?;
         }
         work.commit().await?;
-        // What is no sooner due than before is no work for the dispatcher, which would have the journal
-        // while the next notification waits for it.
-        if all.iter().any(Told::is_urgent) {
-            self.wake.notify_one();
-        }
         let told = all.iter().zip(deliveries).map(|(told, delivery)| {
             let accepted =
                 info_span!("notification", notification = %delivery.id).in_scope(|| self.tell(told));
             Acknowledged { notification: delivery.id, accepted }
         });
-        Ok(told.collect())
+        let told = told.collect();
+        // After it was told: an incident reads as a story. What is no sooner due than before is no work for the
+        // dispatcher, which would have the journal while the next notification waits for it.
+        if all.iter().any(Told::is_urgent) {
+            self.wake.notify_one();
+        }
+        Ok(told)
     }
 
     async fn record<'n>(

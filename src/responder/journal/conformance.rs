@@ -15,7 +15,7 @@ use crate::domain::{
 mod history;
 mod steps;
 
-use steps::{TIMING, alert, asked, at, due, due_by, ended, finished, host, opened, saved, started};
+use steps::{TIMING, alert, asked, at, due, due_by, ended, finished, host, opened, saved, saved_at, started};
 
 /// Runs everything, each part over a store of its own.
 pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() -> F) {
@@ -239,7 +239,7 @@ async fn what_was_put_off_is_asked_no_later_than_it_comes(journal: impl Journal)
     let timed = async |now| journal.begin().await.unwrap().timed_incidents(now, 10).await.unwrap();
     let mut stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
     stored.incident.escalated = Some(Escalated { at: at(5), reason: Escalation::Overdue });
-    saved_at(&journal, &stored, at(5)).await;
+    saved(&journal, &stored).await;
     assert_eq!(timed(at(7199)).await, []);
     // Received again, it ends an hour later. Until it is asked, a journal may leave that unwritten.
     stored.incident.receive(&[(&alert(1), Urgency::Warning)], at(3600));

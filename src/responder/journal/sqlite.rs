@@ -14,9 +14,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, RuntimeFlavor},
     sync::Mutex,
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinHandle, block_in_place, spawn_blocking},
 };
 use tracing::dispatcher;
 use uuid::Uuid;
@@ -32,6 +32,7 @@ use crate::domain::{
 };
 
 mod attempts;
+mod checkpoint;
 mod columns;
 mod due;
 mod hosts;
@@ -107,14 +108,15 @@ impl SqliteJournal {
         tokio::time::timeout(CHECK_TIMEOUT, check(&mut first)).await.map_err(late)??;
         MIGRATIONS.run(&mut first).await?;
         let tally = Tally::count(&mut first).await?;
-        let writer = Writer::open(folder.join(FILE))?;
+        let latch = Latch::open();
+        let writer = Writer::open(folder.join(FILE), latch.clone())?;
         first.close().await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(BUSY_TIMEOUT)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
-        Ok(Self { writer, readers, latch: Latch::open(), tally, is_apart: false, _lock: Arc::new(lock) })
+        Ok(Self { writer, readers, latch, tally, is_apart: false, _lock: Arc::new(lock) })
     }
 
     /// Waits for what is being written, and closes the file.
@@ -208,7 +210,13 @@ impl Journal for SqliteJournal {
         let (journal, runtime) = (Self { is_apart: true, ..self.clone() }, Handle::current());
         // Whoever listens here hears what is told there.
         let listens = dispatcher::get_default(Clone::clone);
-        spawn_blocking(move || dispatcher::with_default(&listens, || runtime.block_on(work(journal))))
+        let done = move || dispatcher::with_default(&listens, || Handle::current().block_on(work(journal)));
+        match runtime.runtime_flavor() {
+            // A task that was just spawned comes next on the thread that has spawned it, and keeps that thread:
+            // others go on elsewhere, and nobody waits until another thread has woken up.
+            RuntimeFlavor::MultiThread => runtime.spawn(async { block_in_place(done) }),
+            _ => runtime.spawn_blocking(done),
+        }
     }
 
     async fn failed(&self) -> JournalError {
@@ -301,12 +309,14 @@ impl SqliteJournal {
         statement: &'static str,
         values: impl rusqlite::Params + Send + 'static,
     ) -> Result<u64, JournalError> {
-        let (turn, latch) = (Writer::turn(&self.writer).await?, self.latch.clone());
+        let (mut turn, latch) = (Writer::turn(&self.writer).await?, self.latch.clone());
         let done = spawn_blocking(move || {
             let write = |connection: &rusqlite::Connection| {
                 Ok(connection.prepare_cached(statement)?.execute(values)? as u64)
             };
-            latch.seen(turn.connection().and_then(write))
+            let written = latch.seen(turn.connection().and_then(write))?;
+            turn.committed();
+            Ok(written)
         });
         done.await.unwrap_or(Err(JournalError::Unanswered))
     }

@@ -11,7 +11,11 @@ const PATIENT: &str = "timing: { period: 1h, critical_period: 1h }";
 
 /// Sends an alert with a number of its own; the status.
 fn send(responder: &Responder, number: u64) -> u16 {
-    responder.send(payload(&[alert(LARGE, "firing", &[("host", "h-0"), ("n", &number.to_string())])]))
+    responder.send(numbered(number))
+}
+
+fn numbered(number: u64) -> String {
+    payload(&[alert(LARGE, "firing", &[("host", "h-0"), ("n", &number.to_string())])])
 }
 
 #[test]
@@ -77,6 +81,29 @@ fn a_disk_that_cannot_be_flushed_is_503_and_the_end_of_the_process_with_its_own_
 }
 
 #[test]
+fn a_file_that_cannot_be_flushed_while_the_log_is_brought_to_it_is_the_end_of_the_process_too() {
+    let fleet = StandIns::new(["h-0"]);
+    let mut responder = fleet.serve(PATIENT);
+    fleet.only_the_log_flushes();
+    // As many as the log keeps are taken in: they are safe in it.
+    let (mut number, mut acknowledged) = (0, BTreeSet::new());
+    while number < 5000 && responder.process.try_wait().unwrap().is_none() {
+        number += 1;
+        if responder.try_send(numbered(number)) == Some(200) {
+            acknowledged.insert(number);
+        }
+    }
+    assert_eq!(responder.exit_code(), Some(9), "{}", responder.log());
+    assert!(responder.log().contains("could not be flushed"), "{}", responder.log());
+
+    fleet.flushes(true);
+    fleet.serve(PATIENT).stop();
+    let stored = fleet.stored();
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    assert!(acknowledged.iter().all(|number| stored.contains_key(number)));
+}
+
+#[test]
 fn a_flush_that_fails_after_its_request_was_given_up_is_the_end_of_the_process_too() {
     let fleet = StandIns::new(["h-0"]);
     let mut responder = fleet.serve(&format!("{PATIENT}\nlimits: {{ request_timeout: 2s }}"));
@@ -113,6 +140,8 @@ fn a_file_system_that_is_really_full_is_no_other() {
         Responder::launch(command, fleet.path("responder.log")).unwrap_or_else(|log| panic!("{log}"));
     let seen = format!("/proc/{}/root{}", responder.process.id(), data.display());
     assert_eq!(send(&responder, 1), 200);
+    // Only what is sent is written from here on: a write that fails halfway leaves room for a smaller one.
+    responder.ended_attempt("h-0");
     let filler = format!("{seen}/filler");
     let full = || {
         use std::io::Write as _;

@@ -164,6 +164,11 @@ impl StandIns {
         self.trouble(2, i64::from(!does));
     }
 
+    /// The log of the journal can be flushed, and the file to which it is brought cannot.
+    pub(crate) fn only_the_log_flushes(&self) {
+        self.trouble(2, -1);
+    }
+
     /// Flushing the journal fails, and not before it has taken so long.
     pub(crate) fn flushes_fail_after(&self, ms: i64) {
         self.trouble(2, ms);

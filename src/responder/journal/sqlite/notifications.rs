@@ -16,11 +16,11 @@ use super::{
 };
 
 /// The oldest so many. They are found by the order in which they were stored.
-pub(super) const DROP_OLDEST: &str = "DELETE FROM notifications WHERE number IN (SELECT number FROM notifications ORDER BY number LIMIT ?)
+pub(super) const DROP_OLDEST: &str =
+    "DELETE FROM notifications WHERE number IN (SELECT number FROM notifications ORDER BY number LIMIT ?)
      RETURNING bytes";
 /// Those from before a time, so many of them.
-pub(super) const FORGET: &str =
-    "DELETE FROM notifications WHERE number IN
+pub(super) const FORGET: &str = "DELETE FROM notifications WHERE number IN
      (SELECT number FROM notifications WHERE id < ? ORDER BY id LIMIT ?)
      RETURNING bytes";
 pub(super) const FIND: &str = "SELECT received_at, body FROM notifications WHERE id = ?";

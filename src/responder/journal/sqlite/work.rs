@@ -37,7 +37,8 @@ pub(super) const START: &str =
      lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
 
 /// An incident's columns that events change and no index has.
-const SAVE: &str = "UPDATE incidents SET urgency = ?2, firing_since = ?3, attempts = ?4, failures_in_row = ?5,
+const SAVE: &str =
+    "UPDATE incidents SET urgency = ?2, firing_since = ?3, attempts = ?4, failures_in_row = ?5,
      last_outcome = ?6, escalated_at = ?7, escalation = ?8 WHERE id = ?1";
 /// Those that indexes have. Written only where they have changed: an alert that was received again
 /// changes none of them, and each index would be a page more for the log.
@@ -599,7 +600,7 @@ impl Work for SqliteWork {
 
 impl SqliteWork {
     /// On this thread, whatever time that takes.
-    fn committed(self) -> Result<(), JournalError> {
+    fn committed(mut self) -> Result<(), JournalError> {
         let commit = |connection: &Connection| {
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
@@ -607,6 +608,7 @@ impl SqliteWork {
         self.latch.seen(self.turn.connection().and_then(commit))?;
         // Before anybody else has a turn.
         self.tally.note(self.held);
+        self.turn.committed();
         Ok(())
     }
 

@@ -16,15 +16,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{super::JournalError, BUSY_TIMEOUT};
+use super::{super::JournalError, BUSY_TIMEOUT, checkpoint::Checkpoints, latch::Latch};
 
 /// Statements that are kept ready: all that there are, and one for each number of notifications that may go
 /// together.
 const STATEMENTS: usize = 128;
-
-/// So long the log grows (16 MB) before whoever commits writes it into the file. That waits for the disk twice,
-/// and the pages that each notification changes are written once for all of them.
-const CHECKPOINT_PAGES: u32 = 4000;
 
 /// The right to write.
 pub(super) type Turn = OwnedMutexGuard<Writer>;
@@ -34,6 +30,9 @@ pub(super) type Turn = OwnedMutexGuard<Writer>;
 pub(super) struct Writer {
     path: PathBuf,
     connection: Option<Connection>,
+    checkpoints: Checkpoints,
+    /// How many rows the connection had written when the last checkpoint began.
+    rows: u64,
 }
 
 /// Why there is no turn.
@@ -46,9 +45,9 @@ enum NoTurn {
 }
 
 impl Writer {
-    pub(super) fn open(path: PathBuf) -> Result<Arc<Mutex<Self>>, JournalError> {
-        let connection = Some(connect(&path)?);
-        Ok(Arc::new(Mutex::new(Self { path, connection })))
+    pub(super) fn open(path: PathBuf, latch: Latch) -> Result<Arc<Mutex<Self>>, JournalError> {
+        let (connection, checkpoints) = (Some(connect(&path)?), Checkpoints::open(&path, latch)?);
+        Ok(Arc::new(Mutex::new(Self { path, connection, checkpoints, rows: 0 })))
     }
 
     /// Waits for whoever writes.
@@ -72,6 +71,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Something was committed.
+    pub(super) fn committed(&mut self) {
+        if let Some(connection) = &self.connection {
+            self.rows = self.checkpoints.after(connection, self.rows);
+        }
+    }
+
     /// Undoes what was begun and has no end. What cannot be undone ends with the connection.
     pub(super) fn undo(&mut self) {
         if let Some(connection) = self.connection.as_ref().filter(|connection| !connection.is_autocommit()) {
@@ -81,17 +87,19 @@ impl Writer {
 
     /// Writes what is in the log into the file, and lets it go.
     pub(super) fn close(&mut self) {
+        self.checkpoints.close();
         drop(self.connection.take());
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, JournalError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // SQLite's own would keep whoever commits waiting, and would not say that a flush has failed.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }

@@ -74,6 +74,12 @@ impl Responder {
         self.post("/webhook", body.as_ref(), None).0
     }
 
+    /// The status; none where the responder went away before it answered.
+    pub(crate) fn try_send(&self, body: impl AsRef<[u8]>) -> Option<u16> {
+        let request = agent().post(self.url("/webhook")).header("Content-Type", "application/json");
+        request.send(body.as_ref()).ok().map(|response| response.status().as_u16())
+    }
+
     pub(crate) fn post(&self, path: &str, body: &[u8], token: Option<&str>) -> (u16, Value) {
         let mut request = agent().post(self.url(path)).header("Content-Type", "application/json");
         if let Some(token) = token {

@@ -3,7 +3,8 @@
  * that the test changes while the responder runs:
  *   0  seconds by which the clock is set
  *   1  writes to the journal that still find room; negative where all do
- *   2  not 0: flushing the journal fails, after so many milliseconds */
+ *   2  positive: flushing the journal fails, after so many milliseconds; negative: flushing the file does, and
+ *      flushing its log does not */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -30,13 +31,15 @@ __attribute__((constructor)) static void begin(void) {
     unsetenv("LD_PRELOAD");
 }
 
+/* Whether it belongs to the journal: 1 the file itself, 2 its log and whatever else. */
 static int of_journal(int fd) {
     char link[64], path[512];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length <= 0) return 0;
     path[length] = 0;
-    return strstr(path, "/journal.db") != NULL;
+    const char *name = strstr(path, "/journal.db");
+    return !name ? 0 : strcmp(name, "/journal.db") ? 2 : 1;
 }
 
 static int is_full(int fd) {
@@ -50,8 +53,10 @@ static int is_full(int fd) {
 }
 
 static int cannot_flush(int fd) {
-    if (!trouble || !trouble[2] || !of_journal(fd)) return 0;
-    poll(NULL, 0, (int)trouble[2]);
+    long long fails = trouble ? trouble[2] : 0;
+    int which = fails ? of_journal(fd) : 0;
+    if (!which || (fails < 0 && which != 1)) return 0;
+    if (fails > 0) poll(NULL, 0, (int)fails);
     errno = EIO;
     return 1;
 }

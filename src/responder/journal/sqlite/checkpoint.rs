@@ -1,0 +1,128 @@
+//! Brings what is in the log into the file, beside whoever writes to the log: nobody who is to be answered waits
+//! for it.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rusqlite::Connection;
+use tokio::task::spawn_blocking;
+
+use super::{super::JournalError, latch::Latch, writer::connect};
+
+/// So many rows written are worth a checkpoint: about two thousand pages of the log, of which many are the same.
+const ROWS: u64 = 1000;
+/// So many pages of the log (32 MB) are too many. While it is written to without a pause it is never
+/// brought in to its last page, and begins anew only after that: whoever has the turn does the rest.
+const PAGES_MOST: i64 = 8000;
+
+/// Shared by all that write.
+#[derive(Debug, Clone)]
+pub(super) struct Checkpoints(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// None once it is closed.
+    connection: Mutex<Option<Connection>>,
+    /// After so many rows.
+    rows: u64,
+    /// So many pages are too many.
+    pages_most: i64,
+    is_running: AtomicBool,
+    is_long: AtomicBool,
+    latch: Latch,
+}
+
+impl Checkpoints {
+    pub(super) fn open(path: &Path, latch: Latch) -> Result<Self, JournalError> {
+        Self::every(ROWS, PAGES_MOST, path, latch)
+    }
+
+    fn every(rows: u64, pages_most: i64, path: &Path, latch: Latch) -> Result<Self, JournalError> {
+        let connection = Mutex::new(Some(connect(path)?));
+        let [is_running, is_long] = [(); 2].map(|()| AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner { connection, rows, pages_most, is_running, is_long, latch })))
+    }
+
+    /// After a commit of whoever has the turn: whether it is time, for one who had so many rows written the last
+    /// time; how many it is at now.
+    pub(super) fn after(&self, writer: &Connection, before: u64) -> u64 {
+        if self.0.is_long.swap(false, Ordering::Relaxed) {
+            self.0.seen(checkpoint(writer));
+        }
+        let rows = writer.total_changes();
+        if rows.abs_diff(before) < self.0.rows || self.0.is_running.swap(true, Ordering::AcqRel) {
+            return before;
+        }
+        let inner = Arc::clone(&self.0);
+        spawn_blocking(move || inner.run());
+        rows
+    }
+
+    /// Waits for the one that runs; there is none after it.
+    pub(super) fn close(&self) {
+        drop(self.0.connection.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Inner {
+    fn run(&self) {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages = connection.as_ref().and_then(|connection| self.seen(checkpoint(connection)));
+        drop(connection);
+        if pages.is_some_and(|pages| pages > self.pages_most) {
+            self.is_long.store(true, Ordering::Relaxed);
+        }
+        self.is_running.store(false, Ordering::Release);
+    }
+
+    /// A file that could not be flushed is the end of this process, whoever found it out. Whatever else it was,
+    /// the log still has it, and the next one tries again.
+    fn seen(&self, done: Result<i64, JournalError>) -> Option<i64> {
+        self.latch.seen(done).ok()
+    }
+}
+
+/// As far as nobody has to wait for it; how many pages the log has.
+fn checkpoint(connection: &Connection) -> Result<i64, JournalError> {
+    Ok(connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_one([], |row| row.get(1))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    /// The greatest length of the log while so many commits write two pages each, without a pause.
+    fn longest(rows: u64, pages_most: i64, commits: u32) -> u64 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        Connection::open(&path).unwrap();
+        let writer = connect(&path).unwrap();
+        writer.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY, text TEXT)").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let checkpoints = Checkpoints::every(rows, pages_most, &path, Latch::open()).unwrap();
+        let (mut at, text) = (0, "x".repeat(3000));
+        for _ in 0..commits {
+            writer.execute("INSERT INTO numbers (text) VALUES (?)", [&text]).unwrap();
+            at = checkpoints.after(&writer, at);
+        }
+        checkpoints.close();
+        fs::metadata(folder.path().join("journal.db-wal")).unwrap().len()
+    }
+
+    #[test]
+    fn the_log_stays_short_while_it_is_written_to_without_a_pause() {
+        assert!(longest(u64::MAX, 0, 1000) > 1000 * PAGE, "nobody brings it in");
+        // Ten commits until the next begins, and as many as come while it runs.
+        assert!(longest(10, 50, 1000) < 500 * PAGE);
+    }
+}
