@@ -30,7 +30,7 @@ mod timeline;
 mod views;
 mod waits;
 
-pub use questions::{AttemptQuery, IncidentQuery, Keep, ROWS_MOST};
+pub use questions::{AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST};
 pub use timeline::Event;
 pub use views::{
     AlertView, AttemptView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole, LastReport,
@@ -86,6 +86,9 @@ pub enum JournalError {
     /// Whoever wrote for us has panicked.
     #[error("nobody knows whether the journal was written")]
     Unanswered,
+    /// More was asked for than is told at once. Nothing is wrong with the journal.
+    #[error("these reports are longer than {REPORTS_BYTES_MOST} bytes together")]
+    TooMuch,
     /// What is stored is not what this binary writes.
     #[error("the journal is damaged: {0}")]
     Corrupt(String),
@@ -103,6 +106,7 @@ impl JournalError {
             Self::Storage(_) => "storage",
             Self::Flush(_) => "flush",
             Self::Unanswered => "unanswered",
+            Self::TooMuch => "too_much",
             Self::Corrupt(_) => "corrupt",
         }
     }
@@ -244,7 +248,7 @@ pub trait Journal: Clone + Send + Sync + 'static {
         attempts: u32,
     ) -> impl Future<Output = Result<Option<IncidentWhole>, JournalError>> + Send;
 
-    /// Attempts, the newest first.
+    /// Attempts, the newest first. Fails where their reports are more than are told at once.
     fn find_attempts(
         &self,
         query: &AttemptQuery,

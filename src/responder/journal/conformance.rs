@@ -425,10 +425,11 @@ async fn what_people_see_is_what_was_stored(journal: impl Journal) {
     let newest = journal.attempts(Some("a"), 1).await.unwrap().pop().unwrap();
     assert_eq!((newest.outcome.as_deref(), newest.reason.as_deref()), (Some("unreachable"), Some("because")));
     assert_eq!((newest.freed_bytes, newest.finished_at), (Some(3), Some(at(3))));
-    assert_eq!(newest.report, Some(serde_json::json!({})));
+    assert_eq!(newest.report.as_ref().unwrap().get(), "{}");
     let brief = AttemptQuery { host: Some("a".to_owned()), limit: 1, ..AttemptQuery::default() };
     let brief = journal.find_attempts(&brief).await.unwrap().pop().unwrap();
-    assert_eq!((brief.id, brief.finished_at, brief.report), (newest.id, newest.finished_at, None));
+    assert_eq!((brief.id, brief.finished_at), (newest.id, newest.finished_at));
+    assert!(brief.report.is_none());
     journal.probe(at(5)).await.unwrap();
 }
 

@@ -96,7 +96,7 @@ impl AttemptPage {
     pub(super) fn new(frame: Frame, attempt: &AttemptView, now: Timestamp) -> Self {
         // One of another version may have another shape: then the JSON is all there is.
         let report: Option<Report> =
-            attempt.report.as_ref().and_then(|report| serde_json::from_value(report.clone()).ok());
+            attempt.report.as_ref().and_then(|report| serde_json::from_str(report.get()).ok());
         let (word, tone) = outcome(attempt);
         Self {
             frame,

@@ -54,7 +54,7 @@ fn attempt(text: &str) -> AttemptView {
         outcome: Some("active".to_owned()),
         reason: Some(text.to_owned()),
         freed_bytes: Some(0),
-        report: Some(report),
+        report: Some(serde_json::value::to_raw_value(&report).unwrap()),
     }
 }
 
