@@ -7,9 +7,9 @@
 //! | route | what it does |
 //! |---|---|
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
-//! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
+//! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask for the host's period, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
 //! | `GET /api/v1/…` | What the journal says: `api`. |
-//! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","error":null}]}`. |
+//! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them; one that waits there already is joined. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","joined":false,"error":null}]}`. |
 //! | `GET /`, `/hosts/…`, … | The same for people: `page`. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |

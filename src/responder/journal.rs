@@ -4,7 +4,7 @@
 //! domain's state machine, inside one unit of work. Another store takes these two traits and nothing
 //! else; `conformance` says what has to hold for it.
 
-use std::{future::Future, path::PathBuf};
+use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
@@ -423,6 +423,13 @@ pub trait Work: Send {
         asked: &Asked,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// The first attempt that waits on each host where one does, of those that are dry runs or of those that are
+    /// not.
+    fn waiting_attempts(
+        &mut self,
+        dry_run: bool,
+    ) -> impl Future<Output = Result<BTreeMap<HostName, AttemptId>, JournalError>> + Send;
 
     /// Attempts that wait and may begin by now on a host in these lanes, one a host, the oldest first; and
     /// since when each of them may.

@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::harness::{Behaviour, Fleet, Responder, firing, wait_for};
+use super::{
+    harness::{Behaviour, Fleet, Responder, firing, wait_for},
+    stand_in::StandIns,
+};
 
 fn asks(responder: &Responder, wish: Value) -> (u16, Value) {
     responder.post("/api/v1/run", wish.to_string().as_bytes(), None)
@@ -73,6 +76,31 @@ fn a_dry_run_reaches_the_host_and_no_alert_waits_for_it() {
     responder.send(firing("ray-80"));
     wait_for("the alert's attempt", || (fleet.host("ray-80").requests().len() == 2).then_some(()));
     assert!(fleet.host("ray-80").requests()[1].ends_with(r#""trigger":"alert","dry_run":false}"#));
+}
+
+#[test]
+fn however_often_people_ask_one_attempt_waits_on_a_host_and_the_fleets_starts_hold() {
+    let fleet = StandIns::new(["a", "b", "c", "d"]);
+    let responder = fleet.serve("limits: { starts_a_minute: 1 }");
+    for _ in 0..50 {
+        assert_eq!(asks(&responder, json!({ "all": true })).0, 202);
+    }
+    let begun = || responder.rows("attempts").iter().filter(|row| !row["started_at"].is_null()).count();
+    wait_for("the first attempt's end", || {
+        fleet.noted().iter().any(|(_, what, _)| what == "end").then_some(())
+    });
+    let fleets = r#"raysweep_attempts_deferred_total{reason="fleet"}"#;
+    wait_for("another that waits", || (responder.metric(fleets) >= 1).then_some(()));
+    // One has begun, and may have been asked for once more since.
+    let attempts = responder.rows("attempts").len();
+    assert!((4..=5).contains(&attempts), "{attempts}");
+    assert_eq!(begun(), 1);
+    let (_, wished) = asks(&responder, json!({ "all": true }));
+    let hosts = wished["hosts"].as_array().unwrap();
+    assert!(hosts.iter().filter(|host| host["joined"] == true).count() >= 3, "{wished}");
+    // One that would delete is not what was asked for.
+    let (_, dry) = asks(&responder, json!({ "hosts": ["b"], "dry_run": true }));
+    assert_eq!(dry["hosts"][0]["joined"], false, "{dry}");
 }
 
 #[test]

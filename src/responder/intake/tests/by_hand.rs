@@ -3,6 +3,7 @@
 use futures_util::FutureExt;
 
 use super::*;
+use crate::domain::standing::Lane;
 
 #[tokio::test]
 async fn a_wish_asks_for_one_attempt_on_each_host_of_the_inventory_and_tells_once_of_each_other_name() {
@@ -24,4 +25,35 @@ async fn a_wish_asks_for_one_attempt_on_each_host_of_the_inventory_and_tells_onc
     assert_eq!(queued, asked.collect());
     assert_eq!(queued.len(), 2);
     assert!(stage.intake.wake.notified().now_or_never().is_some(), "the dispatcher sleeps on");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_what_waits_already_joins_it_and_adds_nothing() {
+    let stage = Stage::new().await;
+    let names = ["ray-80", "ray-81"].map(str::to_owned);
+    let asks = async |dry_run| stage.intake.sweep_now(&names, dry_run).await.unwrap().hosts;
+    let first = asks(false).await;
+    assert!(first.iter().all(|host| !host.joined));
+    for _ in 0..20 {
+        for (first, again) in first.iter().zip(asks(false).await) {
+            assert_eq!((again.attempt, again.joined), (first.attempt, true));
+        }
+    }
+    // One that deletes nothing is not the other, whoever was first.
+    let dry = asks(true).await;
+    assert!(dry.iter().all(|host| !host.joined));
+    assert_eq!(asks(true).await[0].attempt, dry[0].attempt);
+    // A replay asks for what a run does.
+    let Replayed { alerts, .. } = stage.intake.replay(&notification([firing(1)])).await.unwrap();
+    assert_eq!(alerts[0].attempt, first[0].attempt);
+    assert_eq!(stage.intake.journal.attempts(None, 100).await.unwrap().len(), 4);
+    // What has begun was asked for before: it may have looked already.
+    let mut work = stage.intake.journal.begin().await.unwrap();
+    let now = stage.intake.clock.now();
+    let (begun, ..) = work.queued_attempts(now, &Lane::ALL, 1).await.unwrap().pop().unwrap();
+    work.start_attempt(&begun, now, now).await.unwrap();
+    work.commit().await.unwrap();
+    let after: Vec<_> = asks(begun.dry_run).await;
+    let same_host = after.iter().find(|host| host.host == begun.host.as_str()).unwrap();
+    assert!(!same_host.joined && same_host.attempt != Some(begun.id));
 }

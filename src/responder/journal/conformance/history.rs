@@ -77,7 +77,8 @@ async fn of_reports_no_more_are_told_at_once_than_may_be(journal: impl Journal) 
         work.commit().await.unwrap();
     }
     let told = async |limit, reports| {
-        let found = journal.find_attempts(&AttemptQuery { limit, reports, ..AttemptQuery::default() }).await?;
+        let found =
+            journal.find_attempts(&AttemptQuery { limit, reports, ..AttemptQuery::default() }).await?;
         Ok::<_, JournalError>(found.into_iter().filter_map(|view| view.report).count())
     };
     assert_eq!(told(5, true).await.unwrap(), 5);

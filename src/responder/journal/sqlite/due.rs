@@ -51,6 +51,10 @@ pub(super) const QUEUED: &str = concat!(
     " GROUP BY +attempts.host ORDER BY MIN(queued_at) LIMIT ?3",
 );
 
+/// What people asked for that has not begun (?1: whether as a dry run), the last first.
+pub(super) const WAITING: &str = "SELECT host, id FROM attempts WHERE started_at IS NULL AND finished_at IS NULL
+     AND dry_run = ?1 ORDER BY queued_at DESC, id DESC";
+
 /// The question of which incidents wait for an attempt that may begin by now, with the lanes of their hosts.
 pub(super) fn incidents(order: Order) -> &'static str {
     match order {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::super::{Asked, JournalError, Stored};
 use crate::domain::{
     alert::Fingerprint,
+    attempt::AttemptId,
     host::HostName,
     incident::{Closed, Escalated, Escalation, Incident, IncidentId, Member, State},
     standing::Lane,
@@ -115,6 +116,11 @@ pub(super) fn lane(row: &Row<'_>) -> Result<Lane, JournalError> {
         .into_iter()
         .find(|lane| lane.as_str() == word)
         .ok_or_else(|| corrupt("a lane that is not known"))
+}
+
+/// An attempt that waits on a host.
+pub(super) fn waiting(row: &Row<'_>) -> Result<(HostName, AttemptId), JournalError> {
+    Ok((host(row.get("host")?)?, text(row, "id")?.parse().map_err(corrupt)?))
 }
 
 pub(super) fn asked(row: &Row<'_>) -> Result<Asked, JournalError> {

@@ -1,6 +1,6 @@
 //! One transaction on the journal.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Params, Row, params};
@@ -455,6 +455,15 @@ impl Work for SqliteWork {
             ],
         )?;
         Ok(())
+    }
+
+    async fn waiting_attempts(
+        &mut self,
+        dry_run: bool,
+    ) -> Result<BTreeMap<HostName, AttemptId>, JournalError> {
+        let waiting = self.all(due::WAITING, [dry_run], rows::waiting)?;
+        // Of several on one host the last of these, which was the first to be asked for.
+        Ok(waiting.into_iter().collect())
     }
 
     async fn queued_attempts(
