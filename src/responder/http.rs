@@ -36,7 +36,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use self::{
     body::{Bodies, BodyError, Whole},
@@ -46,6 +46,7 @@ use self::{
     shared::Shared,
     users::Passwords,
     web_file::WebFile,
+    who::Who,
 };
 use super::{
     alertmanager,
@@ -71,6 +72,7 @@ pub mod shared;
 pub mod tls;
 pub mod users;
 pub mod web_file;
+pub mod who;
 
 /// For so long a probe of the journal tells whoever asks whether we are ready: each one is a write.
 const PROBED_FOR: Duration = Duration::from_millis(200);
@@ -243,9 +245,11 @@ fn refused<J>(web: &Web<J>, refusal: &Refusal) {
 }
 
 async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
-    let serving = web.serving();
+    let (serving, who) = (web.serving(), Who::of(&request));
     let replayed = match read(&web, &serving.limits, request).await {
-        Ok((notification, _body)) => serving.intake.replay(&notification).await.map_err(Refusal::from),
+        Ok((notification, _body)) => {
+            serving.intake.replay(&notification, who.as_str()).await.map_err(Refusal::from)
+        }
         Err(refusal) => Err(refusal),
     };
     match replayed {
@@ -258,7 +262,8 @@ async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) ->
 }
 
 /// Waits for the reload and says what came of it, in the words of the log.
-async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
+async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
+    info!(asked_by = Who::of(&request).as_str(), "reload asked for");
     let (answer, reloaded) = oneshot::channel();
     if web.reloads.send(answer).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "raysweep is stopping\n").into_response();

@@ -157,6 +157,8 @@ pub struct Asked {
     pub trigger: Trigger,
     /// Whether the host is to say only what would go.
     pub dry_run: bool,
+    /// Who asked, where a person did: a name and an address.
+    pub asked_by: Option<String>,
 }
 
 /// The number of a claim. Of the claims on one host the last has the greatest, and whoever shows

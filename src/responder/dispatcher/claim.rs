@@ -259,6 +259,7 @@ impl<J: Journal> Dispatcher<J> {
             replay: None,
             trigger: Trigger::Alert,
             dry_run: false,
+            asked_by: None,
         };
         incident.begin();
         let firing_since = incident.firing_since();

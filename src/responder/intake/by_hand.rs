@@ -38,11 +38,13 @@ pub struct WishedHost {
 
 /// What a person asks for, whichever hosts it is asked of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ByHand {
+pub(super) struct ByHand<'a> {
     /// The replay that it is, where it is one.
     pub(super) replay: Option<Uuid>,
     /// Whether only to say what would go.
     pub(super) dry_run: bool,
+    /// Who asks.
+    pub(super) asked_by: &'a str,
 }
 
 /// The attempt that a wish has led to.
@@ -55,12 +57,17 @@ pub(super) struct Queued {
 impl<J: Journal> Intake<J> {
     /// Queues one attempt on each of these hosts. As a replay's it belongs to no incident, and does not
     /// ask for the host's period but counts for it.
-    pub async fn sweep_now(&self, names: &[String], dry_run: bool) -> Result<Wished, JournalError> {
+    pub async fn sweep_now(
+        &self,
+        names: &[String],
+        dry_run: bool,
+        asked_by: &str,
+    ) -> Result<Wished, JournalError> {
         // A name is an entry's own: an alias may stand for what an exporter says, and not for what a
         // person means.
         let known = |name: &String| self.directory.find(name).filter(|host| host.as_str() == name);
         let hosts: BTreeSet<_> = names.iter().filter_map(known).cloned().collect();
-        let queued = self.queue(hosts, ByHand { replay: None, dry_run }).await?;
+        let queued = self.queue(hosts, ByHand { replay: None, dry_run, asked_by }).await?;
         let mut told = HashSet::new();
         let once = names.iter().filter(|name| told.insert(*name));
         let hosts = once.map(|name| match known(name).and_then(|host| queued.get(host)) {
@@ -75,7 +82,7 @@ impl<J: Journal> Intake<J> {
         });
         let hosts = hosts.collect();
         for (host, Queued { attempt, joined }) in &queued {
-            info!(%host, %attempt, dry_run, joined, "run accepted");
+            info!(%host, %attempt, dry_run, joined, asked_by, "run accepted");
         }
         Ok(Wished { hosts })
     }
@@ -85,9 +92,9 @@ impl<J: Journal> Intake<J> {
     pub(super) async fn queue(
         &self,
         hosts: BTreeSet<HostName>,
-        by_hand: ByHand,
+        by_hand: ByHand<'_>,
     ) -> Result<BTreeMap<HostName, Queued>, JournalError> {
-        let ByHand { replay, dry_run } = by_hand;
+        let ByHand { replay, dry_run, asked_by } = by_hand;
         let mut work = self.journal.begin().await?;
         let now: Timestamp = self.clock.now();
         let waiting = work.waiting_attempts(dry_run).await?;
@@ -98,7 +105,8 @@ impl<J: Journal> Intake<J> {
                 continue;
             }
             let (id, trigger) = (AttemptId::now(), Trigger::Manual);
-            let asked = Asked { id, host: host.clone(), incident: None, replay, trigger, dry_run };
+            let asked_by = Some(asked_by.to_owned());
+            let asked = Asked { id, host: host.clone(), incident: None, replay, trigger, dry_run, asked_by };
             work.queue_attempt(&asked, now).await?;
             queued.insert(host, Queued { attempt: id, joined: false });
         }

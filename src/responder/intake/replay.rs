@@ -47,7 +47,11 @@ pub struct ReplayedAlert {
 impl<J: Journal> Intake<J> {
     /// Queues one attempt on each host that the payload's firing alerts name. It belongs to no
     /// incident and does not ask for the host's period, as it is a person who asks, but it counts for it.
-    pub async fn replay(&self, notification: &Notification) -> Result<Replayed, JournalError> {
+    pub async fn replay(
+        &self,
+        notification: &Notification,
+        asked_by: &str,
+    ) -> Result<Replayed, JournalError> {
         let replay = Uuid::now_v7();
         let mut hosts = BTreeSet::new();
         let mut alerts = Vec::with_capacity(notification.alerts.len());
@@ -72,13 +76,14 @@ impl<J: Journal> Intake<J> {
             }
             alerts.push(replayed);
         }
-        let queued = self.queue(hosts, ByHand { replay: Some(replay), dry_run: false }).await?;
+        let by_hand = ByHand { replay: Some(replay), dry_run: false, asked_by };
+        let queued = self.queue(hosts, by_hand).await?;
         for alert in alerts.iter_mut().filter(|alert| alert.ignored.is_none()) {
             let on_its_host = alert.host.as_ref().and_then(|host| queued.get(host));
             alert.attempt = on_its_host.map(|queued| queued.attempt);
         }
         for (host, Queued { attempt, joined }) in &queued {
-            info!(%replay, %host, %attempt, joined, "replay accepted");
+            info!(%replay, %host, %attempt, joined, asked_by, "replay accepted");
         }
         Ok(Replayed { replay, alerts })
     }

@@ -112,6 +112,8 @@ pub struct AttemptView {
     pub replay: Option<String>,
     /// Who asked.
     pub trigger: String,
+    /// Which person that was, and from where; none where an alert asked, or where it is not known.
+    pub asked_by: Option<String>,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it began.

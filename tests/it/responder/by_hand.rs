@@ -47,6 +47,7 @@ fn a_person_has_hosts_swept_beside_every_incident_and_each_has_one_attempt() {
     });
     assert_eq!((&attempt["host"], &attempt["outcome"]), (&"ray-80".into(), &"freed".into()), "{attempt}");
     assert_eq!((&attempt["trigger"], &attempt["incident"]), (&"manual".into(), &Value::Null));
+    assert_eq!(attempt["asked_by"], "127.0.0.1");
     assert_eq!(attempt["report"]["workers"][0]["verdict"], "cleaned");
     let request = format!(r#"sweep {{"schema":1,"attempt":"{id}","trigger":"manual","dry_run":false}}"#);
     assert_eq!(fleet.host("ray-80").requests(), [request]);

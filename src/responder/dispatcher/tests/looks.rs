@@ -23,6 +23,7 @@ impl Stage {
             replay: Some(Uuid::nil()),
             trigger: Trigger::Manual,
             dry_run: false,
+            asked_by: None,
         };
         let mut work = self.dispatcher.journal.begin().await.unwrap();
         work.queue_attempt(&asked, self.dispatcher.clock.now()).await.unwrap();

@@ -47,6 +47,7 @@ fn attempt(text: &str) -> AttemptView {
         incident: Some(IncidentId(7)),
         replay: None,
         trigger: "alert".to_owned(),
+        asked_by: Some(text.to_owned()),
         queued_at: now(),
         started_at: Some(now()),
         connected_at: Some(now()),

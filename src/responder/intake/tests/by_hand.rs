@@ -10,7 +10,7 @@ async fn a_wish_asks_for_one_attempt_on_each_host_of_the_inventory_and_tells_onc
     let stage = Stage::new().await;
     // An alert would mean ray-81 by its name with a port. A person has named no host with it.
     let named = ["ray-81", "ray-99", "ray-80", "ray-81:9100", "ray-81", "ray-99"].map(str::to_owned);
-    let Wished { hosts } = stage.intake.sweep_now(&named, false).await.unwrap();
+    let Wished { hosts } = stage.intake.sweep_now(&named, false, "amy").await.unwrap();
     let said: Vec<_> = hosts.iter().map(|host| (&*host.host, host.error.as_deref())).collect();
     assert_eq!(said[..2], [("ray-81", None), ("ray-99", Some("\"ray-99\" is no host of the inventory"))]);
     let with_port = Some("\"ray-81:9100\" is no host of the inventory");
@@ -18,7 +18,8 @@ async fn a_wish_asks_for_one_attempt_on_each_host_of_the_inventory_and_tells_onc
 
     let queued = stage.intake.journal.attempts(None, 10).await.unwrap();
     assert!(
-        queued.iter().all(|view| (view.incident, &view.replay, &*view.trigger) == (None, &None, "manual"))
+        queued.iter().all(|view| (view.incident, &view.replay, &*view.trigger) == (None, &None, "manual")
+            && view.asked_by.as_deref() == Some("amy"))
     );
     let queued: BTreeSet<_> = queued.into_iter().map(|view| (view.host, view.id)).collect();
     let asked = hosts.into_iter().filter_map(|host| Some((host.host, host.attempt?.to_string())));
@@ -31,7 +32,7 @@ async fn a_wish_asks_for_one_attempt_on_each_host_of_the_inventory_and_tells_onc
 async fn whoever_asks_for_what_waits_already_joins_it_and_adds_nothing() {
     let stage = Stage::new().await;
     let names = ["ray-80", "ray-81"].map(str::to_owned);
-    let asks = async |dry_run| stage.intake.sweep_now(&names, dry_run).await.unwrap().hosts;
+    let asks = async |dry_run| stage.intake.sweep_now(&names, dry_run, "amy").await.unwrap().hosts;
     let first = asks(false).await;
     assert!(first.iter().all(|host| !host.joined));
     for _ in 0..20 {
@@ -44,7 +45,7 @@ async fn whoever_asks_for_what_waits_already_joins_it_and_adds_nothing() {
     assert!(dry.iter().all(|host| !host.joined));
     assert_eq!(asks(true).await[0].attempt, dry[0].attempt);
     // A replay asks for what a run does.
-    let Replayed { alerts, .. } = stage.intake.replay(&notification([firing(1)])).await.unwrap();
+    let Replayed { alerts, .. } = stage.intake.replay(&notification([firing(1)]), "bob").await.unwrap();
     assert_eq!(alerts[0].attempt, first[0].attempt);
     assert_eq!(stage.intake.journal.attempts(None, 100).await.unwrap().len(), 4);
     // What has begun was asked for before: it may have looked already.

@@ -18,7 +18,7 @@ use crate::domain::{
 /// nobody asks for it.
 macro_rules! columns {
     () => {
-        "id, host, incident, replay, trigger, queued_at, started_at, connected_at, finished_at, outcome,
+        "id, host, incident, replay, trigger, asked_by, queued_at, started_at, connected_at, finished_at, outcome,
          reason, freed_bytes, "
     };
 }
@@ -172,6 +172,7 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<AttemptView, JournalError> {
         incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
         replay: row.try_get("replay")?,
         trigger: row.try_get("trigger")?,
+        asked_by: row.try_get("asked_by")?,
         queued_at: time_of(row, "queued_at")?,
         started_at: maybe_time(row, "started_at")?,
         connected_at: maybe_time(row, "connected_at")?,

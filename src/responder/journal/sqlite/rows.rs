@@ -135,5 +135,6 @@ pub(super) fn asked(row: &Row<'_>) -> Result<Asked, JournalError> {
             .map_err(corrupt)?,
         trigger: word(text(row, "trigger")?)?,
         dry_run: row.get("dry_run")?,
+        asked_by: row.get("asked_by")?,
     })
 }

@@ -442,8 +442,8 @@ impl Work for SqliteWork {
 
     async fn queue_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
         self.execute(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, queued_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, asked_by, queued_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 asked.id.to_string(),
                 asked.host.as_str(),
@@ -451,6 +451,7 @@ impl Work for SqliteWork {
                 asked.replay.map(|id| id.to_string()),
                 asked.trigger.as_str(),
                 asked.dry_run,
+                asked.asked_by,
                 now.as_microsecond(),
             ],
         )?;
