@@ -84,11 +84,17 @@ pub struct Web {
     pub listen_address: SocketAddr,
     /// A file with the bearer token that a caller must show. Without it, and without users or client certificates in the file of `--web.config.file`, only loopback is listened on.
     pub bearer_token_file: Option<PathBuf>,
+    /// Names by which it may be called where callers have to show nothing, such as the one that a reverse proxy passes on as `Host`. `localhost` and every IP address always may; any other name would let a web page of its owner read what is answered.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for Web {
     fn default() -> Self {
-        Self { listen_address: SocketAddr::from(([127, 0, 0, 1], 9095)), bearer_token_file: None }
+        Self {
+            listen_address: SocketAddr::from(([127, 0, 0, 1], 9095)),
+            bearer_token_file: None,
+            allowed_hosts: vec![],
+        }
     }
 }
 

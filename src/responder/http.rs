@@ -62,6 +62,7 @@ use crate::{
 pub mod access;
 pub mod api;
 pub mod body;
+pub mod called;
 pub mod connections;
 pub mod page;
 pub mod refusal;
@@ -118,6 +119,8 @@ pub struct Serving<J> {
     pub inventory: Vec<HostName>,
     /// Where the bearer token is, where one is asked for.
     pub bearer_token_file: Option<PathBuf>,
+    /// Names by which we may be called, beside localhost and addresses.
+    pub allowed_hosts: Vec<String>,
     /// How much at once, and for how long.
     pub limits: Limits,
     /// The whole of it, as it may be shown.
@@ -134,8 +137,12 @@ impl<J> Web<J> {
 /// Every route.
 pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
     let state = || Arc::clone(web);
-    let guarded = Router::new()
+    // Called by any name: to Alertmanager a refusal is final, nothing is told here but how many alerts were
+    // taken, and a web page may not ask for it whatever its name is.
+    let webhook = Router::new()
         .route("/webhook", post(webhook::<J>))
+        .route_layer(middleware::from_fn_with_state(state(), access::require::<J>));
+    let guarded = Router::new()
         .route("/api/v1/replay", post(replay::<J>))
         .route("/api/v1/run", post(run::run::<J>))
         .route("/api/v1/hosts", get(api::hosts::<J>))
@@ -156,6 +163,8 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
         .merge(metrics)
         .merge(page::assets::<J>())
         .route("/-/ready", get(ready::<J>))
+        .route_layer(middleware::from_fn_with_state(state(), called::by_a_known_name::<J>))
+        .merge(webhook)
         .route_layer(middleware::from_fn_with_state(state(), bounded::<J>))
         // Whatever else there is too much of: this is how somebody sees that we live.
         .route("/-/healthy", get(async || "raysweep is healthy\n"))

@@ -127,12 +127,17 @@ impl<J: Journal> Web<J> {
                 Some(looked.map_err(|_| Unusable::Stopping)?.map_err(Unusable::File)?)
             }
         };
-        let asks = token.is_some() || file.as_ref().is_some_and(|file| file.config.authenticates());
-        if asks || self.address.ip().is_loopback() {
-            Ok(Asked { token, file })
-        } else {
+        let asked = Asked { token, file };
+        if asked.is_nothing() && !self.address.ip().is_loopback() {
             Err(Unusable::OpenToAll(self.address))
+        } else {
+            Ok(asked)
         }
+    }
+
+    /// Whether whoever reaches the address may call. Where that cannot be found out, whether it may be so.
+    pub(super) async fn is_open(&self) -> bool {
+        self.asked().await.map_or(self.address.ip().is_loopback(), |asked| asked.is_nothing())
     }
 
     async fn admit(&self, caller: &Caller) -> Result<Who, Denied> {
@@ -215,6 +220,11 @@ impl<J: Journal> Web<J> {
 }
 
 impl Asked {
+    /// Whether callers have to show nothing at all.
+    fn is_nothing(&self) -> bool {
+        self.token.is_none() && !self.file.as_ref().is_some_and(|file| file.config.authenticates())
+    }
+
     /// Whether a request has to show something.
     fn by_header(&self) -> bool {
         self.token.is_some() || self.has_users()
