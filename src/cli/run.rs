@@ -157,7 +157,7 @@ impl Way {
     /// Sweeps over ssh. What is wrong before any host is spoken to has been said.
     fn sweep(self, names: &[String], dry_run: bool) -> Result<Swept, Exit> {
         let Self { direct: _, user, ask_sudo_pass, parallel, config_file } = self;
-        let config = config::load_responder(&config_file).map_err(|error| failed(Exit::Config, &error))?;
+        let config = config::load_inventory(&config_file).map_err(|error| failed(Exit::Config, &error))?;
         let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose();
         let password = password
             .map_err(|error| failed(Exit::Failure, &format!("the password cannot be read: {error}")))?;
