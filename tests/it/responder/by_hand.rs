@@ -185,6 +185,21 @@ fn run_waits_for_each_attempt_and_shows_it() {
 }
 
 #[test]
+fn a_flag_that_the_responder_knows_nothing_of_is_refused_and_nothing_is_begun() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("");
+    for (flags, named) in [
+        (&["--parallel", "2"][..], "--parallel is for --direct"),
+        (&["--user", "op"], "--user is for --direct"),
+        (&["--ask-sudo-pass"], "--ask-sudo-pass is for --direct"),
+    ] {
+        let (code, _, stderr) = run(&fleet, &responder, &[&["--all"], flags].concat()).output();
+        assert!(code == Some(2) && stderr.contains(named), "{flags:?}: {stderr}");
+    }
+    assert_eq!((responder.rows("attempts").len(), fleet.ssh_starts()), (0, 0));
+}
+
+#[test]
 fn after_ctrl_c_the_attempts_go_on_at_the_responder_and_the_run_says_which() {
     let fleet = Fleet::that_waits(["ray-80"]);
     let responder = fleet.serve("");
