@@ -106,7 +106,7 @@ pub struct Timing {
     pub period: Span,
     /// The same for an incident with a critical alert. Default `2m`.
     pub critical_period: Span,
-    /// How soon a host is looked at again whose workers were active. Default `5m`.
+    /// How soon a host is looked at again that was at work, had nothing to give, only observes or is on hold, or of whose sweep nobody knows the end. Default `5m`.
     pub recheck: Span,
     /// How long an alert may take to resolve after space was freed. Default `5m`.
     pub decay: Span,
