@@ -33,7 +33,9 @@ impl Next {
         let last = Outcome::ALL.into_iter().find(|outcome| Some(outcome.as_str()) == last_outcome);
         match last.filter(|_| self.waits_for == RECHECK) {
             Some(Outcome::Active) => "the host was at work, and is looked at again after a while",
-            Some(Outcome::NothingToFree) => "the host had nothing to give, and is looked at again after a while",
+            Some(Outcome::NothingToFree) => {
+                "the host had nothing to give, and is looked at again after a while"
+            }
             Some(Outcome::WouldFree) => "the host only observes, and is looked at again after a while",
             Some(Outcome::Held) => "the host was on hold, and is looked at again after a while",
             Some(Outcome::Busy) => "another sweep ran there, and the host is looked at again after a while",
