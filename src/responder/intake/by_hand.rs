@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use jiff::Timestamp;
 use serde::Serialize;
 use tracing::info;
 use uuid::Uuid;
@@ -34,6 +33,18 @@ pub struct WishedHost {
     pub joined: bool,
     /// Why there is none.
     pub error: Option<String>,
+}
+
+impl WishedHost {
+    fn queued(name: &str, Queued { attempt, joined }: Queued) -> Self {
+        Self { host: name.to_owned(), attempt: Some(attempt), joined, error: None }
+    }
+
+    fn unknown(name: &str) -> Self {
+        let host = bounded::name(name);
+        let error = Some(format!("{host:?} is no host of the inventory"));
+        Self { host, attempt: None, joined: false, error }
+    }
 }
 
 /// What a person asks for, whichever hosts it is asked of.
@@ -70,15 +81,9 @@ impl<J: Journal> Intake<J> {
         let queued = self.queue(hosts, ByHand { replay: None, dry_run, asked_by }).await?;
         let mut told = HashSet::new();
         let once = names.iter().filter(|name| told.insert(*name));
-        let hosts = once.map(|name| match known(name).and_then(|host| queued.get(host)) {
-            Some(Queued { attempt, joined }) => {
-                WishedHost { host: name.clone(), attempt: Some(*attempt), joined: *joined, error: None }
-            }
-            None => {
-                let host = bounded::name(name);
-                let error = Some(format!("{host:?} is no host of the inventory"));
-                WishedHost { host, attempt: None, joined: false, error }
-            }
+        let hosts = once.map(|name| {
+            let of_host = known(name).and_then(|host| queued.get(host));
+            of_host.map_or_else(|| WishedHost::unknown(name), |queued| WishedHost::queued(name, *queued))
         });
         let hosts = hosts.collect();
         for (host, Queued { attempt, joined }) in &queued {
@@ -96,7 +101,7 @@ impl<J: Journal> Intake<J> {
     ) -> Result<BTreeMap<HostName, Queued>, JournalError> {
         let ByHand { replay, dry_run, asked_by } = by_hand;
         let mut work = self.journal.begin().await?;
-        let now: Timestamp = self.clock.now();
+        let now = self.clock.now();
         let waiting = work.waiting_attempts(dry_run).await?;
         let mut queued = BTreeMap::new();
         for host in hosts {

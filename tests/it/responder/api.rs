@@ -268,7 +268,7 @@ fn with_long_reports(told: &Told, attempts: usize, bytes: usize) {
 #[test]
 fn whole_reports_are_told_a_page_at_a_time_and_cost_no_more_than_they_are_long() {
     let told = Told::new();
-    with_long_reports(&told, 120, 256 * 1024);
+    with_long_reports(&told, 120, 160 * 1024);
     let before = most_memory(told.responder.process.id());
     let (mut path, mut pages) = ("/api/v1/attempts?host=ray-82&limit=50".to_owned(), vec![]);
     loop {
@@ -280,8 +280,8 @@ fn whole_reports_are_told_a_page_at_a_time_and_cost_no_more_than_they_are_long()
     }
     assert_eq!(pages, [50, 50, 20]);
     let grown = (most_memory(told.responder.process.id()) - before) / (1024 * 1024);
-    println!("figure: pages of 12.5 MiB of reports have cost {grown} MiB");
-    assert!(grown < 80, "{grown} MiB");
+    println!("figure: pages of 7.8 MiB of reports have cost {grown} MiB");
+    assert!(grown < 64, "{grown} MiB");
     // What is longer than may be is refused, with what would be right; one alone never is.
     with_long_reports(&told, 10, 2 * 1024 * 1024);
     let newest = "/api/v1/attempts?host=ray-82&since=1970-01-01T00:00:00Z&until=1970-01-01T00:00:00.00001Z";
