@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::exit::Exit;
+use super::{exit::Exit, failed};
 use crate::{
     config::{ConfigError, http_client::HttpClient},
     fleet::{
@@ -54,15 +54,25 @@ impl Connection {
     }
 
     /// Where it is and who we are to it: with nothing said, whoever may read the responder's own token is
-    /// one that it lets in, where it listens by default.
+    /// one that it lets in, where it listens by default. Who may not read it is nobody.
     pub(crate) fn place(self, own_token_file: Option<&Path>) -> Result<(String, Access), AskError> {
         let Self { url, identity } = self;
         let access = match own_token_file {
-            Some(file) if identity.is_nobody() && url == DEFAULT_URL => Access::with_token(file)?,
+            Some(file) if identity.is_nobody() && url == DEFAULT_URL => {
+                or_nobody(Access::with_token(file), "the responder")
+            }
             _ => identity.access()?,
         };
         Ok((url, access))
     }
+}
+
+/// Who we are, or nobody where a secret that is not ours cannot be read; that is said.
+pub(crate) fn or_nobody(access: Result<Access, AccessError>, whom: &str) -> Access {
+    access.unwrap_or_else(|error| {
+        failed(Exit::Failure, &format!("{error}: {whom} is asked without it"));
+        Access::default()
+    })
 }
 
 impl Identity {

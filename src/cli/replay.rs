@@ -117,7 +117,7 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn explain(notification: &Notification, config_file: &Path, json: bool) -> Exit {
-    let config = match config::load_responder(config_file) {
+    let config = match config::load_inventory(config_file) {
         Ok(config) => config,
         Err(error) => return failed(Exit::Config, &error),
     };

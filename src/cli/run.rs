@@ -65,6 +65,9 @@ pub(crate) struct Run {
     way: Way,
 }
 
+/// So many hosts are swept at once directly.
+const PARALLEL: u16 = 16;
+
 /// How hosts are reached without a responder.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Directly")]
@@ -72,15 +75,15 @@ struct Way {
     /// Ask no responder: go over your own SSH login
     #[arg(long)]
     direct: bool,
-    /// Whom to log in as, instead of deploy.user or what your ssh configuration says
+    /// With --direct: whom to log in as, instead of deploy.user or what your ssh configuration says
     #[arg(long, value_name = "NAME", value_parser = account)]
     user: Option<String>,
-    /// Ask once for the password that sudo wants
+    /// With --direct: ask once for the password that sudo wants
     #[arg(long)]
     ask_sudo_pass: bool,
-    /// So many hosts at once
-    #[arg(long, value_name = "HOSTS", default_value = "16", value_parser = clap::value_parser!(u16).range(1..))]
-    parallel: u16,
+    /// With --direct: so many hosts at once, 16 unless it is said
+    #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: Option<u16>,
     /// The configuration with the inventory
     #[arg(long = "config.file", value_name = "FILE", default_value = DEFAULT_PATH)]
     config_file: PathBuf,
@@ -89,6 +92,11 @@ struct Way {
 impl Run {
     pub(crate) fn run(self) -> Exit {
         let Self { names, all: _, dry_run, json, connection, wait, way } = self;
+        if let Some(flag) = way.flag_without_direct() {
+            let why = "through the responder its own account, key and limits hold";
+            let error = format!("{flag} is for --direct: {why}; say --direct as well, or leave {flag} out");
+            return failed(Exit::Usage, &error);
+        }
         let swept = if way.direct {
             way.sweep(&names, dry_run)
         } else {
@@ -154,15 +162,26 @@ fn wait_for(client: Client, hosts: Vec<WishedHost>, patience: Span) -> Result<Sw
 }
 
 impl Way {
+    /// A flag that would have no effect. Also where nobody listens and it would: what a command line means
+    /// does not hang on who is there.
+    fn flag_without_direct(&self) -> Option<&'static str> {
+        let flags = [
+            ("--user", self.user.is_some()),
+            ("--ask-sudo-pass", self.ask_sudo_pass),
+            ("--parallel", self.parallel.is_some()),
+        ];
+        flags.into_iter().find(|(_, is_given)| *is_given && !self.direct).map(|(flag, _)| flag)
+    }
+
     /// Sweeps over ssh. What is wrong before any host is spoken to has been said.
     fn sweep(self, names: &[String], dry_run: bool) -> Result<Swept, Exit> {
         let Self { direct: _, user, ask_sudo_pass, parallel, config_file } = self;
-        let config = config::load_responder(&config_file).map_err(|error| failed(Exit::Config, &error))?;
+        let config = config::load_inventory(&config_file).map_err(|error| failed(Exit::Config, &error))?;
         let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose();
         let password = password
             .map_err(|error| failed(Exit::Failure, &format!("the password cannot be read: {error}")))?;
         let password = password.map(Password::new);
-        let options = Options { user, password, parallel: parallel.into(), dry_run };
+        let options = Options { user, password, parallel: parallel.unwrap_or(PARALLEL).into(), dry_run };
         let entries = deploy::entries(&config, names)
             .map_err(|error| failed(Exit::Config, &format!("{}: {error}", config_file.display())))?;
         let names: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();

@@ -84,11 +84,17 @@ pub struct Web {
     pub listen_address: SocketAddr,
     /// A file with the bearer token that a caller must show. Without it, and without users or client certificates in the file of `--web.config.file`, only loopback is listened on.
     pub bearer_token_file: Option<PathBuf>,
+    /// Names by which it may be called where callers have to show nothing, such as the one that a reverse proxy passes on as `Host`. `localhost` and every IP address always may; any other name would let a web page of its owner read what is answered.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for Web {
     fn default() -> Self {
-        Self { listen_address: SocketAddr::from(([127, 0, 0, 1], 9095)), bearer_token_file: None }
+        Self {
+            listen_address: SocketAddr::from(([127, 0, 0, 1], 9095)),
+            bearer_token_file: None,
+            allowed_hosts: vec![],
+        }
     }
 }
 
@@ -100,7 +106,7 @@ pub struct Timing {
     pub period: Span,
     /// The same for an incident with a critical alert. Default `2m`.
     pub critical_period: Span,
-    /// How soon a host is looked at again whose workers were active. Default `5m`.
+    /// How soon a host is looked at again that was at work, had nothing to give, only observes or is on hold, or of whose sweep nobody knows the end. Default `5m`.
     pub recheck: Span,
     /// How long an alert may take to resolve after space was freed. Default `5m`.
     pub decay: Span,

@@ -36,7 +36,8 @@ impl fmt::Display for IncidentId {
 /// When an incident is looked at again, and when it is given up on or handed to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// How soon a host is looked at again that had nothing to give.
+    /// How soon a host is looked at again that was at work, had nothing to give or is not to delete, or of
+    /// whose sweep nobody knows the end.
     pub recheck: Duration,
     /// How long an alert may take to resolve after space was freed.
     pub decay: Duration,

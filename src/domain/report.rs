@@ -259,7 +259,7 @@ pub enum KeptBecause {
     InUse,
     /// Somebody who was not judged can write to the temp root, and may hold it by name.
     Shared,
-    /// It belongs to a live session.
+    /// It belongs to a session that was dead at the first look, and that somebody names again at the second.
     SessionLive,
     /// The newest dead session's logs stay for the post-mortem.
     NewestDeadSession,

@@ -199,9 +199,10 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// What a configuration makes of the HTTP side.
 fn serving(config: &ResponderConfig, intake: Intake<Journal>, inventory: Vec<HostName>) -> Serving<Journal> {
-    let (bearer_token_file, limits) = (config.web.bearer_token_file.clone(), config.limits.clone());
+    let config::responder::Web { listen_address: _, bearer_token_file, allowed_hosts } = config.web.clone();
+    let limits = config.limits.clone();
     let shown = super::http::page::shown(config);
-    Serving { intake: Arc::new(intake), inventory, bearer_token_file, limits, config: shown }
+    Serving { intake: Arc::new(intake), inventory, bearer_token_file, allowed_hosts, limits, config: shown }
 }
 
 /// The server over a responder's HTTP side; its bounds are the configuration's of the moment.

@@ -7,9 +7,9 @@
 //! | route | what it does |
 //! |---|---|
 //! | `POST /webhook` | Takes a notification in. 200 once it is on disk, with how many alerts were accepted and ignored. |
-//! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask the limiter, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
+//! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask for the host's period, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
 //! | `GET /api/v1/…` | What the journal says: `api`. |
-//! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","error":null}]}`. |
+//! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them; one that waits there already is joined. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","joined":false,"error":null}]}`. |
 //! | `GET /`, `/hosts/…`, … | The same for people: `page`. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
@@ -36,7 +36,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use self::{
     body::{Bodies, BodyError, Whole},
@@ -46,6 +46,7 @@ use self::{
     shared::Shared,
     users::Passwords,
     web_file::WebFile,
+    who::Who,
 };
 use super::{
     alertmanager,
@@ -61,6 +62,7 @@ use crate::{
 pub mod access;
 pub mod api;
 pub mod body;
+pub mod called;
 pub mod connections;
 pub mod page;
 pub mod refusal;
@@ -71,6 +73,7 @@ pub mod shared;
 pub mod tls;
 pub mod users;
 pub mod web_file;
+pub mod who;
 
 /// For so long a probe of the journal tells whoever asks whether we are ready: each one is a write.
 const PROBED_FOR: Duration = Duration::from_millis(200);
@@ -116,6 +119,8 @@ pub struct Serving<J> {
     pub inventory: Vec<HostName>,
     /// Where the bearer token is, where one is asked for.
     pub bearer_token_file: Option<PathBuf>,
+    /// Names by which we may be called, beside localhost and addresses.
+    pub allowed_hosts: Vec<String>,
     /// How much at once, and for how long.
     pub limits: Limits,
     /// The whole of it, as it may be shown.
@@ -132,8 +137,12 @@ impl<J> Web<J> {
 /// Every route.
 pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
     let state = || Arc::clone(web);
-    let guarded = Router::new()
+    // Called by any name: to Alertmanager a refusal is final, nothing is told here but how many alerts were
+    // taken, and a web page may not ask for it whatever its name is.
+    let webhook = Router::new()
         .route("/webhook", post(webhook::<J>))
+        .route_layer(middleware::from_fn_with_state(state(), access::require::<J>));
+    let guarded = Router::new()
         .route("/api/v1/replay", post(replay::<J>))
         .route("/api/v1/run", post(run::run::<J>))
         .route("/api/v1/hosts", get(api::hosts::<J>))
@@ -154,6 +163,8 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
         .merge(metrics)
         .merge(page::assets::<J>())
         .route("/-/ready", get(ready::<J>))
+        .route_layer(middleware::from_fn_with_state(state(), called::by_a_known_name::<J>))
+        .merge(webhook)
         .route_layer(middleware::from_fn_with_state(state(), bounded::<J>))
         // Whatever else there is too much of: this is how somebody sees that we live.
         .route("/-/healthy", get(async || "raysweep is healthy\n"))
@@ -243,9 +254,11 @@ fn refused<J>(web: &Web<J>, refusal: &Refusal) {
 }
 
 async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
-    let serving = web.serving();
+    let (serving, who) = (web.serving(), Who::of(&request));
     let replayed = match read(&web, &serving.limits, request).await {
-        Ok((notification, _body)) => serving.intake.replay(&notification).await.map_err(Refusal::from),
+        Ok((notification, _body)) => {
+            serving.intake.replay(&notification, who.as_str()).await.map_err(Refusal::from)
+        }
         Err(refusal) => Err(refusal),
     };
     match replayed {
@@ -258,7 +271,8 @@ async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) ->
 }
 
 /// Waits for the reload and says what came of it, in the words of the log.
-async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
+async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
+    info!(asked_by = Who::of(&request).as_str(), "reload asked for");
     let (answer, reloaded) = oneshot::channel();
     if web.reloads.send(answer).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "raysweep is stopping\n").into_response();

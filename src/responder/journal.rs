@@ -4,7 +4,7 @@
 //! domain's state machine, inside one unit of work. Another store takes these two traits and nothing
 //! else; `conformance` says what has to hold for it.
 
-use std::{future::Future, path::PathBuf};
+use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ mod timeline;
 mod views;
 mod waits;
 
-pub use questions::{AttemptQuery, IncidentQuery, Keep, ROWS_MOST};
+pub use questions::{AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST};
 pub use timeline::Event;
 pub use views::{
     AlertView, AttemptView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole, LastReport,
@@ -86,6 +86,9 @@ pub enum JournalError {
     /// Whoever wrote for us has panicked.
     #[error("nobody knows whether the journal was written")]
     Unanswered,
+    /// More was asked for than is told at once. Nothing is wrong with the journal.
+    #[error("these reports are longer than {REPORTS_BYTES_MOST} bytes together")]
+    TooMuch,
     /// What is stored is not what this binary writes.
     #[error("the journal is damaged: {0}")]
     Corrupt(String),
@@ -103,6 +106,7 @@ impl JournalError {
             Self::Storage(_) => "storage",
             Self::Flush(_) => "flush",
             Self::Unanswered => "unanswered",
+            Self::TooMuch => "too_much",
             Self::Corrupt(_) => "corrupt",
         }
     }
@@ -153,6 +157,8 @@ pub struct Asked {
     pub trigger: Trigger,
     /// Whether the host is to say only what would go.
     pub dry_run: bool,
+    /// Who asked, where a person did: a name and an address.
+    pub asked_by: Option<String>,
 }
 
 /// The number of a claim. Of the claims on one host the last has the greatest, and whoever shows
@@ -244,7 +250,7 @@ pub trait Journal: Clone + Send + Sync + 'static {
         attempts: u32,
     ) -> impl Future<Output = Result<Option<IncidentWhole>, JournalError>> + Send;
 
-    /// Attempts, the newest first.
+    /// Attempts, the newest first. Fails where their reports are more than are told at once.
     fn find_attempts(
         &self,
         query: &AttemptQuery,
@@ -423,6 +429,13 @@ pub trait Work: Send {
         asked: &Asked,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// The first attempt that waits on each host where one does, of those that are dry runs or of those that are
+    /// not.
+    fn waiting_attempts(
+        &mut self,
+        dry_run: bool,
+    ) -> impl Future<Output = Result<BTreeMap<HostName, AttemptId>, JournalError>> + Send;
 
     /// Attempts that wait and may begin by now on a host in these lanes, one a host, the oldest first; and
     /// since when each of them may.

@@ -8,7 +8,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -119,6 +119,8 @@ pub struct Starts {
     limiter: RateLimiter<NotKeyed, InMemoryState, HandedIn, NoOpMiddleware<Nanos>>,
     /// Looks in which attempts began for incidents.
     turn: AtomicU64,
+    /// Whether the next look begins with incidents, and not with what people asked for.
+    incidents_first: AtomicBool,
 }
 
 /// Where there are fewer starts than are asked for, each of so many in turn has its own order: a host that
@@ -140,7 +142,14 @@ impl Starts {
             .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
             .allow_burst(at_once);
         let limiter = RateLimiter::direct_with_clock(quota, time.clone());
-        Self { time, a_minute, at_once, limiter, turn: AtomicU64::new(0) }
+        Self {
+            time,
+            a_minute,
+            at_once,
+            limiter,
+            turn: AtomicU64::new(0),
+            incidents_first: AtomicBool::new(false),
+        }
     }
 
     /// How many may begin in a minute.
@@ -172,7 +181,18 @@ impl Starts {
         self.turn.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes starts that did not ask: a person's, or those of the last minute before a restart.
+    /// Whether the next look begins with incidents. They take turns with what people asked for: where starts or
+    /// places are scarce, neither waits for all of the other's.
+    pub fn incidents_first(&self) -> bool {
+        self.incidents_first.load(Ordering::Relaxed)
+    }
+
+    /// Whoever came first in this look has begun something, and comes second in the next.
+    pub fn change_over(&self) {
+        self.incidents_first.fetch_not(Ordering::Relaxed);
+    }
+
+    /// Notes starts that did not ask: those of the last minute before a restart.
     pub fn note(&self, starts: u32, since_start: Duration) {
         self.time.set(BEFORE + since_start);
         for _ in 0..starts.min(self.at_once.get()) {

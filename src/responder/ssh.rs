@@ -64,7 +64,7 @@ impl Ssh {
             return Err(SshSetupError::TooLong(folder));
         }
         let failed = |source| SshSetupError::Folder { path: folder.clone(), source };
-        tokio::fs::create_dir_all(&folder).await.map_err(failed)?;
+        tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).await.map_err(failed)?;
         let mut entries = tokio::fs::read_dir(&folder).await.map_err(failed)?;
         while let Some(entry) = entries.next_entry().await.map_err(failed)? {
             end_left_over(&entry.path()).await;

@@ -255,7 +255,7 @@ pub(crate) fn kept_by_revival(candidate: &Candidate, signs: &Signs) -> Option<Ke
     let session = Called::of(&candidate.path).session?;
     let pid = signs.mentioned_by(&session.to_string_lossy())?;
     let detail = "its session has come to life during the sweep".to_owned();
-    Some(Keep { why: KeptBecause::InUse, detail, pid: Some(pid) })
+    Some(Keep { why: KeptBecause::SessionLive, detail, pid: Some(pid) })
 }
 
 /// Whoever uses anything of the tree keeps it. The path is relative to the temp root, and may be that

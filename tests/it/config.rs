@@ -72,7 +72,7 @@ fn the_commented_out_settings_of_the_examples_are_settings() {
 
     let (_folder, path) = all_on("raysweep.yml");
     let config = load_responder(&path).unwrap();
-    assert!(config.web.bearer_token_file.is_some());
+    assert!(config.web.bearer_token_file.is_some() && !config.web.allowed_hosts.is_empty());
     assert!(config.alertmanager.url.is_some() && config.alertmanager.bearer_token_file.is_some());
     assert!(config.prometheus.url.is_some() && config.prometheus.bearer_token_file.is_some());
     let HostEntry { name: _, address: _, aliases, user, port, identity_file, jump, sweep } = &config.hosts[1];

@@ -6,6 +6,7 @@ mod answers;
 mod api;
 mod asking;
 mod by_hand;
+mod called;
 mod clocks;
 mod disk;
 mod escalation;

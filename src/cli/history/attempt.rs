@@ -35,6 +35,7 @@ fn rows(attempt: &Attempt) -> Vec<(&'static str, String)> {
         host,
         incident,
         trigger,
+        asked_by,
         queued_at,
         started_at,
         connected_at,
@@ -45,8 +46,9 @@ fn rows(attempt: &Attempt) -> Vec<(&'static str, String)> {
         report: _,
     } = attempt;
     let incident = incident.map_or_else(String::new, |id| format!(", for incident {id}"));
-    let mut rows =
-        vec![("host", plain(host)), ("trigger", plain(trigger) + &incident), ("asked", time(*queued_at))];
+    let who = asked_by.as_deref().map_or_else(String::new, |who| format!(", by {}", plain(who)));
+    let trigger = plain(trigger) + &who + &incident;
+    let mut rows = vec![("host", plain(host)), ("trigger", trigger), ("asked", time(*queued_at))];
     // How long each step took, counted from the one before it.
     let mut before = *queued_at;
     for (key, at) in [("started", started_at), ("connected", connected_at), ("ended", finished_at)] {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::IpAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -59,7 +60,16 @@ pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
 
 fn check_web(web: &Web, problems: &mut Problems) {
     // Whether anybody is kept out depends on flags too: `access`.
-    let Web { listen_address: _, bearer_token_file } = web;
+    let Web { listen_address: _, bearer_token_file, allowed_hosts } = web;
+    for (at, name) in allowed_hosts.iter().enumerate() {
+        problems.unless(
+            is_name(name),
+            &format!("web.allowed_hosts[{at}]"),
+            &format!(
+                "{name:?} is no name: write it alone, such as raysweep.example.com, without http:// and port"
+            ),
+        );
+    }
     if let Some(file) = bearer_token_file {
         check_token_file("web.bearer_token_file", file, problems);
     }
@@ -351,6 +361,16 @@ fn destination(address: &str) -> Result<(), String> {
     } else {
         Err(format!("{address:?} is no host: write a DNS name or an IP address, without user and port"))
     }
+}
+
+/// A DNS name, and neither an address (these always may) nor a pattern.
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().all(fits)
+        && !name.ends_with('.')
+        && name.len() <= 253
+        && name.parse::<IpAddr>().is_err()
 }
 
 /// A name that useradd would take; it stands in an ssh command line.

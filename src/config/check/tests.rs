@@ -171,6 +171,33 @@ fn two_hosts_cannot_share_a_label_value() {
 }
 
 #[test]
+fn a_name_to_be_called_by_is_a_name_and_nothing_else() {
+    for (name, fits) in [
+        ("raysweep.example.com", true),
+        ("raysweep", true),
+        ("my_host-2", true),
+        ("http://raysweep.example.com", false),
+        ("raysweep.example.com:9095", false),
+        ("*.example.com", false),
+        ("raysweep.example.com.", false),
+        ("10.0.0.84", false),
+        ("::1", false),
+        ("-a", false),
+        ("", false),
+    ] {
+        let mut config = ResponderConfig::default();
+        config.web.allowed_hosts = vec![name.to_owned()];
+        let found = responder(Path::new(FILE), &config).map_err(|error| error.to_string());
+        let says = format!("raysweep.yml: web.allowed_hosts[0]: {name:?} is no name: write it alone");
+        assert_eq!(
+            found.as_ref().map_err(|error| error.starts_with(&says)),
+            if fits { Ok(&()) } else { Err(true) },
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn a_token_that_everybody_can_read_or_that_is_empty_or_missing_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");

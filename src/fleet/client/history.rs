@@ -19,6 +19,9 @@ pub struct Attempt {
     pub incident: Option<i64>,
     /// Who asked.
     pub trigger: String,
+    /// Which person that was, where one did.
+    #[serde(default)]
+    pub asked_by: Option<String>,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it began.

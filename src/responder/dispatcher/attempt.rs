@@ -47,7 +47,8 @@ impl<J: Journal> Dispatcher<J> {
     }
 
     async fn sweep_and_record(&self, claim: Claim, give_up: CancellationToken) {
-        info!(trigger = claim.asked.trigger.as_str(), "attempt started");
+        let asked_by = claim.asked.asked_by.as_deref();
+        info!(trigger = claim.asked.trigger.as_str(), asked_by, "attempt started");
         let began = Instant::now();
         let ended = tokio::select! {
             swept = timeout(self.attempt_deadline, self.sweep(&claim, began)) => {

@@ -89,11 +89,21 @@ impl<J: Journal> Dispatcher<J> {
             self.pass_time(&mut work, claimed, stored, now).await?;
         }
         let mut room = self.lanes.room(Instant::now());
-        self.claim_queued(&mut work, claimed, &mut room, now).await?;
-        let queued = claimed.attempts.len();
-        self.claim_due(&mut work, claimed, &mut room, silenced.as_ref(), now).await?;
-        if claimed.attempts.len() > queued {
-            self.starts.end_turn();
+        let incidents_first = self.starts.incidents_first();
+        for for_incidents in [incidents_first, !incidents_first] {
+            let before = claimed.attempts.len();
+            if for_incidents {
+                self.claim_due(&mut work, claimed, &mut room, silenced.as_ref(), now).await?;
+            } else {
+                self.claim_queued(&mut work, claimed, &mut room, now).await?;
+            }
+            let has_begun = claimed.attempts.len() > before;
+            if has_begun && for_incidents {
+                self.starts.end_turn();
+            }
+            if has_begun && for_incidents == incidents_first {
+                self.starts.change_over();
+            }
         }
         if !claimed.attempts.is_empty() {
             work.save_anchor(&self.clock.anchor()).await?;
@@ -140,7 +150,7 @@ impl<J: Journal> Dispatcher<J> {
         Ok(())
     }
 
-    /// Attempts that a person asked for. They do not ask the limits, but count for them.
+    /// Attempts that a person asked for. They do not ask for their hosts' periods, but count for them.
     async fn claim_queued(
         &self,
         work: &mut J::Work,
@@ -159,9 +169,12 @@ impl<J: Journal> Dispatcher<J> {
             if !room.take(lane) {
                 continue;
             }
+            if let Err(wait) = self.starts.check(claimed.running_for) {
+                claimed.starts_in = Some(wait);
+                return Ok(());
+            }
             claimed.looked_at += 1;
             let fence = work.start_attempt(&asked, now, self.lease_until(now)).await?;
-            self.starts.note(1, claimed.running_for);
             let spend = self.limiter.note(&asked.host, claimed.running_for);
             let waited = between(since, now);
             claimed.attempts.push(Claim { asked, fence, lane, target, spend, firing_since: None, waited });
@@ -246,6 +259,7 @@ impl<J: Journal> Dispatcher<J> {
             replay: None,
             trigger: Trigger::Alert,
             dry_run: false,
+            asked_by: None,
         };
         incident.begin();
         let firing_since = incident.firing_since();

@@ -251,6 +251,7 @@ fn what_was_cut_short_is_unknown_and_its_host_is_left_alone_whoever_asks() {
             replay: Some(uuid::Uuid::nil()),
             trigger: crate::domain::attempt::Trigger::Manual,
             dry_run: false,
+            asked_by: None,
         };
         work.queue_attempt(&asked, stage.dispatcher.clock.now()).await.unwrap();
         work.commit().await.unwrap();

@@ -24,6 +24,7 @@ use super::{
     refusal,
     users::Busy,
     web_file::{Current, Handshake},
+    who::{Shown, Who},
 };
 use crate::{
     config::secret::{self, SecretError},
@@ -102,7 +103,7 @@ impl Caller {
     fn of(request: &Request) -> Self {
         Self {
             shown: request.headers().get(header::AUTHORIZATION).cloned(),
-            handshake: request.extensions().get::<Handshake>().copied(),
+            handshake: request.extensions().get::<Handshake>().cloned(),
             peer: request.extensions().get::<Arc<Slot>>().map(|slot| slot.peer()),
         }
     }
@@ -126,39 +127,54 @@ impl<J: Journal> Web<J> {
                 Some(looked.map_err(|_| Unusable::Stopping)?.map_err(Unusable::File)?)
             }
         };
-        let asks = token.is_some() || file.as_ref().is_some_and(|file| file.config.authenticates());
-        if asks || self.address.ip().is_loopback() {
-            Ok(Asked { token, file })
-        } else {
+        let asked = Asked { token, file };
+        if asked.is_nothing() && !self.address.ip().is_loopback() {
             Err(Unusable::OpenToAll(self.address))
+        } else {
+            Ok(asked)
         }
     }
 
-    async fn admit(&self, caller: &Caller) -> Result<(), Denied> {
+    /// Whether whoever reaches the address may call. Where that cannot be found out, whether it may be so.
+    pub(super) async fn is_open(&self) -> bool {
+        self.asked().await.map_or(self.address.ip().is_loopback(), |asked| asked.is_nothing())
+    }
+
+    async fn admit(&self, caller: &Caller) -> Result<Who, Denied> {
         let asked = self.asked().await.map_err(Denied::Unusable)?;
         if let Some(file) = asked.file.as_ref().filter(|file| file.config.verifies_clients())
-            && caller.handshake.is_none_or(|handshake| handshake.generation != file.generation)
+            && caller.handshake.as_ref().is_none_or(|handshake| handshake.generation != file.generation)
         {
             return Err(Denied::OldHandshake);
         }
-        if !asked.by_header() || self.fits(&asked, caller).await.map_err(Denied::Busy)? {
-            Ok(())
+        let shown = if asked.by_header() {
+            let fits = self.fits(&asked, caller).await.map_err(Denied::Busy)?;
+            let Some(shown) = fits else { return Err(Denied::Unauthorized(asked)) };
+            Some(shown)
         } else {
-            Err(Denied::Unauthorized(asked))
-        }
+            None
+        };
+        // What a certificate says that nobody has checked is anybody's.
+        let checked = asked.file.as_ref().is_some_and(|file| file.config.verifies_clients());
+        let handshake = caller.handshake.as_ref().filter(|_| checked);
+        let subject = handshake.and_then(|handshake| handshake.subject.as_deref());
+        Ok(Who::new(shown.as_ref(), subject, caller.peer))
     }
 
-    async fn fits(&self, asked: &Asked, caller: &Caller) -> Result<bool, Busy> {
+    /// What fits of what the caller shows; nothing where it does not.
+    async fn fits(&self, asked: &Asked, caller: &Caller) -> Result<Option<Shown>, Busy> {
         let shown = caller.shown.as_ref().and_then(|shown| credential(shown.as_bytes()));
-        let Some((scheme, shown)) = shown else { return Ok(false) };
+        let Some((scheme, shown)) = shown else { return Ok(None) };
         if scheme.eq_ignore_ascii_case(b"Bearer") {
-            return Ok(asked.token.as_ref().is_some_and(|token| shown.ct_eq(token.as_bytes()).into()));
+            let fits = asked.token.as_ref().is_some_and(|token| shown.ct_eq(token.as_bytes()).into());
+            return Ok(fits.then_some(Shown::Token));
         }
         let users = asked.file.as_ref().map(|file| &file.config.basic_auth_users);
-        let Some(users) = users.filter(|users| !users.is_empty()) else { return Ok(false) };
+        let Some(users) = users.filter(|users| !users.is_empty()) else { return Ok(None) };
         let basic = scheme.eq_ignore_ascii_case(b"Basic").then(|| user_and_password(shown)).flatten();
-        let Some((user, password)) = basic else { return Ok(false) };
-        self.passwords.fit(users, &user, &password, caller.peer).await
+        let Some((user, password)) = basic else { return Ok(None) };
+        let fits = self.passwords.fit(users, &user, &password, caller.peer).await?;
+        Ok(fits.then_some(Shown::User(user)))
     }
 
     fn denied(&self, denied: &Denied, path: &str) -> Response {
@@ -204,6 +220,11 @@ impl<J: Journal> Web<J> {
 }
 
 impl Asked {
+    /// Whether callers have to show nothing at all.
+    fn is_nothing(&self) -> bool {
+        self.token.is_none() && !self.file.as_ref().is_some_and(|file| file.config.authenticates())
+    }
+
     /// Whether a request has to show something.
     fn by_header(&self) -> bool {
         self.token.is_some() || self.has_users()
@@ -241,14 +262,21 @@ fn user_and_password(shown: &[u8]) -> Option<(String, Vec<u8>)> {
 }
 
 /// Lets a request through that shows what is asked for.
-pub async fn require<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request, next: Next) -> Response {
+pub async fn require<J: Journal>(
+    State(web): State<Arc<Web<J>>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     // A browser sends its login along for whatever site asks it to, and says which site that was. Nobody who
     // may ask for something to be done is a web page.
     if !request.method().is_safe() && request.headers().contains_key(header::ORIGIN) {
         return refusal::error(StatusCode::FORBIDDEN, "a web page may not ask for this");
     }
     match web.admit(&Caller::of(&request)).await {
-        Ok(()) => next.run(request).await,
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
         Err(denied) => web.denied(&denied, request.uri().path()),
     }
 }

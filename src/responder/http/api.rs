@@ -1,10 +1,10 @@
 //! What the journal says, for programs: `docs/api.md` has every route with an example. It reads only.
 //!
 //! A list is an object with one key, its rows the newest first; one thing by its identity is the object
-//! itself. `limit` is 50 unless it says otherwise and at most 1000; where there are more rows, `before` with
-//! the last row's identity goes on.
+//! itself. `limit` is 50 unless it says otherwise and at most 1000, of whole reports 50; where there are more
+//! rows, `before` with the last row's identity goes on.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -15,7 +15,6 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tracing::error;
 use uuid::Uuid;
 
@@ -27,7 +26,10 @@ use crate::{
         incident::IncidentId,
         line::line,
     },
-    responder::journal::{AttemptQuery, HostWhole, IncidentQuery, Journal, JournalError, ROWS_MOST},
+    responder::journal::{
+        AttemptQuery, HostWhole, IncidentQuery, Journal, JournalError, REPORTS_BYTES_MOST, REPORTS_MOST,
+        ROWS_MOST,
+    },
 };
 
 /// How many rows are told, unless asked for otherwise.
@@ -161,6 +163,10 @@ pub async fn attempts<J: Journal>(
         None => None,
         Some(id) => Some(known_attempt(&web, &id).await?),
     };
+    let (limit, reports) = (rows(limit)?, reports.unwrap_or(true));
+    if reports && limit > REPORTS_MOST {
+        return Err(too_many_reports(&format!("more than {REPORTS_MOST} reports at once")));
+    }
     let query = AttemptQuery {
         host,
         incident: incident.map(IncidentId),
@@ -169,10 +175,23 @@ pub async fn attempts<J: Journal>(
         since,
         until,
         before,
-        limit: rows(limit)?,
-        reports: reports.unwrap_or(true),
+        limit,
+        reports,
     };
-    Ok(list("attempts", read(&web, web.journal.find_attempts(&query).await)?))
+    match web.journal.find_attempts(&query).await {
+        Err(JournalError::TooMuch) => {
+            let most = REPORTS_BYTES_MOST / (1024 * 1024);
+            Err(too_many_reports(&format!("reports that are longer than {most} MiB together")))
+        }
+        found => Ok(list("attempts", read(&web, found)?)),
+    }
+}
+
+fn too_many_reports(what: &str) -> Refusal {
+    Refusal::Query(format!(
+        "asks for {what}: say a lower limit (1 to {REPORTS_MOST} with reports) and go on with before, or \
+         reports=false (1 to {ROWS_MOST})"
+    ))
 }
 
 /// An attempt with its report.
@@ -247,7 +266,8 @@ fn outcomes(words: &str) -> Result<Vec<Outcome>, Refusal> {
 }
 
 fn list<T: Serialize>(name: &str, rows: T) -> Response {
-    Json(json!({ name: rows })).into_response()
+    // Written as it is: made into values first, whole reports would be many times as large.
+    Json(BTreeMap::from([(name, rows)])).into_response()
 }
 
 fn read<J, T>(web: &Web<J>, found: Result<T, JournalError>) -> Result<T, Refusal> {

@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use tracing::{error, warn};
 
-use super::{Web, refusal::Refusal, whole};
+use super::{Web, refusal::Refusal, who::Who, whole};
 use crate::{
     domain::{host::HostName, line::line},
     responder::{
@@ -77,12 +77,12 @@ fn told<J>(web: &Web<J>, refusal: &Refusal) {
 }
 
 async fn begun<J: Journal>(web: &Web<J>, request: Request) -> Result<Wished, Refusal> {
-    let serving = web.serving();
+    let (serving, who) = (web.serving(), Who::of(&request));
     let body = whole(web, &serving.limits, request).await?;
     let wish = Wish::parse(body.bytes())?;
     let dry_run = wish.dry_run;
     let names = wish.names(&serving.inventory);
-    serving.intake.sweep_now(&names, dry_run).await.map_err(JournalError::into)
+    serving.intake.sweep_now(&names, dry_run, who.as_str()).await.map_err(JournalError::into)
 }
 
 #[cfg(test)]

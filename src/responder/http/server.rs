@@ -30,6 +30,7 @@ use tracing::{debug, warn};
 use super::{
     connections::{Connections, Slot},
     seldom::Seldom,
+    tls,
     web_file::{Handshake, WebFile},
 };
 use crate::{
@@ -195,7 +196,7 @@ impl<B: Fn() -> Bounds + Send + Sync + 'static> Server<B> {
                 slot.is_whole();
             }
             request.extensions_mut().insert(Arc::clone(slot));
-            request.extensions_mut().extend(handshake.map(extension).unwrap_or_default());
+            request.extensions_mut().extend(handshake.clone().map(extension).unwrap_or_default());
             let (answer, slot) = (answers.call(request), Arc::clone(slot));
             async move {
                 let answer: Result<hyper::Response<Body>, Infallible> = answer.await;
@@ -232,9 +233,11 @@ async fn greet(stream: TcpStream, file: &Arc<WebFile>) -> Result<(TlsStream<TcpS
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(Cut::Handshake)?;
     let file = Arc::clone(file);
     let looked = tokio::task::spawn_blocking(move || file.handshake()).await;
-    let Ok(Some((config, handshake))) = looked else {
+    let Ok(Some((config, mut handshake))) = looked else {
         return Err(Cut::Handshake(io::Error::other("there is nothing to shake hands with")));
     };
     let stream = start.into_stream(config).await.map_err(Cut::Handshake)?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    handshake.subject = shown.and_then(tls::subject).map(Into::into);
     Ok((stream, handshake))
 }

@@ -187,6 +187,14 @@ impl ClientCertVerifier for Clients {
     }
 }
 
+/// Whom the certificate is made out to; where it says so by other names only, its number.
+pub(super) fn subject(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let subject = certificate.subject().to_string();
+    let number = || format!("number {}", certificate.raw_serial_as_string());
+    Some(if subject.is_empty() { number() } else { subject })
+}
+
 /// Whether the certificate holds one of these as a name, an e-mail address, an address or a URI, letter
 /// by letter.
 pub(crate) fn names_one_of(certificate: &CertificateDer<'_>, allowed: &[String]) -> bool {

@@ -56,10 +56,12 @@ struct Spoken {
 }
 
 /// What a connection's handshake was held to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake {
     /// That of the file as it stood then.
     pub generation: u64,
+    /// Whose certificate was shown, if one was; whether it was checked is told by what the file asks for.
+    pub subject: Option<Arc<str>>,
 }
 
 /// What was seen last.
@@ -141,7 +143,7 @@ impl WebFile {
     pub fn handshake(&self) -> Option<(Arc<ServerConfig>, Handshake)> {
         let current = self.look().unwrap_or_else(|_| self.last());
         let generation = current.generation;
-        current.tls.as_ref().map(|tls| (Arc::clone(&tls.config), Handshake { generation }))
+        current.tls.as_ref().map(|tls| (Arc::clone(&tls.config), Handshake { generation, subject: None }))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Hosts that a person wants swept now.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use jiff::Timestamp;
 use serde::Serialize;
 use tracing::info;
 use uuid::Uuid;
@@ -30,58 +29,96 @@ pub struct WishedHost {
     pub host: String,
     /// The one attempt on it.
     pub attempt: Option<AttemptId>,
+    /// Whether that one waited already: somebody had asked for the same.
+    pub joined: bool,
     /// Why there is none.
     pub error: Option<String>,
 }
 
-impl<J: Journal> Intake<J> {
-    /// Queues one attempt on each of these hosts. As a replay's it belongs to no incident, and does not
-    /// ask the limiter but counts for it.
-    pub async fn sweep_now(&self, names: &[String], dry_run: bool) -> Result<Wished, JournalError> {
-        let mut attempts = BTreeMap::new();
-        let mut hosts: Vec<WishedHost> = vec![];
-        let mut unknown = HashSet::new();
-        for name in names {
-            // A name is an entry's own: an alias may stand for what an exporter says, and not for what a
-            // person means.
-            match self.directory.find(name).filter(|host| host.as_str() == name) {
-                Some(host) if !attempts.contains_key(host) => {
-                    let attempt = AttemptId::now();
-                    attempts.insert(host.clone(), attempt);
-                    hosts.push(WishedHost { host: name.clone(), attempt: Some(attempt), error: None });
-                }
-                None if unknown.insert(name) => {
-                    let host = bounded::name(name);
-                    let error = Some(format!("{host:?} is no host of the inventory"));
-                    hosts.push(WishedHost { host, attempt: None, error });
-                }
-                _ => {}
-            }
-        }
-        let mut work = self.journal.begin().await?;
-        let now = self.clock.now();
-        queue(&mut work, &attempts, None, dry_run, now).await?;
-        work.commit().await?;
-        for (host, attempt) in attempts {
-            info!(%host, %attempt, dry_run, "run accepted");
-        }
-        self.wake.notify_one();
-        Ok(Wished { hosts })
+impl WishedHost {
+    fn queued(name: &str, Queued { attempt, joined }: Queued) -> Self {
+        Self { host: name.to_owned(), attempt: Some(attempt), joined, error: None }
+    }
+
+    fn unknown(name: &str) -> Self {
+        let host = bounded::name(name);
+        let error = Some(format!("{host:?} is no host of the inventory"));
+        Self { host, attempt: None, joined: false, error }
     }
 }
 
-/// Queues what a person asked for.
-pub(super) async fn queue(
-    work: &mut impl Work,
-    attempts: &BTreeMap<HostName, AttemptId>,
-    replay: Option<Uuid>,
-    dry_run: bool,
-    now: Timestamp,
-) -> Result<(), JournalError> {
-    for (host, id) in attempts {
-        let (host, trigger) = (host.clone(), Trigger::Manual);
-        let asked = Asked { id: *id, host, incident: None, replay, trigger, dry_run };
-        work.queue_attempt(&asked, now).await?;
+/// What a person asks for, whichever hosts it is asked of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ByHand<'a> {
+    /// The replay that it is, where it is one.
+    pub(super) replay: Option<Uuid>,
+    /// Whether only to say what would go.
+    pub(super) dry_run: bool,
+    /// Who asks.
+    pub(super) asked_by: &'a str,
+}
+
+/// The attempt that a wish has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Queued {
+    pub(super) attempt: AttemptId,
+    pub(super) joined: bool,
+}
+
+impl<J: Journal> Intake<J> {
+    /// Queues one attempt on each of these hosts. As a replay's it belongs to no incident, and does not
+    /// ask for the host's period but counts for it.
+    pub async fn sweep_now(
+        &self,
+        names: &[String],
+        dry_run: bool,
+        asked_by: &str,
+    ) -> Result<Wished, JournalError> {
+        // A name is an entry's own: an alias may stand for what an exporter says, and not for what a
+        // person means.
+        let known = |name: &String| self.directory.find(name).filter(|host| host.as_str() == name);
+        let hosts: BTreeSet<_> = names.iter().filter_map(known).cloned().collect();
+        let queued = self.queue(hosts, ByHand { replay: None, dry_run, asked_by }).await?;
+        let mut told = HashSet::new();
+        let once = names.iter().filter(|name| told.insert(*name));
+        let hosts = once.map(|name| {
+            let of_host = known(name).and_then(|host| queued.get(host));
+            of_host.map_or_else(|| WishedHost::unknown(name), |queued| WishedHost::queued(name, *queued))
+        });
+        let hosts = hosts.collect();
+        for (host, Queued { attempt, joined }) in &queued {
+            info!(%host, %attempt, dry_run, joined, asked_by, "run accepted");
+        }
+        Ok(Wished { hosts })
     }
-    Ok(())
+
+    /// Queues an attempt on each host, in one unit of work. Where one waits that was asked for alike, that one
+    /// is joined: however often people ask, no more than one and a dry one wait on a host.
+    pub(super) async fn queue(
+        &self,
+        hosts: BTreeSet<HostName>,
+        by_hand: ByHand<'_>,
+    ) -> Result<BTreeMap<HostName, Queued>, JournalError> {
+        let ByHand { replay, dry_run, asked_by } = by_hand;
+        let mut work = self.journal.begin().await?;
+        let now = self.clock.now();
+        let waiting = work.waiting_attempts(dry_run).await?;
+        let mut queued = BTreeMap::new();
+        for host in hosts {
+            if let Some(attempt) = waiting.get(&host) {
+                queued.insert(host, Queued { attempt: *attempt, joined: true });
+                continue;
+            }
+            let (id, trigger) = (AttemptId::now(), Trigger::Manual);
+            let asked_by = Some(asked_by.to_owned());
+            let asked = Asked { id, host: host.clone(), incident: None, replay, trigger, dry_run, asked_by };
+            work.queue_attempt(&asked, now).await?;
+            queued.insert(host, Queued { attempt: id, joined: false });
+        }
+        if queued.values().any(|one| !one.joined) {
+            work.commit().await?;
+            self.wake.notify_one();
+        }
+        Ok(queued)
+    }
 }

@@ -1,12 +1,15 @@
 //! A notification that a person sends once more.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Intake, by_hand::queue};
+use super::{
+    Intake,
+    by_hand::{ByHand, Queued},
+};
 use crate::{
     domain::{
         alert::{AlertStatus, Notification},
@@ -14,7 +17,7 @@ use crate::{
         decision::{Decision, decide},
         host::HostName,
     },
-    responder::journal::{Journal, JournalError, Work, bounded},
+    responder::journal::{Journal, JournalError, bounded},
 };
 
 /// What a replayed notification leads to.
@@ -43,12 +46,14 @@ pub struct ReplayedAlert {
 
 impl<J: Journal> Intake<J> {
     /// Queues one attempt on each host that the payload's firing alerts name. It belongs to no
-    /// incident and does not ask the limiter, as it is a person who asks, but it counts for it.
-    pub async fn replay(&self, notification: &Notification) -> Result<Replayed, JournalError> {
+    /// incident and does not ask for the host's period, as it is a person who asks, but it counts for it.
+    pub async fn replay(
+        &self,
+        notification: &Notification,
+        asked_by: &str,
+    ) -> Result<Replayed, JournalError> {
         let replay = Uuid::now_v7();
-        let mut work = self.journal.begin().await?;
-        let now = self.clock.now();
-        let mut attempts = BTreeMap::new();
+        let mut hosts = BTreeSet::new();
         let mut alerts = Vec::with_capacity(notification.alerts.len());
         for alert in &notification.alerts {
             let mut replayed = ReplayedAlert {
@@ -61,7 +66,7 @@ impl<J: Journal> Intake<J> {
             match decide(alert, &self.policies, &self.directory) {
                 Decision::Ignore(reason) => replayed.ignored = Some(reason.reason()),
                 Decision::Act { host, .. } if alert.status == AlertStatus::Firing => {
-                    replayed.attempt = Some(*attempts.entry(host.clone()).or_insert_with(AttemptId::now));
+                    hosts.insert(host.clone());
                     replayed.host = Some(host);
                 }
                 Decision::Act { host, .. } => {
@@ -71,12 +76,15 @@ impl<J: Journal> Intake<J> {
             }
             alerts.push(replayed);
         }
-        queue(&mut work, &attempts, Some(replay), false, now).await?;
-        work.commit().await?;
-        for (host, attempt) in attempts {
-            info!(%replay, %host, %attempt, "replay accepted");
+        let by_hand = ByHand { replay: Some(replay), dry_run: false, asked_by };
+        let queued = self.queue(hosts, by_hand).await?;
+        for alert in alerts.iter_mut().filter(|alert| alert.ignored.is_none()) {
+            let on_its_host = alert.host.as_ref().and_then(|host| queued.get(host));
+            alert.attempt = on_its_host.map(|queued| queued.attempt);
         }
-        self.wake.notify_one();
+        for (host, Queued { attempt, joined }) in &queued {
+            info!(%replay, %host, %attempt, joined, asked_by, "replay accepted");
+        }
         Ok(Replayed { replay, alerts })
     }
 }

@@ -9,6 +9,10 @@ use crate::domain::{
 
 /// So many rows are told at once, at most.
 pub const ROWS_MOST: u32 = 1000;
+/// So many reports are told at once, at most.
+pub const REPORTS_MOST: u32 = 50;
+/// What they may hold together, in bytes: one report may be megabytes.
+pub const REPORTS_BYTES_MOST: usize = 16 * 1024 * 1024;
 
 /// Which attempts: those that are all of this, the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,11 +1,6 @@
 //! The journal in one SQLite file: WAL, synchronous=FULL, one writer.
 
-use std::{
-    fs::{File, OpenOptions},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sqlx::{
@@ -38,6 +33,7 @@ mod due;
 mod hosts;
 mod latch;
 mod notifications;
+mod place;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -47,11 +43,10 @@ mod writer;
 
 use latch::Latch;
 use notifications::Tally;
+use place::FILE;
 pub use work::SqliteWork;
 use writer::Writer;
 
-const FILE: &str = "journal.db";
-const LOCK: &str = "lock";
 static MIGRATIONS: Migrator = sqlx::migrate!("src/responder/journal/migrations");
 
 /// How long the check at the start may take; a journal of 90 days takes seconds.
@@ -94,7 +89,7 @@ impl SqliteJournal {
     /// Opens the journal in a folder, which is made where it is missing; checks that it is whole and
     /// none of a later version, and brings it to this version.
     pub async fn open(folder: &Path) -> Result<Self, JournalError> {
-        let lock = lock(folder)?;
+        let lock = place::take(folder)?;
         let options = SqliteConnectOptions::new()
             .filename(folder.join(FILE))
             .create_if_missing(true)
@@ -179,16 +174,6 @@ fn failed(code: Option<i32>, error: impl std::error::Error + Send + Sync + 'stat
         }
         _ => JournalError::Storage(Box::new(error)),
     }
-}
-
-fn lock(folder: &Path) -> Result<File, JournalError> {
-    let failed = |source| JournalError::Path { path: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let path = folder.join(LOCK);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| JournalError::Locked(path))?;
-    Ok(file)
 }
 
 impl Journal for SqliteJournal {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{timeline::Event, waits::Next};
@@ -111,6 +112,8 @@ pub struct AttemptView {
     pub replay: Option<String>,
     /// Who asked.
     pub trigger: String,
+    /// Which person that was, and from where; none where an alert asked, or where it is not known.
+    pub asked_by: Option<String>,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it began.
@@ -125,8 +128,8 @@ pub struct AttemptView {
     pub reason: Option<String>,
     /// Bytes freed.
     pub freed_bytes: Option<i64>,
-    /// The host's report.
-    pub report: Option<serde_json::Value>,
+    /// The host's report, as it is stored: read into values it would be many times as large.
+    pub report: Option<Box<RawValue>>,
 }
 
 /// An alert about which nothing was done.

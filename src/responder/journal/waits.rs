@@ -26,6 +26,26 @@ impl Next {
         ("period", "the host has had its attempt of this period"),
         ("silenced", "every alert of the incident is silenced or inhibited in Alertmanager"),
     ];
+
+    /// The same for a person: why a host is looked at again depends on how the last attempt for the incident
+    /// ended.
+    pub fn means(&self, last_outcome: Option<&str>) -> &'static str {
+        let last = Outcome::ALL.into_iter().find(|outcome| Some(outcome.as_str()) == last_outcome);
+        match last.filter(|_| self.waits_for == RECHECK) {
+            Some(Outcome::Active) => "the host was at work, and is looked at again after a while",
+            Some(Outcome::NothingToFree) => {
+                "the host had nothing to give, and is looked at again after a while"
+            }
+            Some(Outcome::WouldFree) => "the host only observes, and is looked at again after a while",
+            Some(Outcome::Held) => "the host was on hold, and is looked at again after a while",
+            Some(Outcome::Busy) => "another sweep ran there, and the host is looked at again after a while",
+            Some(Outcome::Failed) => "the last sweep failed, and the host is looked at again after a while",
+            _ => {
+                let known = Self::WORDS.iter().find(|(word, _)| *word == self.waits_for);
+                known.map_or("", |(_, means)| means)
+            }
+        }
+    }
 }
 
 const PLACE: &str = "place";
@@ -94,6 +114,31 @@ mod tests {
     fn next(waiting: &Waiting, now: i64) -> Option<(i64, String)> {
         let Next { at, waits_for } = waiting.next(self::at(now))?;
         Some((at.as_second() - 1_700_000_000, waits_for))
+    }
+
+    #[test]
+    fn why_a_host_is_looked_at_again_is_told_by_how_the_last_look_ended() {
+        let means = |word: &str, outcome: Option<Outcome>| {
+            Next { at: at(0), waits_for: word.to_owned() }.means(outcome.map(Outcome::as_str))
+        };
+        for (outcome, says) in [
+            (Some(Outcome::Active), "at work"),
+            (Some(Outcome::NothingToFree), "nothing to give"),
+            (Some(Outcome::WouldFree), "only observes"),
+            (Some(Outcome::Held), "on hold"),
+            (Some(Outcome::Busy), "another sweep"),
+            (Some(Outcome::Failed), "failed"),
+            (Some(Outcome::Unknown), "freed nothing"),
+            (None, "freed nothing"),
+        ] {
+            let told = means(RECHECK, outcome);
+            assert!(told.contains(says) && told.ends_with("is looked at again after a while"), "{told}");
+            // What else it waits for has one sentence, however the last look ended.
+            for (word, sentence) in Next::WORDS.into_iter().filter(|(word, _)| *word != RECHECK) {
+                assert_eq!(means(word, outcome), sentence);
+            }
+        }
+        assert_eq!(means("of a later version", None), "");
     }
 
     #[test]

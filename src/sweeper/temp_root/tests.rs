@@ -236,7 +236,8 @@ fn a_dead_session_that_comes_to_life_between_the_two_looks_keeps_all_it_has() {
         ..Signs::default()
     });
     let findings = stage.sweep_with(&signs, &|| None);
-    assert_eq!(kept(&findings).len(), 2, "{findings:?}");
+    let why: Vec<_> = findings.kept.iter().map(|kept| (kept.why, kept.pid)).collect();
+    assert_eq!(why, [(KeptBecause::SessionLive, Some(7)); 2], "{findings:?}");
     assert_eq!(stage.standing(), before);
 }
 

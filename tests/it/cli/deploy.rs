@@ -90,6 +90,39 @@ alertmanager: { url: 'http://127.0.0.1:9093', bearer_token_file: /nonexistent/to
 }
 
 #[test]
+fn whoever_walks_the_chain_sweeps_directly_or_explains_needs_none_of_the_responders_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let text = format!(
+        "web: {{ bearer_token_file: /nonexistent/token }}
+alertmanager: {{ url: 'http://127.0.0.1:1', bearer_token_file: /nonexistent/alertmanager }}
+ssh: {{ identity_file: {at}/id, known_hosts_file: {at}/known_hosts }}
+hosts: [{{ name: ray-80, address: 127.0.0.1, port: 1 }}]
+"
+    );
+    fs::write(folder.path().join("a.yml"), text).unwrap();
+    let payload = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let payload = payload.join("alertmanager/payloads/firing-two-hosts.json");
+    let asks = |arguments: &[&str]| {
+        let mut command = raysweep();
+        command.current_dir(&folder).env("PATH", "/usr/bin:/bin").args(arguments);
+        said(command.args(["--config.file", "a.yml"]))
+    };
+    let ran = asks(&["run", "ray-80", "--direct"]);
+    assert!(ran.starts_with("exit 8") && ran.contains("Connection refused"), "{ran}");
+    let explained = asks(&["replay", payload.to_str().unwrap()]);
+    assert!(explained.starts_with("exit 0") && explained.contains("names ray-80"), "{explained}");
+    let walked = asks(&["doctor", "ray-80", "--json"]);
+    assert!(
+        walked.starts_with("exit 1") && walked.contains(r#""check":"config","host":null,"state":"ok""#),
+        "{walked}"
+    );
+    for secret in ["/nonexistent/token", "/nonexistent/alertmanager"] {
+        assert!(walked.contains(&format!("raysweep: {secret}: cannot be read")), "{walked}");
+    }
+}
+
+#[test]
 fn hosts_are_named_or_all_are_meant_and_nothing_is_guessed() {
     for arguments in [
         &["deploy"][..],

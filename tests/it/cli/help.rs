@@ -796,15 +796,14 @@ fn the_help_of_run() {
                   Ask no responder: go over your own SSH login
 
               --user <NAME>
-                  Whom to log in as, instead of deploy.user or what your ssh configuration says
+                  With --direct: whom to log in as, instead of deploy.user or what your ssh configuration
+                  says
 
               --ask-sudo-pass
-                  Ask once for the password that sudo wants
+                  With --direct: ask once for the password that sudo wants
 
               --parallel <HOSTS>
-                  So many hosts at once
-
-                  [default: 16]
+                  With --direct: so many hosts at once, 16 unless it is said
 
               --config.file <FILE>
                   The configuration with the inventory

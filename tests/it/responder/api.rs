@@ -8,7 +8,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{
     super::cli::raysweep,
     harness::{CRITICAL, LARGE, Responder, agent, alert, payload},
-    stand_in::StandIns,
+    stand_in::{StandIns, most_memory},
 };
 
 const DOCUMENT: &str = "docs/api.md";
@@ -216,6 +216,8 @@ fn whatever_is_wrong_with_a_request_is_told_in_one_shape() {
         ("/api/v1/attempts?colour=red".to_owned(), 400, "colour"),
         ("/api/v1/attempts?limit=many".to_owned(), 400, "limit"),
         ("/api/v1/attempts?limit=0".to_owned(), 400, "1 to 1000"),
+        ("/api/v1/attempts?limit=51".to_owned(), 400, "1 to 50 with reports"),
+        ("/api/v1/attempts?limit=1001&reports=false".to_owned(), 400, "1 to 1000"),
         ("/api/v1/incidents?limit=1001".to_owned(), 400, "1 to 1000"),
         ("/api/v1/incidents?open=perhaps".to_owned(), 400, "open"),
         ("/api/v1/attempts?outcome=freed,gone".to_owned(), 400, "no outcome gone"),
@@ -236,6 +238,61 @@ fn whatever_is_wrong_with_a_request_is_told_in_one_shape() {
     }
     let response = agent().get(told.responder.url("/webhook")).call().unwrap();
     assert_eq!(response.headers()["allow"], "POST");
+}
+
+/// An attempt's report of some length, in many small parts.
+fn long_report(bytes: usize) -> String {
+    let evidence = r#"{"kind":"ray_task","pid":4711,"detail":"ray::train runs"}"#;
+    format!(r#"{{"workers":[{{"evidence":[{}]}}]}}"#, vec![evidence; bytes / evidence.len()].join(","))
+}
+
+/// As many sweeps would have left it; what ended long ago would be forgotten.
+fn with_long_reports(told: &Told, attempts: usize, bytes: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite://{}", told.fleet.path("data/journal.db").display());
+        let mut journal = SqliteConnection::connect(&url).await.unwrap();
+        let report = long_report(bytes);
+        for at in 0..attempts {
+            let row = sqlx::query(
+                "INSERT INTO attempts (id, host, trigger, queued_at, started_at, finished_at, outcome, report)
+                 VALUES (?, 'ray-82', 'cron', ?2, ?2, 4102444800000000, 'freed', ?3)",
+            );
+            let at = i64::try_from(at).unwrap();
+            let row = row.bind(uuid::Uuid::now_v7().to_string()).bind(at).bind(&report);
+            row.execute(&mut journal).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn whole_reports_are_told_a_page_at_a_time_and_cost_no_more_than_they_are_long() {
+    let told = Told::new();
+    with_long_reports(&told, 120, 160 * 1024);
+    let before = most_memory(told.responder.process.id());
+    let (mut path, mut pages) = ("/api/v1/attempts?host=ray-82&limit=50".to_owned(), vec![]);
+    loop {
+        let page = told.asked(&path)["attempts"].as_array().unwrap().clone();
+        let Some(last) = page.last() else { break };
+        assert!(page.iter().all(|attempt| attempt["report"]["workers"][0]["evidence"].is_array()));
+        path = format!("/api/v1/attempts?host=ray-82&limit=50&before={}", last["id"].as_str().unwrap());
+        pages.push(page.len());
+    }
+    assert_eq!(pages, [50, 50, 20]);
+    let grown = (most_memory(told.responder.process.id()) - before) / (1024 * 1024);
+    println!("figure: pages of 7.8 MiB of reports have cost {grown} MiB");
+    assert!(grown < 64, "{grown} MiB");
+    // What is longer than may be is refused, with what would be right; one alone never is.
+    with_long_reports(&told, 10, 2 * 1024 * 1024);
+    let newest = "/api/v1/attempts?host=ray-82&since=1970-01-01T00:00:00Z&until=1970-01-01T00:00:00.00001Z";
+    let (status, text) = told.responder.get(&format!("{newest}&limit=50"));
+    assert!(status == 400 && text.contains("16 MiB") && text.contains("reports=false"), "{status} {text}");
+    assert_eq!(told.asked(&format!("{newest}&limit=1"))["attempts"].as_array().unwrap().len(), 1);
+    // Whoever asks for no reports has all of them, and so has the command.
+    let brief = told.asked("/api/v1/attempts?limit=1000&reports=false");
+    assert_eq!(brief["attempts"].as_array().unwrap().len(), 132);
+    let (code, said) = told.command(&["history", "--limit", "1000", "--json"]);
+    assert_eq!((code, said.lines().count()), (Some(0), 132), "{said}");
 }
 
 #[test]

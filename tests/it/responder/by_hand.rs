@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::harness::{Behaviour, Fleet, Responder, firing, wait_for};
+use super::{
+    harness::{Behaviour, Fleet, Responder, firing, wait_for},
+    stand_in::StandIns,
+};
 
 fn asks(responder: &Responder, wish: Value) -> (u16, Value) {
     responder.post("/api/v1/run", wish.to_string().as_bytes(), None)
@@ -44,6 +47,7 @@ fn a_person_has_hosts_swept_beside_every_incident_and_each_has_one_attempt() {
     });
     assert_eq!((&attempt["host"], &attempt["outcome"]), (&"ray-80".into(), &"freed".into()), "{attempt}");
     assert_eq!((&attempt["trigger"], &attempt["incident"]), (&"manual".into(), &Value::Null));
+    assert_eq!(attempt["asked_by"], "127.0.0.1");
     assert_eq!(attempt["report"]["workers"][0]["verdict"], "cleaned");
     let request = format!(r#"sweep {{"schema":1,"attempt":"{id}","trigger":"manual","dry_run":false}}"#);
     assert_eq!(fleet.host("ray-80").requests(), [request]);
@@ -73,6 +77,31 @@ fn a_dry_run_reaches_the_host_and_no_alert_waits_for_it() {
     responder.send(firing("ray-80"));
     wait_for("the alert's attempt", || (fleet.host("ray-80").requests().len() == 2).then_some(()));
     assert!(fleet.host("ray-80").requests()[1].ends_with(r#""trigger":"alert","dry_run":false}"#));
+}
+
+#[test]
+fn however_often_people_ask_one_attempt_waits_on_a_host_and_the_fleets_starts_hold() {
+    let fleet = StandIns::new(["a", "b", "c", "d"]);
+    let responder = fleet.serve("limits: { starts_a_minute: 1 }");
+    for _ in 0..50 {
+        assert_eq!(asks(&responder, json!({ "all": true })).0, 202);
+    }
+    let begun = || responder.rows("attempts").iter().filter(|row| !row["started_at"].is_null()).count();
+    wait_for("the first attempt's end", || {
+        fleet.noted().iter().any(|(_, what, _)| what == "end").then_some(())
+    });
+    let fleets = r#"raysweep_attempts_deferred_total{reason="fleet"}"#;
+    wait_for("another that waits", || (responder.metric(fleets) >= 1).then_some(()));
+    // One has begun, and may have been asked for once more since.
+    let attempts = responder.rows("attempts").len();
+    assert!((4..=5).contains(&attempts), "{attempts}");
+    assert_eq!(begun(), 1);
+    let (_, wished) = asks(&responder, json!({ "all": true }));
+    let hosts = wished["hosts"].as_array().unwrap();
+    assert!(hosts.iter().filter(|host| host["joined"] == true).count() >= 3, "{wished}");
+    // One that would delete is not what was asked for.
+    let (_, dry) = asks(&responder, json!({ "hosts": ["b"], "dry_run": true }));
+    assert_eq!(dry["hosts"][0]["joined"], false, "{dry}");
 }
 
 #[test]
@@ -153,6 +182,21 @@ fn run_waits_for_each_attempt_and_shows_it() {
     let rows: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&rows[0]["outcome"], &rows[1]["outcome"]), (&"freed".into(), &"unknown_host".into()));
     assert_eq!(rows[0]["report"]["attempt"], rows[0]["attempt"]);
+}
+
+#[test]
+fn a_flag_that_the_responder_knows_nothing_of_is_refused_and_nothing_is_begun() {
+    let fleet = Fleet::of_one();
+    let responder = fleet.serve("");
+    for (flags, named) in [
+        (&["--parallel", "2"][..], "--parallel is for --direct"),
+        (&["--user", "op"], "--user is for --direct"),
+        (&["--ask-sudo-pass"], "--ask-sudo-pass is for --direct"),
+    ] {
+        let (code, _, stderr) = run(&fleet, &responder, &[&["--all"], flags].concat()).output();
+        assert!(code == Some(2) && stderr.contains(named), "{flags:?}: {stderr}");
+    }
+    assert_eq!((responder.rows("attempts").len(), fleet.ssh_starts()), (0, 0));
 }
 
 #[test]

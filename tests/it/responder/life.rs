@@ -1,8 +1,15 @@
 //! Start, stop, and being killed.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Child, Command, Stdio},
+};
 
-use super::harness::{Behaviour, Fleet, LOOPBACK, firing, processes_with, serve_command, wait_for};
+use super::{
+    harness::{Behaviour, Fleet, LOOPBACK, Responder, firing, processes_with, serve_command, wait_for},
+    stand_in::StandIns,
+};
 
 #[test]
 fn a_responder_killed_in_mid_attempt_records_an_unknown_end_and_does_not_run_it_again() {
@@ -136,4 +143,36 @@ fn a_key_that_is_not_there_is_named_at_the_start() {
     let told = log.lines().find(|line| line.contains("key=\"identity_file\""));
     assert!(told.is_some_and(|line| line.contains(&path) && line.contains("WARN")), "{log}");
     assert!(!log.contains("known_hosts_file"), "{log}");
+}
+
+#[test]
+fn a_journal_is_the_accounts_own_whatever_the_umask_and_one_that_is_not_is_told_of() {
+    let fleet = StandIns::new(["a"]);
+    let serve = fleet.command("");
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"umask 0; exec "$0" "$@""#]).arg(serve.get_program()).args(serve.get_args());
+    command.envs(serve.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let responder = Responder::launch(command, fleet.path("responder.log")).unwrap();
+    assert_eq!(responder.send(firing("a")), 200);
+    let data = fleet.path("data");
+    let mode = |name: &str| fs::metadata(data.join(name)).unwrap().permissions().mode() & 0o777;
+    for (name, expected) in [
+        ("", 0o700),
+        ("ssh", 0o700),
+        ("lock", 0o600),
+        ("journal.db", 0o600),
+        ("journal.db-wal", 0o600),
+        ("journal.db-shm", 0o600),
+    ] {
+        assert_eq!(mode(name), expected, "{name}: {:o}", mode(name));
+    }
+    let told = "others may look into the journal";
+    assert!(!responder.log().contains(told), "{}", responder.log());
+    responder.stop();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let responder = fleet.serve("");
+    let (log, path) = (responder.log(), data.display().to_string());
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(told)).collect();
+    assert!(lines.len() == 1 && lines[0].contains(&path) && lines[0].contains("755"), "{log}");
+    assert_eq!(mode(""), 0o755);
 }

@@ -120,6 +120,32 @@ fn a_certificate_has_to_hold_one_of_the_allowed_names() {
     }
 }
 
+#[test]
+fn a_certificate_that_was_checked_says_who_asked_and_one_that_was_not_says_nothing() {
+    let ours = Authority::new("ours");
+    let web = WebFolder::of(&ours);
+    web.write("ca.pem", &ours.pem());
+    let fleet = Fleet::of_one();
+    let checked = "certificate CN=rcgen self signed cert from 127.0.0.1";
+    // The one is not the other, whether or not that has begun.
+    for (asked_of_clients, who, dry_run) in [
+        (policy("RequireAndVerifyClientCert") + CA, checked, false),
+        (policy("RequireAnyClientCert"), "127.0.0.1", true),
+    ] {
+        web.tls(&asked_of_clients, "");
+        let responder = fleet.serve_as("", &web.launch());
+        let client = client(&ours.pem(), Some(&ours.issue(&["am.example"])));
+        let url = |path: &str| format!("https://{}{path}", responder.address);
+        let answer =
+            client.post(url("/api/v1/run")).send(format!(r#"{{"all":true,"dry_run":{dry_run}}}"#)).unwrap();
+        assert_eq!(answer.status(), 202);
+        let attempts = client.get(url("/api/v1/attempts?limit=1")).call().unwrap();
+        let attempts = attempts.into_body().read_to_string().unwrap();
+        assert!(attempts.contains(&format!(r#""asked_by":"{who}""#)), "{attempts}");
+        responder.stop();
+    }
+}
+
 /// Speaks one version of TLS and no other.
 fn speaks(responder: &str, trusted: &Authority, version: &'static SupportedProtocolVersion) -> bool {
     let mut roots = RootCertStore::empty();

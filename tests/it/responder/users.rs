@@ -74,6 +74,48 @@ fn only_who_shows_a_users_password_is_let_in_to_all_but_health() {
 }
 
 #[test]
+fn who_asks_for_something_is_in_log_and_history_and_what_was_shown_is_in_neither() {
+    let (fleet, web) = (Fleet::of_one(), folder());
+    web.write("web.yml", &users(&[("amy", "s3cret")]));
+    web.write("token", "t0ken");
+    let with_token = format!("web: {{ bearer_token_file: {} }}", text(&web.path("token")));
+    let responder = fleet.serve_as(&with_token, &web.launch());
+    let told = |path: &str| {
+        let asked = agent().get(responder.url(path)).header("Authorization", "Bearer t0ken");
+        asked.call().unwrap().into_body().read_to_string().unwrap()
+    };
+    let amy = basic("amy", "s3cret");
+    for (shown, dry_run, who) in [
+        (amy.as_str(), false, "user amy from 127.0.0.1"),
+        ("Bearer t0ken", true, "bearer token from 127.0.0.1"),
+    ] {
+        let wish = format!(r#"{{"all":true,"dry_run":{dry_run}}}"#);
+        let (status, wished) = responder.post("/api/v1/run", wish.as_bytes(), Some(shown));
+        assert_eq!(status, 202, "{wished}");
+        let attempt = told(&format!("/api/v1/attempts/{}", wished["hosts"][0]["attempt"].as_str().unwrap()));
+        assert!(attempt.contains(&format!(r#""asked_by":"{who}""#)), "{attempt}");
+        assert_eq!(responder.post("/-/reload", b"", Some(shown)).0, 200);
+        let log = responder.log();
+        for what in ["run accepted", "reload asked for"] {
+            let line = log.lines().find(|line| line.contains(what) && line.contains(who));
+            assert!(line.is_some(), "{what}: {who}\n{log}");
+        }
+    }
+    let page = told(&format!("/attempts/{}", responder_attempt(&told("/api/v1/attempts"))));
+    assert!(page.contains("manual, bearer token from 127.0.0.1"), "{page}");
+    for secret in ["s3cret", "t0ken", amy.split_once(' ').unwrap().1] {
+        let everything = [responder.log(), told("/api/v1/attempts"), page.clone()].concat();
+        assert!(!everything.contains(secret), "{secret}");
+    }
+}
+
+/// The newest attempt's identity.
+fn responder_attempt(attempts: &str) -> String {
+    let attempts: serde_json::Value = serde_json::from_str(attempts).unwrap();
+    attempts["attempts"][0]["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
 fn users_that_are_replaced_need_no_restart_and_what_went_is_out_at_once() {
     let (fleet, web) = (Fleet::of_one(), folder());
     web.write("web.yml", &users(&[("amy", "first"), ("bob", "other")]));

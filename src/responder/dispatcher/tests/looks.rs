@@ -23,6 +23,7 @@ impl Stage {
             replay: Some(Uuid::nil()),
             trigger: Trigger::Manual,
             dry_run: false,
+            asked_by: None,
         };
         let mut work = self.dispatcher.journal.begin().await.unwrap();
         work.queue_attempt(&asked, self.dispatcher.clock.now()).await.unwrap();
@@ -85,6 +86,31 @@ fn only_a_look_that_begins_something_for_an_incident_ends_its_turn() {
         stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
         assert_eq!(stage.begin().await.len(), 1);
         assert_eq!(order(), Order::Proven);
+    });
+}
+
+#[test]
+fn what_people_ask_for_waits_for_the_fleets_starts_and_takes_turns_with_incidents() {
+    run(async {
+        let mut stage = Stage::new().await.of_four_that_fail().await;
+        stage.reload(|changed| changed.starts_a_minute = 4).await;
+        for host in ["ray-80", "ray-81"] {
+            stage.ask(host).await;
+        }
+        for host in ["ray-82", "ray-83"] {
+            stage.send(host, Urgency::Critical, AlertStatus::Firing).await;
+        }
+        let deferred =
+            || stage.dispatcher.metrics.attempts_deferred.get_or_create(&ByReason::new(FLEET)).get();
+        let mut begun = vec![];
+        for _ in 0..4 {
+            let now = stage.begin().await;
+            begun.push(now.iter().map(|(claim, _)| claim.asked.incident.is_some()).collect::<Vec<_>>());
+            assert!(stage.begin().await.is_empty(), "the fleet has had its start");
+            stage.clocks.pass(Duration::from_secs(20));
+        }
+        assert_eq!(begun, [[false], [true], [false], [true]]);
+        assert!(deferred() > 0);
     });
 }
 

@@ -24,6 +24,7 @@ fn an_attempts_wait_counts_from_when_it_could_have_begun() {
             replay: Some(Uuid::nil()),
             trigger: Trigger::Manual,
             dry_run: false,
+            asked_by: None,
         };
         work.queue_attempt(&asked, stage.dispatcher.clock.now()).await.unwrap();
         work.commit().await.unwrap();

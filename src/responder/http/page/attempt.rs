@@ -96,7 +96,7 @@ impl AttemptPage {
     pub(super) fn new(frame: Frame, attempt: &AttemptView, now: Timestamp) -> Self {
         // One of another version may have another shape: then the JSON is all there is.
         let report: Option<Report> =
-            attempt.report.as_ref().and_then(|report| serde_json::from_value(report.clone()).ok());
+            attempt.report.as_ref().and_then(|report| serde_json::from_str(report.get()).ok());
         let (word, tone) = outcome(attempt);
         Self {
             frame,
@@ -128,7 +128,7 @@ fn facts(attempt: &AttemptView, report: Option<&Report>, now: Timestamp) -> Vec<
         format!("{}{dry_run}", report.mode.as_str())
     });
     [
-        ("Asked for by", Some(attempt.trigger.clone())),
+        ("Asked for by", Some(asked_for_by(attempt))),
         ("Asked for", Some(at(attempt.queued_at))),
         ("Began", attempt.started_at.map(at)),
         ("Let in", attempt.connected_at.map(at)),
@@ -142,6 +142,12 @@ fn facts(attempt: &AttemptView, report: Option<&Report>, now: Timestamp) -> Vec<
     .into_iter()
     .filter_map(|(name, text)| Some(Fact { name, text: text? }))
     .collect()
+}
+
+/// What asked, and which person that was.
+fn asked_for_by(attempt: &AttemptView) -> String {
+    let AttemptView { trigger, asked_by, .. } = attempt;
+    asked_by.as_ref().map_or_else(|| trigger.clone(), |who| format!("{trigger}, {who}"))
 }
 
 fn without(attempt: &AttemptView) -> String {

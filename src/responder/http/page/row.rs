@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::words::{BAD, PLAIN, Tone, WATCH, ago, lasted, size, stored_size, tone_of, until, words};
+use super::words::{BAD, Tone, WATCH, ago, lasted, size, stored_size, tone_of, until, words};
 use crate::{
     domain::{incident::IncidentId, report::Disk},
-    responder::journal::{AttemptView, HostView, LastReport, Next, OpenIncident},
+    responder::journal::{AttemptView, HostView, LastReport, OpenIncident},
 };
 
 /// A host's line.
@@ -156,6 +156,6 @@ fn next(host: &HostView, now: Timestamp) -> Option<Waiting> {
         return Some(Waiting { word: "sweeping".to_owned(), sub });
     }
     let next = host.next_attempt.as_ref()?;
-    let means = Next::WORDS.iter().find(|(word, _)| *word == next.waits_for).map(|(_, means)| *means);
-    Some(Waiting { word: until(next.at, now), sub: means.unwrap_or(PLAIN).to_owned() })
+    let last_outcome = host.incident.as_ref().and_then(|incident| incident.last_outcome.as_deref());
+    Some(Waiting { word: until(next.at, now), sub: next.means(last_outcome).to_owned() })
 }

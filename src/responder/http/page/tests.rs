@@ -47,6 +47,7 @@ fn attempt(text: &str) -> AttemptView {
         incident: Some(IncidentId(7)),
         replay: None,
         trigger: "alert".to_owned(),
+        asked_by: Some(text.to_owned()),
         queued_at: now(),
         started_at: Some(now()),
         connected_at: Some(now()),
@@ -54,7 +55,7 @@ fn attempt(text: &str) -> AttemptView {
         outcome: Some("active".to_owned()),
         reason: Some(text.to_owned()),
         freed_bytes: Some(0),
-        report: Some(report),
+        report: Some(serde_json::value::to_raw_value(&report).unwrap()),
     }
 }
 

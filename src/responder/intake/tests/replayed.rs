@@ -11,7 +11,7 @@ async fn a_replay_asks_for_one_attempt_on_each_host_that_fires_and_says_what_is_
         alert(3, WARNING, "ray-81", AlertStatus::Resolved),
         alert(4, WARNING, "ray-99", AlertStatus::Firing),
     ];
-    let Replayed { replay, alerts } = stage.intake.replay(&notification(alerts)).await.unwrap();
+    let Replayed { replay, alerts } = stage.intake.replay(&notification(alerts), "bob").await.unwrap();
     let said: Vec<_> = alerts
         .iter()
         .map(|alert| (alert.host.as_ref().map(HostName::as_str), alert.attempt, alert.ignored))
@@ -24,7 +24,7 @@ async fn a_replay_asks_for_one_attempt_on_each_host_that_fires_and_says_what_is_
     let queued = stage.intake.journal.attempts(None, 10).await.unwrap();
     let queued: Vec<_> = queued.iter().map(|view| (view.id.clone(), &*view.host, &*view.trigger)).collect();
     assert_eq!(queued, [(asked.unwrap().to_string(), "ray-80", "manual")]);
-    let of_replay = stage.intake.journal.attempts(None, 1).await.unwrap().pop().unwrap().replay;
-    assert_eq!(of_replay, Some(replay.to_string()));
+    let of_replay = stage.intake.journal.attempts(None, 1).await.unwrap().pop().unwrap();
+    assert_eq!((of_replay.replay, of_replay.asked_by), (Some(replay.to_string()), Some("bob".to_owned())));
     assert_eq!(stage.incidents("ray-80").await, []);
 }

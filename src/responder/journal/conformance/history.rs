@@ -9,6 +9,7 @@ use crate::domain::{
 /// Runs everything, each part over a store of its own.
 pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() -> F) {
     attempts_are_found_by_all_that_can_be_asked(empty().await).await;
+    of_reports_no_more_are_told_at_once_than_may_be(empty().await).await;
     incidents_are_found_by_all_that_can_be_asked(empty().await).await;
     an_incident_is_told_with_all_that_belongs_to_it(empty().await).await;
     a_host_stands_where_its_attempts_and_its_incident_left_it(empty().await).await;
@@ -60,8 +61,29 @@ async fn attempts_are_found_by_all_that_can_be_asked(journal: impl Journal) {
     assert!(journal.find_attempts(&before(&asked("a", None))).await.unwrap().is_empty(), "a stranger's");
     // One by its identity, with its report.
     let one = journal.attempt(all[2].id).await.unwrap().unwrap();
-    assert_eq!((one.host.as_str(), one.report), ("b", Some(serde_json::json!({}))));
+    assert_eq!((one.host.as_str(), one.report.unwrap().get()), ("b", "{}"));
     assert!(journal.attempt(AttemptId::now()).await.unwrap().is_none());
+}
+
+async fn of_reports_no_more_are_told_at_once_than_may_be(journal: impl Journal) {
+    // Five of them are what may be told.
+    let long = format!("[\"{}\"]", "x".repeat(REPORTS_BYTES_MOST / 5 - 4));
+    for now in 0..6 {
+        let asked = asked("a", None);
+        let fence = started(&journal, &asked, now).await;
+        let mut work = journal.begin().await.unwrap();
+        let ended = Ended { report: Some(long.clone()), ..ended(Outcome::Freed) };
+        assert!(work.end_attempt(asked.id, fence, &ended, at(now)).await.unwrap());
+        work.commit().await.unwrap();
+    }
+    let told = async |limit, reports| {
+        let found =
+            journal.find_attempts(&AttemptQuery { limit, reports, ..AttemptQuery::default() }).await?;
+        Ok::<_, JournalError>(found.into_iter().filter_map(|view| view.report).count())
+    };
+    assert_eq!(told(5, true).await.unwrap(), 5);
+    assert!(matches!(told(6, true).await, Err(JournalError::TooMuch)));
+    assert_eq!(told(6, false).await.unwrap(), 0);
 }
 
 async fn incidents_are_found_by_all_that_can_be_asked(journal: impl Journal) {
@@ -115,7 +137,7 @@ async fn an_incident_is_told_with_all_that_belongs_to_it(journal: impl Journal) 
     let IncidentWhole { incident, history, notifications, timeline } =
         journal.incident(stored.id, 10).await.unwrap().unwrap();
     assert_eq!((incident.id, incident.alerts.len(), history.len()), (stored.id, 2, 1));
-    assert_eq!((&history[0].id, &history[0].report), (&attempt.id.to_string(), &None));
+    assert_eq!((&history[0].id, history[0].report.is_some()), (&attempt.id.to_string(), false));
     let (first, last) = (first.to_string(), last.to_string());
     // What `opened` stored came with none that is known.
     assert_eq!(notifications, [Uuid::nil().to_string(), first.clone(), last.clone()]);
@@ -167,7 +189,7 @@ async fn a_host_stands_where_its_attempts_and_its_incident_left_it(journal: impl
     assert_eq!((next(a), a.lane.as_str()), (Some((at(50), "period".into())), "proven"));
     assert_eq!(a.incident.as_ref().unwrap().id, stored.id);
     let last = a.last_attempt.as_ref().unwrap();
-    assert_eq!((&last.id, last.freed_bytes, &last.report), (&first.id.to_string(), Some(3), &None));
+    assert_eq!((&last.id, last.freed_bytes, last.report.is_some()), (&first.id.to_string(), Some(3), false));
     assert_eq!((next(b), b.lane.as_str(), b.failures_in_row), (None, "failing", 1));
     assert_eq!(b.running.as_ref().map(|view| &view.id), Some(&running.id.to_string()));
     assert_eq!(b.last_attempt.as_ref().unwrap().outcome.as_deref(), Some("unreachable"));

@@ -59,6 +59,7 @@ pub(super) fn asked(name: &str, incident: Option<IncidentId>) -> Asked {
         replay,
         trigger: Trigger::Alert,
         dry_run: false,
+        asked_by: None,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Attempts, as people ask for them: each question is led through by an index of its own, and reads no
 //! further than what it tells.
 
+use serde_json::value::RawValue;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    super::{AttemptQuery, AttemptView, JournalError},
+    super::{AttemptQuery, AttemptView, JournalError, REPORTS_BYTES_MOST},
     columns::{maybe_time, time_of},
     rows::corrupt,
 };
@@ -17,12 +18,11 @@ use crate::domain::{
 /// nobody asks for it.
 macro_rules! columns {
     () => {
-        "id, host, incident, replay, trigger, queued_at, started_at, connected_at, finished_at, outcome,
+        "id, host, incident, replay, trigger, asked_by, queued_at, started_at, connected_at, finished_at, outcome,
          reason, freed_bytes, "
     };
 }
 
-const WITH_REPORT: &str = concat!("SELECT ", columns!(), "report FROM attempts ");
 const IN_BRIEF: &str = concat!("SELECT ", columns!(), "NULL AS report FROM attempts ");
 
 /// An attempt that is under way, on each of its hosts.
@@ -70,7 +70,34 @@ pub(super) async fn find(pool: &SqlitePool, query: &AttemptQuery) -> Result<Vec<
         found.dedup_by(|one, other| one.id == other.id);
         found.truncate(query.limit as usize);
     }
+    if query.reports {
+        read_reports(&mut transaction, &mut found).await?;
+    }
     Ok(found)
+}
+
+/// Reads what the hosts reported, of no more attempts than are told, and no more than may be told at once. A
+/// single report is never too long.
+async fn read_reports(
+    connection: &mut SqliteConnection,
+    attempts: &mut [AttemptView],
+) -> Result<(), JournalError> {
+    let mut bytes = 0;
+    for attempt in attempts {
+        let question = sqlx::query_scalar("SELECT report FROM attempts WHERE id = ?").bind(&attempt.id);
+        let text: Option<String> = question.fetch_one(&mut *connection).await?;
+        let before = bytes;
+        bytes += text.as_ref().map_or(0, String::len);
+        if before > 0 && bytes > REPORTS_BYTES_MOST {
+            return Err(JournalError::TooMuch);
+        }
+        attempt.report = report(text)?;
+    }
+    Ok(())
+}
+
+fn report(text: Option<String>) -> Result<Option<Box<RawValue>>, JournalError> {
+    text.map(RawValue::from_string).transpose().map_err(corrupt)
 }
 
 async fn place(connection: &mut SqliteConnection, attempt: AttemptId) -> Result<Option<Place>, JournalError> {
@@ -102,9 +129,9 @@ pub(super) fn statement(
     outcome: Option<Outcome>,
     place: Option<&Place>,
 ) -> QueryBuilder<Sqlite> {
-    let AttemptQuery { host, incident, trigger, outcomes: _, since, until, before: _, limit, reports } =
+    let AttemptQuery { host, incident, trigger, outcomes: _, since, until, before: _, limit, reports: _ } =
         query;
-    let mut sql = QueryBuilder::new(if *reports { WITH_REPORT } else { IN_BRIEF });
+    let mut sql = QueryBuilder::new(IN_BRIEF);
     sql.push("INDEXED BY ").push(index(query, outcome)).push(" WHERE TRUE");
     if let Some(IncidentId(id)) = incident {
         sql.push(" AND incident = ").push_bind(*id);
@@ -139,13 +166,13 @@ pub(super) async fn one(pool: &SqlitePool, id: AttemptId) -> Result<Option<Attem
 }
 
 pub(super) fn attempt(row: &SqliteRow) -> Result<AttemptView, JournalError> {
-    let report: Option<&str> = row.try_get("report")?;
     Ok(AttemptView {
         id: row.try_get("id")?,
         host: row.try_get("host")?,
         incident: row.try_get::<Option<i64>, _>("incident")?.map(IncidentId),
         replay: row.try_get("replay")?,
         trigger: row.try_get("trigger")?,
+        asked_by: row.try_get("asked_by")?,
         queued_at: time_of(row, "queued_at")?,
         started_at: maybe_time(row, "started_at")?,
         connected_at: maybe_time(row, "connected_at")?,
@@ -153,6 +180,6 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<AttemptView, JournalError> {
         outcome: row.try_get("outcome")?,
         reason: row.try_get("reason")?,
         freed_bytes: row.try_get("freed_bytes")?,
-        report: report.map(serde_json::from_str).transpose().map_err(corrupt)?,
+        report: report(row.try_get("report")?)?,
     })
 }

@@ -43,13 +43,18 @@ macro_rules! due {
 /// What people asked for that may begin (?1: now, ?2: lanes, ?3: how many). Grouped by no index: that one
 /// would lead through every attempt that was ever made.
 pub(super) const QUEUED: &str = concat!(
-    "SELECT id, host, incident, replay, trigger, dry_run, COALESCE(hosts.lane, 'new') AS lane,
+    "SELECT id, host, incident, replay, trigger, dry_run, asked_by, COALESCE(hosts.lane, 'new') AS lane,
      MAX(MIN(queued_at), COALESCE(not_before, 0)) AS since FROM attempts LEFT JOIN hosts USING (host)
      WHERE started_at IS NULL AND finished_at IS NULL AND COALESCE(not_before, 0) <= ?1
      AND COALESCE(hosts.lane, 'new') IN (SELECT value FROM json_each(?2)) AND host NOT IN ",
     running!(),
     " GROUP BY +attempts.host ORDER BY MIN(queued_at) LIMIT ?3",
 );
+
+/// What people asked for that has not begun (?1: whether as a dry run), the last first.
+pub(super) const WAITING: &str =
+    "SELECT host, id FROM attempts WHERE started_at IS NULL AND finished_at IS NULL
+     AND dry_run = ?1 ORDER BY queued_at DESC, id DESC";
 
 /// The question of which incidents wait for an attempt that may begin by now, with the lanes of their hosts.
 pub(super) fn incidents(order: Order) -> &'static str {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::super::{Asked, JournalError, Stored};
 use crate::domain::{
     alert::Fingerprint,
+    attempt::AttemptId,
     host::HostName,
     incident::{Closed, Escalated, Escalation, Incident, IncidentId, Member, State},
     standing::Lane,
@@ -117,6 +118,11 @@ pub(super) fn lane(row: &Row<'_>) -> Result<Lane, JournalError> {
         .ok_or_else(|| corrupt("a lane that is not known"))
 }
 
+/// An attempt that waits on a host.
+pub(super) fn waiting(row: &Row<'_>) -> Result<(HostName, AttemptId), JournalError> {
+    Ok((host(row.get("host")?)?, text(row, "id")?.parse().map_err(corrupt)?))
+}
+
 pub(super) fn asked(row: &Row<'_>) -> Result<Asked, JournalError> {
     Ok(Asked {
         id: text(row, "id")?.parse().map_err(corrupt)?,
@@ -129,5 +135,6 @@ pub(super) fn asked(row: &Row<'_>) -> Result<Asked, JournalError> {
             .map_err(corrupt)?,
         trigger: word(text(row, "trigger")?)?,
         dry_run: row.get("dry_run")?,
+        asked_by: row.get("asked_by")?,
     })
 }

@@ -1,6 +1,6 @@
 //! One transaction on the journal.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Params, Row, params};
@@ -453,8 +453,8 @@ impl Work for SqliteWork {
 
     async fn queue_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
         self.execute(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, queued_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, asked_by, queued_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 asked.id.to_string(),
                 asked.host.as_str(),
@@ -462,10 +462,20 @@ impl Work for SqliteWork {
                 asked.replay.map(|id| id.to_string()),
                 asked.trigger.as_str(),
                 asked.dry_run,
+                asked.asked_by,
                 now.as_microsecond(),
             ],
         )?;
         Ok(())
+    }
+
+    async fn waiting_attempts(
+        &mut self,
+        dry_run: bool,
+    ) -> Result<BTreeMap<HostName, AttemptId>, JournalError> {
+        let waiting = self.all(due::WAITING, [dry_run], rows::waiting)?;
+        // Of several on one host the last of these, which was the first to be asked for.
+        Ok(waiting.into_iter().collect())
     }
 
     async fn queued_attempts(

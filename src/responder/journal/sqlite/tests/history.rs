@@ -214,7 +214,7 @@ async fn written(journal: &SqliteJournal, made: &[Made]) {
         let at = Timestamp::from_second(*secs).unwrap();
         let host: HostName = HOSTS[*host].parse().unwrap();
         let (id, trigger) = (AttemptId::now(), if secs % 2 == 0 { Trigger::Alert } else { Trigger::Manual });
-        let asked = Asked { id, host, incident: None, replay: None, trigger, dry_run: false };
+        let asked = Asked { id, host, incident: None, replay: None, trigger, dry_run: false, asked_by: None };
         let Some(outcome) = outcome else {
             work.queue_attempt(&asked, at).await.unwrap();
             continue;
