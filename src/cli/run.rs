@@ -15,7 +15,7 @@ use super::{
     connection::{AskError, Connection},
     exit::Exit,
     failed,
-    fleet::{account, password, progress::Progress},
+    fleet::{Login, progress::Progress},
 };
 use crate::{
     config::{
@@ -26,7 +26,7 @@ use crate::{
     domain::host::HostName,
     fleet::{
         client::{Client, ClientError, WishedHost},
-        deploy::{self, Password},
+        deploy,
         run::{Direct, End, Options, Row, Through},
     },
 };
@@ -72,12 +72,8 @@ struct Way {
     /// Ask no responder: go over your own SSH login
     #[arg(long)]
     direct: bool,
-    /// Whom to log in as, instead of deploy.user or what your ssh configuration says
-    #[arg(long, value_name = "NAME", value_parser = account)]
-    user: Option<String>,
-    /// Ask once for the password that sudo wants
-    #[arg(long)]
-    ask_sudo_pass: bool,
+    #[command(flatten)]
+    login: Login,
     /// So many hosts at once
     #[arg(long, value_name = "HOSTS", default_value = "16", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
@@ -156,12 +152,11 @@ fn wait_for(client: Client, hosts: Vec<WishedHost>, patience: Span) -> Result<Sw
 impl Way {
     /// Sweeps over ssh. What is wrong before any host is spoken to has been said.
     fn sweep(self, names: &[String], dry_run: bool) -> Result<Swept, Exit> {
-        let Self { direct: _, user, ask_sudo_pass, parallel, config_file } = self;
+        let Self { direct: _, login, parallel, config_file } = self;
         let config = config::load_responder(&config_file).map_err(|error| failed(Exit::Config, &error))?;
-        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose();
-        let password = password
+        let (user, password) = login
+            .asked()
             .map_err(|error| failed(Exit::Failure, &format!("the password cannot be read: {error}")))?;
-        let password = password.map(Password::new);
         let options = Options { user, password, parallel: parallel.into(), dry_run };
         let entries = deploy::entries(&config, names)
             .map_err(|error| failed(Exit::Config, &format!("{}: {error}", config_file.display())))?;
