@@ -32,3 +32,4 @@ mod systemd;
 mod tls;
 mod trust;
 mod users;
+mod writer;
