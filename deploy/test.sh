@@ -19,8 +19,9 @@ not_ok() {
     exit 1
 }
 
-# is DESCRIPTION EXPECTED FOUND
+# is DESCRIPTION EXPECTED FOUND: nothing is never expected here, since what fails has nothing to say: `quiet`.
 is() {
+    [ -n "$2" ] || not_ok "$1: nothing is expected"
     [ "$2" = "$3" ] || not_ok "$1: expected '$2', found '$3'"
     ok "$1"
 }
@@ -30,6 +31,15 @@ ok_if() {
     described=$1
     shift
     "$@" || not_ok "$described"
+    ok "$described"
+}
+
+# quiet DESCRIPTION CMD…: it succeeds and has nothing to say.
+quiet() {
+    described=$1
+    shift
+    said=$("$@" 2>&1) || not_ok "$described: $said"
+    [ -z "$said" ] || not_ok "$described: $said"
     ok "$described"
 }
 
@@ -98,13 +108,12 @@ main() {
     ln -s "$binary" "$work/raysweep"
 
     ends 'the host part goes in' 0 install_host --docker-socket "$work/docker.sock"
-    is 'a second run changes nothing' '' "$(install_host --docker-socket "$work/docker.sock")"
+    quiet 'a second run changes nothing' install_host --docker-socket "$work/docker.sock"
     is 'the socket stands in the settings' "  socket: $work/docker.sock" "$(grep '^  socket' /etc/raysweep/sweep.yml)"
     is 'a new host observes' 'mode: observe' "$(grep ^mode /etc/raysweep/sweep.yml)"
     is 'the key is restricted' "restrict,from=\"127.0.0.1/32\",command=\"/usr/local/bin/raysweep gate\" $(cat "$work/key.pub")" \
         "$(cat /var/lib/raysweep-account/.ssh/authorized_keys)"
-    is 'the account cannot give itself a key' 0 \
-        "$(find /var/lib/raysweep-account ! -user root | wc -l)"
+    quiet 'the account cannot give itself a key' find /var/lib/raysweep-account ! -user root
     is 'the password opens nothing, and is no lock' '*' "$(getent shadow raysweep | cut -d: -f2)"
     is 'the metrics are linked' /run/raysweep/raysweep.prom "$(readlink "$work/textfile/raysweep.prom")"
 
@@ -152,9 +161,9 @@ main() {
     wait "$user" || true
     ends 'it all goes away' 0 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
     everything >"$work/after"
-    is 'nothing is left' '' "$(diff "$work/before" "$work/after" || true)"
+    quiet 'nothing is left' diff "$work/before" "$work/after"
     getent passwd >"$work/accounts-after"
-    is 'no account is left' '' "$(diff "$work/accounts-before" "$work/accounts-after" || true)"
+    quiet 'no account is left' diff "$work/accounts-before" "$work/accounts-after"
     rm -rf "$work"
     echo "$passed passed, 0 failed"
 }

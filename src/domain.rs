@@ -7,6 +7,7 @@ pub mod alert;
 pub mod attempt;
 pub mod decision;
 pub mod evidence;
+pub mod hold;
 pub mod host;
 pub mod incident;
 pub mod line;

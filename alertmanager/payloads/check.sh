@@ -23,8 +23,9 @@ done
 is firing-single.json '.status == "firing" and (.alerts | length) == 1 and .groupLabels == {host: "ray-80"}'
 is resolved.json '.status == "resolved" and [.alerts[].status] == ["resolved"]'
 # The resolution is of the alert that fired.
-[ "$(jq -r '.alerts[0].fingerprint + .alerts[0].startsAt' firing-single.json)" = \
-    "$(jq -r '.alerts[0].fingerprint + .alerts[0].startsAt' resolved.json)" ]
+fired=$(jq -er '.alerts[0].fingerprint + .alerts[0].startsAt' firing-single.json)
+resolved=$(jq -er '.alerts[0].fingerprint + .alerts[0].startsAt' resolved.json)
+[ "$fired" = "$resolved" ]
 is warning-and-critical.json '[.alerts[].labels.severity] | sort == ["critical", "warning"]'
 is warning-and-critical.json '.commonLabels.host == "ray-84"'
 is partly-resolved.json '.status == "firing" and ([.alerts[].status] | sort) == ["firing", "resolved"]'

@@ -10,34 +10,18 @@
 mod asking;
 mod history;
 mod plan;
-// What the other benchmarks and the tests have is not all needed here.
-#[allow(dead_code)]
-#[path = "../responder/disk.rs"]
-mod disk;
-#[allow(dead_code, unused_imports, unused_macros)]
-#[path = "../sweep/environment.rs"]
-mod environment;
-#[allow(dead_code)]
-#[path = "../sweep/figures.rs"]
-mod figures;
-#[allow(dead_code, unused_imports)]
-#[path = "../../tests/it/responder/harness.rs"]
-mod harness;
-#[allow(dead_code)]
-#[path = "../sweep/machine.rs"]
-mod machine;
-#[allow(dead_code)]
-#[path = "../../tests/it/responder/stand_in.rs"]
-mod stand_in;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/world.rs"]
-mod world;
+#[path = "../responder/shared.rs"]
+mod shared;
 
 use std::{fs, process::ExitCode};
 
 use asking::{Asked, Connection, rounds};
-use figures::{Table, grouped};
 use plan::Plan;
+use shared::{
+    disk, environment,
+    figures::{self, Table, grouped},
+    harness, machine, stand_in, world,
+};
 
 /// What a page may weigh, without style and script; the tests in a browser weigh those too.
 const MOST_BYTES: usize = 90_000;

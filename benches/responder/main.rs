@@ -10,35 +10,17 @@
 
 mod accepting;
 mod contenders;
-mod disk;
 mod kept;
 mod load;
 mod memory;
 mod payload;
 mod plan;
-// What the other benchmark has is not all needed here, nor is all of the tests' harness.
-#[allow(dead_code)]
-#[path = "../sweep/environment.rs"]
-mod environment;
-#[allow(dead_code)]
-#[path = "../sweep/figures.rs"]
-mod figures;
-#[allow(dead_code, unused_imports)]
-#[path = "../../tests/it/responder/harness.rs"]
-mod harness;
-#[allow(dead_code)]
-#[path = "../sweep/machine.rs"]
-mod machine;
-#[allow(dead_code)]
-#[path = "../../tests/it/responder/stand_in.rs"]
-mod stand_in;
-#[allow(dead_code)]
-#[path = "../../tests/e2e/world.rs"]
-mod world;
+mod shared;
 
 use std::process::ExitCode;
 
 use plan::{Part, Plan};
+use shared::{disk, environment, figures, harness, machine, stand_in, world};
 
 fn main() -> ExitCode {
     let checked = Plan::from_environment().and_then(|plan| disk::is_real().map(|()| plan));

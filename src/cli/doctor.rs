@@ -12,7 +12,7 @@ use super::{
     connection::{AskError, Connection, or_nobody},
     exit::Exit,
     failed,
-    fleet::{account, password},
+    fleet::Login,
     text::{self, plain},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     },
     fleet::{
         access::Access,
-        deploy::{Options, Password, entries},
+        deploy::{Options, entries},
         doctor::{self, Check, Places, State},
     },
 };
@@ -67,12 +67,8 @@ pub(crate) struct Doctor {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Passage")]
 struct Way {
-    /// Whom to log in as, instead of deploy.user or what your ssh configuration says
-    #[arg(long, value_name = "NAME", value_parser = account)]
-    user: Option<String>,
-    /// Ask once for the password that sudo wants
-    #[arg(long)]
-    ask_sudo_pass: bool,
+    #[command(flatten)]
+    login: Login,
     /// So many hosts at once
     #[arg(long, value_name = "HOSTS", default_value = "16", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
@@ -142,15 +138,9 @@ impl Exit {
 
 impl Way {
     fn options(self) -> io::Result<Options> {
-        let Self { user, ask_sudo_pass, parallel, timeout } = self;
-        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose()?;
-        Ok(Options {
-            user,
-            password: password.map(Password::new),
-            parallel: parallel.into(),
-            max_failures: None,
-            deadline: timeout.0,
-        })
+        let Self { login, parallel, timeout } = self;
+        let (user, password) = login.asked()?;
+        Ok(Options { user, password, parallel: parallel.into(), max_failures: None, deadline: timeout.0 })
     }
 }
 

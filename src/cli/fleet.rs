@@ -1,6 +1,6 @@
 //! What `deploy` and `undeploy` have in common: whom they go to, how, and what is shown of it.
 
-pub(super) mod password;
+mod password;
 pub(super) mod progress;
 mod shown;
 
@@ -49,16 +49,32 @@ pub(super) struct Hosts {
     config_file: PathBuf,
 }
 
+/// Who somebody is on the hosts.
+#[derive(Debug, Args)]
+pub(super) struct Login {
+    /// Whom to log in as, instead of deploy.user or what your ssh configuration says
+    #[arg(long, value_name = "NAME", value_parser = account)]
+    pub(super) user: Option<String>,
+    /// Ask once for the password that sudo wants
+    #[arg(long)]
+    pub(super) ask_sudo_pass: bool,
+}
+
+impl Login {
+    /// Whom to log in as, and what sudo is told; asks for that where it is wanted.
+    pub(super) fn asked(self) -> io::Result<(Option<String>, Option<Password>)> {
+        let Self { user, ask_sudo_pass } = self;
+        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose()?;
+        Ok((user, password.map(Password::new)))
+    }
+}
+
 /// How the hosts are reached and gone through.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Passage")]
 pub(super) struct Passage {
-    /// Whom to log in as, instead of deploy.user or what your ssh configuration says
-    #[arg(long, value_name = "NAME", value_parser = account)]
-    user: Option<String>,
-    /// Ask once for the password that sudo wants
-    #[arg(long)]
-    ask_sudo_pass: bool,
+    #[command(flatten)]
+    login: Login,
     /// So many hosts at once
     #[arg(long, value_name = "HOSTS", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
@@ -71,7 +87,7 @@ pub(super) struct Passage {
 }
 
 /// What ssh takes for an account's name and for nothing else.
-pub(super) fn account(text: &str) -> Result<String, &'static str> {
+fn account(text: &str) -> Result<String, &'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if starts_well && text.chars().all(fits) { Ok(text.to_owned()) } else { Err("this is no account's name") }
@@ -115,11 +131,11 @@ impl Run {
 
 impl Passage {
     fn options(self) -> io::Result<Options> {
-        let Self { user, ask_sudo_pass, parallel, max_failures, timeout } = self;
-        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose()?;
+        let Self { login, parallel, max_failures, timeout } = self;
+        let (user, password) = login.asked()?;
         Ok(Options {
             user,
-            password: password.map(Password::new),
+            password,
             parallel: parallel.into(),
             max_failures: max_failures.map(usize::from),
             deadline: timeout.0,

@@ -15,7 +15,7 @@ use super::{
     connection::{AskError, Connection},
     exit::Exit,
     failed,
-    fleet::{account, password, progress::Progress},
+    fleet::{Login, progress::Progress},
 };
 use crate::{
     config::{
@@ -26,7 +26,7 @@ use crate::{
     domain::host::HostName,
     fleet::{
         client::{Client, ClientError, WishedHost},
-        deploy::{self, Password},
+        deploy,
         run::{Direct, End, Options, Row, Through},
     },
 };
@@ -75,13 +75,9 @@ struct Way {
     /// Ask no responder: go over your own SSH login
     #[arg(long)]
     direct: bool,
-    /// With --direct: whom to log in as, instead of deploy.user or what your ssh configuration says
-    #[arg(long, value_name = "NAME", value_parser = account)]
-    user: Option<String>,
-    /// With --direct: ask once for the password that sudo wants
-    #[arg(long)]
-    ask_sudo_pass: bool,
-    /// With --direct: so many hosts at once, 16 unless it is said
+    #[command(flatten)]
+    login: Login,
+    /// So many hosts at once, 16 unless it is said
     #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: Option<u16>,
     /// The configuration with the inventory
@@ -166,8 +162,8 @@ impl Way {
     /// does not hang on who is there.
     fn flag_without_direct(&self) -> Option<&'static str> {
         let flags = [
-            ("--user", self.user.is_some()),
-            ("--ask-sudo-pass", self.ask_sudo_pass),
+            ("--user", self.login.user.is_some()),
+            ("--ask-sudo-pass", self.login.ask_sudo_pass),
             ("--parallel", self.parallel.is_some()),
         ];
         flags.into_iter().find(|(_, is_given)| *is_given && !self.direct).map(|(flag, _)| flag)
@@ -175,12 +171,11 @@ impl Way {
 
     /// Sweeps over ssh. What is wrong before any host is spoken to has been said.
     fn sweep(self, names: &[String], dry_run: bool) -> Result<Swept, Exit> {
-        let Self { direct: _, user, ask_sudo_pass, parallel, config_file } = self;
+        let Self { direct: _, login, parallel, config_file } = self;
         let config = config::load_inventory(&config_file).map_err(|error| failed(Exit::Config, &error))?;
-        let password = ask_sudo_pass.then(|| password::ask("sudo password: ")).transpose();
-        let password = password
+        let (user, password) = login
+            .asked()
             .map_err(|error| failed(Exit::Failure, &format!("the password cannot be read: {error}")))?;
-        let password = password.map(Password::new);
         let options = Options { user, password, parallel: parallel.unwrap_or(PARALLEL).into(), dry_run };
         let entries = deploy::entries(&config, names)
             .map_err(|error| failed(Exit::Config, &format!("{}: {error}", config_file.display())))?;

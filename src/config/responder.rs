@@ -335,3 +335,20 @@ pub struct HostEntry {
     #[serde(default)]
     pub sweep: Option<Overlay>,
 }
+
+#[cfg(test)]
+impl HostEntry {
+    /// With nothing but a name and an address, for tests.
+    pub(crate) fn at(name: &str, address: &str) -> Self {
+        Self {
+            name: name.parse().unwrap(),
+            address: address.to_owned(),
+            aliases: vec![],
+            user: None,
+            port: None,
+            identity_file: None,
+            jump: None,
+            sweep: None,
+        }
+    }
+}

@@ -146,16 +146,7 @@ mod tests {
     use super::*;
 
     fn entry(address: &str) -> HostEntry {
-        HostEntry {
-            name: "ray-80".parse().unwrap(),
-            address: address.to_owned(),
-            aliases: vec![],
-            user: None,
-            port: None,
-            identity_file: None,
-            jump: None,
-            sweep: None,
-        }
+        HostEntry::at("ray-80", address)
     }
 
     #[test]
@@ -178,6 +169,21 @@ mod tests {
         assert_eq!(Target::new(&entry("a"), &settings).unwrap_err().key, "identity_file");
         let settings = Settings { known_hosts_file: "known_hosts".into(), ..Settings::default() };
         assert_eq!(Target::new(&entry("a"), &settings).unwrap_err().key, "known_hosts_file");
+    }
+
+    #[test]
+    fn the_responders_key_goes_nowhere_but_to_hosts_that_it_knows() {
+        let entry = HostEntry { identity_file: Some("/etc/raysweep/100%".into()), ..entry("a") };
+        let config = Target::new(&entry, &Settings::default()).unwrap().config(Duration::ZERO);
+        for line in [
+            "StrictHostKeyChecking yes",
+            "IdentityAgent none",
+            "ConnectTimeout 1",
+            "IdentityFile \"/etc/raysweep/100%%\"",
+            "UserKnownHostsFile \"/etc/raysweep/known_hosts\"",
+        ] {
+            assert!(config.lines().any(|other| other == line), "{line}: {config}");
+        }
     }
 
     #[test]

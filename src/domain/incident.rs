@@ -18,7 +18,7 @@ use super::{
 mod members;
 mod policies;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use members::{MEMBERS_MOST, Member, Receipt, Received};
 

@@ -12,6 +12,8 @@ use super::{
     line::line,
 };
 
+mod blank;
+
 /// What holds a host's space, in the few words that metrics and a person on call can take in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holds {
@@ -407,23 +409,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        Report {
-            schema: SCHEMA,
-            attempt: AttemptId::now(),
-            host: "ray-80".to_owned(),
-            version: "0.1.0".to_owned(),
-            trigger: Trigger::Alert,
-            mode: Mode::Enforce,
-            dry_run: false,
-            started_at: Timestamp::UNIX_EPOCH,
-            finished_at: Timestamp::UNIX_EPOCH,
-            outcome: Outcome::Freed,
-            reason: None,
-            freed_bytes: 1,
-            disks: vec![],
-            workers: vec![],
-            prune: None,
-        }
+        Report { outcome: Outcome::Freed, freed_bytes: 1, ..Report::blank() }
     }
 
     #[test]

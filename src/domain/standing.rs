@@ -73,22 +73,8 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    const TIMING: Timing = Timing {
-        recheck: Duration::from_mins(5),
-        decay: Duration::from_mins(4),
-        backoff_first: Duration::from_secs(30),
-        backoff_most: Duration::from_mins(10),
-        escalate_after: Duration::from_hours(1),
-        expiry: Duration::from_mins(45),
-    };
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_second(1_700_000_000 + secs).unwrap()
-    }
+    use crate::domain::incident::tests::{TIMING, at};
 
     #[test]
     fn a_host_stands_where_its_last_attempt_left_it() {

@@ -11,7 +11,7 @@ mod prepare;
 mod probe;
 pub(super) mod remote;
 pub(super) mod ssh;
-mod verify;
+pub(super) mod verify;
 
 use std::{
     io,
@@ -271,4 +271,4 @@ fn answer(ended: Ended) -> Result<Done, Trouble> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,9 +4,9 @@
 //! Everything is asked side by side, each within its bound, and nothing is changed. What was seen is judged
 //! afterwards by pure functions: a link that hangs on a broken one is skipped and raises no alarm of its own.
 
+mod address;
 mod alertmanager;
 mod host;
-mod login;
 mod prometheus;
 mod responder;
 mod route;
@@ -24,7 +24,7 @@ use tokio::task::spawn_blocking;
 use self::{alertmanager::Alertmanager, prometheus::Prometheus, responder::Responder, site::Site};
 use super::{
     access::Access,
-    deploy::{Options, examination, examine::Examiner},
+    deploy::{Options, examination, examine::Examiner, verify::to_the_gate},
 };
 use crate::{
     config::responder::{HostEntry, ResponderConfig},
@@ -80,45 +80,68 @@ pub struct Check {
     pub advice: Option<String>,
 }
 
-/// Every link there is, in the chain's order; `docs/doctor.md` tells of each.
-pub const LINKS: [&str; 32] = [
-    "config",
-    "prometheus",
-    "prometheus_clock",
-    "rules",
-    "responder_target",
-    "alerting",
-    "alertmanager",
-    "route",
-    "responder",
-    "responder_clock",
-    "test_alert",
-    "address",
-    "ssh",
-    "host_key",
-    "responder_login",
-    "sudo",
-    "program",
-    "settings",
-    "mode",
-    "hold",
-    "sudoers",
-    "files",
-    "cron",
-    "backstop",
-    "lock",
-    "containers",
-    "temp_roots",
-    "textfile",
-    "node_exporter",
-    "target",
-    "metrics",
-    "host_clock",
+/// Where a link is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// On the control side: it is no host's.
+    Control,
+    /// On the way to a host.
+    Way,
+    /// Inside a host, by its part.
+    Inside,
+    /// Where a host is watched from.
+    Watch,
+}
+
+/// Every link there is, in the chain's order, and where it is seen; `docs/doctor.md` tells of each.
+const LINKS: [(&str, Side); 32] = [
+    ("config", Side::Control),
+    ("prometheus", Side::Control),
+    ("prometheus_clock", Side::Control),
+    ("rules", Side::Control),
+    ("responder_target", Side::Control),
+    ("alerting", Side::Control),
+    ("alertmanager", Side::Control),
+    ("route", Side::Control),
+    ("responder", Side::Control),
+    ("responder_clock", Side::Control),
+    ("test_alert", Side::Control),
+    ("address", Side::Way),
+    ("ssh", Side::Way),
+    ("host_key", Side::Way),
+    ("responder_login", Side::Way),
+    ("sudo", Side::Way),
+    ("program", Side::Inside),
+    ("settings", Side::Inside),
+    ("mode", Side::Inside),
+    ("hold", Side::Inside),
+    ("sudoers", Side::Inside),
+    ("files", Side::Inside),
+    ("cron", Side::Inside),
+    ("backstop", Side::Inside),
+    ("lock", Side::Inside),
+    ("containers", Side::Inside),
+    ("temp_roots", Side::Inside),
+    ("textfile", Side::Inside),
+    ("node_exporter", Side::Watch),
+    ("target", Side::Watch),
+    ("metrics", Side::Watch),
+    ("host_clock", Side::Inside),
 ];
+
+/// Those that are seen on such sides, in the chain's order.
+fn links(is_there: impl Fn(Side) -> bool) -> impl Iterator<Item = &'static str> {
+    LINKS.into_iter().filter(move |(_, side)| is_there(*side)).map(|(link, _)| link)
+}
+
+/// How far along the chain a link is.
+fn order(link: &str) -> Option<usize> {
+    LINKS.iter().position(|(other, _)| *other == link)
+}
 
 impl Check {
     fn new(check: &'static str, state: State, seen: impl Into<String>) -> Self {
-        debug_assert!(LINKS.contains(&check), "{check} is no link");
+        debug_assert!(order(check).is_some(), "{check} is no link");
         Self { check, host: None, state, seen: seen.into(), advice: None }
     }
 
@@ -199,7 +222,7 @@ pub async fn walk(
     let site = |place: Option<(String, Access)>| place.map(|(url, access)| Site::new(&url, access));
     let (prometheus, alertmanager) = (site(prometheus), site(alertmanager));
     let responder = Site::new(&responder.0, responder.1);
-    let each = stream::iter(hosts).map(|entry| look_at(config, &examiner, entry));
+    let each = stream::iter(hosts).map(|entry| look_at(config, &examiner, options, entry));
     let (seen, prometheus, alertmanager, asked) = tokio::join!(
         each.buffered(options.parallel).collect::<Vec<_>>(),
         blocking(prometheus, Prometheus::ask),
@@ -238,12 +261,17 @@ async fn blocking<T: Send + 'static>(
     .ok()
 }
 
-async fn look_at(config: &ResponderConfig, examiner: &Examiner<'_>, entry: &HostEntry) -> host::Seen {
+async fn look_at(
+    config: &ResponderConfig,
+    examiner: &Examiner<'_>,
+    options: &Options,
+    entry: &HostEntry,
+) -> host::Seen {
     let (examination, unknown) = examination(config, entry);
     let (address, found, login) = tokio::join!(
-        login::resolve(entry, config),
+        address::resolve(entry),
         examiner.examine(entry, &examination),
-        login::try_key(entry, config),
+        to_the_gate(entry, &config.ssh, options.deadline),
     );
     host::Seen {
         entry: entry.clone(),
@@ -277,6 +305,6 @@ mod tests {
         let text = include_str!("../../docs/doctor.md");
         let rows = text.lines().skip_while(|line| !line.starts_with("| link |")).skip(2);
         let told = rows.take_while(|line| line.starts_with('|')).filter_map(|row| row.split('`').nth(1));
-        assert_eq!(told.collect::<Vec<_>>(), LINKS);
+        assert_eq!(told.collect::<Vec<_>>(), links(|_| true).collect::<Vec<_>>());
     }
 }

@@ -2,15 +2,13 @@
 
 use std::{fs, io, path::Path};
 
+use crate::domain::hold;
+
 /// Why the host is on hold, in the words of whoever set it; `None` where there is no hold. A file that
 /// cannot be looked at counts as one.
 pub(crate) fn reason(file: &Path) -> Option<String> {
     match fs::read_to_string(file) {
-        Ok(text) => {
-            let first = text.lines().next().unwrap_or_default().trim();
-            let said: String = first.chars().filter(|c| !c.is_control()).take(200).collect();
-            Some(if said.is_empty() { format!("{} exists", file.display()) } else { said })
-        }
+        Ok(text) => Some(hold::reason(&text).unwrap_or_else(|| format!("{} exists", file.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(format!("{}: {error}", file.display())),
     }

@@ -153,8 +153,11 @@ impl Sweep<'_> {
         {
             return Swept::ended(Outcome::Failed, format!("there is no worker named {only:?} on this host"));
         }
-        let mut reports: Vec<WorkerReport> =
-            discovery.workers.iter().map(|worker| blank(&worker.name, worker.runtime)).collect();
+        let mut reports: Vec<WorkerReport> = discovery
+            .workers
+            .iter()
+            .map(|worker| WorkerReport::blank(&worker.name, worker.runtime.as_str()))
+            .collect();
         let mut roots = self.enter(&discovery.workers, &mut reports);
         spare_what_strangers_share(&mut roots, &discovery.workers, &mut reports);
         self.set_aside_what_is_small(&mut roots, &mut reports);
@@ -393,27 +396,11 @@ fn add(report: &mut WorkerReport, findings: Findings) {
     report.errors.truncate(LISTED);
 }
 
-/// A report on a worker that nothing is known of yet; what is never looked at has failed.
-fn blank(name: &str, runtime: Runtime) -> WorkerReport {
-    WorkerReport {
-        name: name.to_owned(),
-        runtime: runtime.as_str().to_owned(),
-        state: None,
-        verdict: Verdict::Failed,
-        note: None,
-        tmp_before_bytes: 0,
-        tmp_after_bytes: 0,
-        freed_bytes: 0,
-        evidence: vec![],
-        removed: vec![],
-        kept: vec![],
-        errors: vec![],
-        cut: 0,
-    }
-}
-
 fn refused(refused: &Refused) -> WorkerReport {
-    WorkerReport { errors: vec![refused.reason.clone()], ..blank(&refused.name, refused.runtime) }
+    WorkerReport {
+        errors: vec![refused.reason.clone()],
+        ..WorkerReport::blank(&refused.name, refused.runtime.as_str())
+    }
 }
 
 /// One entry a file system, however many temp roots lie on it.

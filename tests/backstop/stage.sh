@@ -24,13 +24,10 @@ stage_up() {
 }
 
 operator() {
-    useradd -m -s /bin/bash desk
-    install -d -o desk -g desk "$CONFIG" /home/desk/.ssh "$WORK/desk"
-    as_operator ssh-keygen -q -t ed25519 -N '' -f "$CONFIG/id_ed25519"
-    as_operator ssh-keygen -q -t ed25519 -N '' -f /home/desk/.ssh/desk
+    desk_up "$CONFIG/id_ed25519" /home/desk/.ssh/desk
     login "$HOST" op /home/desk/.ssh/desk free
     printf 'Host *\n    User op\n    IdentityFile ~/.ssh/desk\n' >/home/desk/.ssh/config
-    known "$HOST" "$ADDRESS" 22 >/home/desk/.ssh/known_hosts
+    host_key "$HOST" >/home/desk/.ssh/known_hosts
     chown -R desk: /home/desk
 }
 
@@ -45,8 +42,7 @@ YAML
 }
 
 node_exporter_of_host() {
-    daemon_start "node_exporter-$HOST" nsenter --target "$(daemon_pid "host-$HOST")" --mount --uts --net -- \
-        prometheus-node-exporter --web.listen-address="$ADDRESS:9100" \
+    host_daemon "node_exporter-$HOST" "$HOST" prometheus-node-exporter --web.listen-address="$ADDRESS:9100" \
         --collector.textfile.directory="$TEXTFILE_FOLDER"
     daemon_ready "node_exporter-$HOST" 30 curl -fs -o /dev/null "http://$ADDRESS:9100/metrics"
 }
@@ -76,11 +72,6 @@ rule_of() {
         jq -r --arg name "$1" '.data.groups[].rules[] | select(.name == $name).query'
 }
 
-host_cron_up() {
-    daemon_start "cron-$HOST" nsenter --target "$(daemon_pid "host-$HOST")" --mount --uts --net -- cron -f
-    daemon_ready "cron-$HOST" 20 on "$HOST" test -s /run/crond.pid
-}
-
 # settings [LINE…]: the host's, with these lines instead of those of the same keys.
 settings() {
     local line key
@@ -101,9 +92,10 @@ settings() {
 
 # start_on FILE CMD…: on the host, in the background, its output in the file. STARTED is its pid.
 start_on() {
-    local file=$1
+    local file=$1 enter
     shift
-    nsenter --target "$(daemon_pid "host-$HOST")" --mount --uts --net -- "$@" >"$file" 2>"$file.err" </dev/null &
+    mapfile -t enter < <(host_entry "$HOST")
+    "${enter[@]}" "$@" >"$file" 2>"$file.err" </dev/null &
     # shellcheck disable=SC2034 # for whoever called
     STARTED=$!
 }

@@ -2,8 +2,6 @@
 # Runs in a world of its own: run.sh starts it there.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-: "${WORLD_DIR:?run it by tests/backstop/run.sh}"
-WORK=$WORLD_DIR/backstop CONFIG=/home/desk/fleet
 # shellcheck source=deploy/demo/lib.sh
 source "$here/../../deploy/demo/lib.sh"
 # shellcheck source=tests/fleet/lib.sh
@@ -51,7 +49,8 @@ waiting() {
     kill -TERM "$pid"
     wait "$pid" || code=$?
     is 'a sweep that waits ends at once when it is told to' 143 "$code"
-    is 'and says and leaves nothing' '' "$(cat "$WORK/waited"; on "$HOST" find /var/log/raysweep -type f)"
+    says 'and says nothing' '' cat "$WORK/waited"
+    says 'and leaves nothing' '' on "$HOST" find /var/log/raysweep -type f
     settings 'jitter: 10s'
     start_on "$WORK/waited" raysweep sweep --trigger cron --jitter --json
     pid=$STARTED
@@ -69,7 +68,7 @@ beside_an_attempt() {
     as_responder "$ADDRESS" -- sweep <"$WORK/request" >"$WORK/report" 2>"$WORK/err" &
     ssh=$!
     wait_for 20 'the attempt to take the lock' is_locked
-    host_cron_up
+    cron_up "$HOST"
     wait_for 90 'cron to come while it is at work' has_been_busy
     kill -0 "$ssh" || not_ok 'the attempt had ended already'
     settings
@@ -87,14 +86,22 @@ beside_an_attempt() {
     # Without a bound on the age the rule finds it at once.
     wait_for 20 'the rule' prometheus_says "$(rule_of RaySweepBackstopMissing | sed 's/> 2 \*.*/>= 0/')"
     ok 'and the rule finds this host by them'
-    is 'the textfile is as promtool wants it' '' "$(on "$HOST" cat /run/raysweep/raysweep.prom | promtool check metrics 2>&1)"
+    says 'the textfile is as promtool wants it' '' promtool_of_textfile
+}
+
+promtool_of_textfile() {
+    on "$HOST" cat /run/raysweep/raysweep.prom | promtool check metrics 2>&1
 }
 
 # No two sweeps that did anything overlap.
 one_at_a_time() {
-    is 'no sweep was beside another' 0 "$(on "$HOST" cat /var/log/raysweep/sweeps.jsonl | jq -s '
+    says 'no sweep was beside another' 0 overlaps
+}
+
+overlaps() {
+    on "$HOST" cat /var/log/raysweep/sweeps.jsonl | jq -s '
         map(select(.outcome != "busy")) | sort_by(.started_at)
-        | [.[:-1], .[1:]] | transpose | map(select(.[0].finished_at > .[1].started_at)) | length')"
+        | [.[:-1], .[1:]] | transpose | map(select(.[0].finished_at > .[1].started_at)) | length'
 }
 
 everything_down() {
@@ -108,7 +115,7 @@ everything_down() {
     ! curl -fs -m 2 http://127.0.0.1:9095/-/healthy || not_ok 'the responder answers'
     ! prometheus_says up || not_ok 'Prometheus answers'
     ! as_responder "$ADDRESS" -o ConnectTimeout=2 -- sweep <"$WORK/request" 2>/dev/null || not_ok 'the host is reached'
-    is 'nothing but cron is left' '' "$(on "$HOST" ip -o link show up)"
+    says 'nothing but cron is left' '' on "$HOST" ip -o link show up
 }
 
 # What a job leaves behind, again and again, older than the settings ask when cron comes.
@@ -153,18 +160,23 @@ rotated() {
     is 'who may read logs may read these' '640 adm' "$(on "$HOST" stat -c '%a %G' /var/log/raysweep/sweeps.log)"
 }
 
+times_out_of_order() {
+    cut -d' ' -f1 "$WORK/history" | sort -c 2>&1
+}
+
 looked_up() {
-    local all
+    local all of_tmp
     on "$HOST" raysweep history --local --limit 1000 >"$WORK/history"
     all=$(on "$HOST" sh -c 'cd /var/log/raysweep && { zcat sweeps.log.2.gz && cat sweeps.log.1 sweeps.log; } | sort | sha256sum')
     is 'history --local shows what the logs hold, rotated and packed' "$all" "$(sort "$WORK/history" | sha256sum)"
-    is 'in order' '' "$(cut -d' ' -f1 "$WORK/history" | sort -c 2>&1)"
+    says 'in order' '' times_out_of_order
     is 'the sweep that found another at work' 'outcome=busy' \
         "$(local_history --outcome busy --limit 1 | grep -o 'outcome=[a-z]*')"
     is 'those of one worker that freed something, and why' 'worker=ray-worker-1 state=no_job verdict=cleaned' \
         "$(local_history --worker ray-worker-1 --outcome freed --limit 1 | grep -o 'worker=.*cleaned')"
-    is 'nothing that is older' '' "$(local_history --since 1s --outcome busy)"
-    is 'by a text' "$(grep -c ' tmp' "$WORK/history")" "$(local_history --grep ' tmp' --limit 1000 | wc -l)"
+    says 'nothing that is older' '' local_history --since 1s --outcome busy
+    of_tmp=$(grep -c ' tmp' "$WORK/history")
+    is 'by a text' "$of_tmp" "$(local_history --grep ' tmp' --limit 1000 | wc -l)"
     is 'for programs' '"cleaned"' "$(local_history --worker ray-worker-1 --outcome freed --limit 1 --json | jq .verdict)"
     local_history --limit 3 | sed 's/^/    /'
 }

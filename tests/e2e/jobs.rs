@@ -19,7 +19,7 @@ fn between_two_steps_of_a_job_the_first_ones_file_stays_and_the_second_reads_it(
     let older = plant(PLAIN, "pip-*", 30_000_000, 1);
     // Older than the job by more than the margin of one second.
     wait_until_older(PLAIN, &[&older[0]], 3);
-    let (job, folder) = Job::standing_still("two_steps.py", PLAIN, &[]);
+    let (job, folder) = Job::standing_still("two_steps.py", PLAIN);
     wait_until_older(PLAIN, &[&folder], 3);
     wait_until(30, "the first step to end", || titles(PLAIN).iter().all(|title| title == "ray::IDLE"));
 
@@ -43,7 +43,7 @@ fn between_two_steps_of_a_job_the_first_ones_file_stays_and_the_second_reads_it(
 #[test]
 fn what_an_ended_job_left_goes_once_ray_says_that_it_is_dead() {
     at_rest();
-    let (job, folder) = Job::standing_still("two_steps.py", PLAIN, &[]);
+    let (job, folder) = Job::standing_still("two_steps.py", PLAIN);
     job.result().unwrap();
     assert!(exists(PLAIN, &folder), "the job itself took {folder} away");
     crate::ray::wait_for_rest(&[PLAIN]);

@@ -16,18 +16,25 @@ pub(crate) struct Job {
 impl Job {
     /// The job of the demo: a task that holds a folder by name alone and sleeps. Gives the folder.
     pub(crate) fn sleeping(worker: &'static str) -> (Self, String) {
-        let said = lib(["ray_job_sleeping", HEAD, worker]).unwrap();
+        Self::asleep(worker, &[])
+    }
+
+    /// The same, whose task calls itself by that name.
+    pub(crate) fn sleeping_as(name: &str, worker: &'static str) -> (Self, String) {
+        Self::asleep(worker, &[name])
+    }
+
+    fn asleep(worker: &'static str, name: &[&str]) -> (Self, String) {
+        let said = lib([&["ray_job_sleeping", HEAD, worker], name].concat()).unwrap();
         let (id, folder) = said.split_once(' ').unwrap();
         (Self { id: id.to_owned(), worker, ended: false }, folder.to_owned())
     }
 
     /// A job of `tests/e2e/drivers`: waits until it has written the note that it stands still, and
     /// gives the path that the note names.
-    pub(crate) fn standing_still(driver: &str, worker: &'static str, arguments: &[&str]) -> (Self, String) {
+    pub(crate) fn standing_still(driver: &str, worker: &'static str) -> (Self, String) {
         let file = repository("tests/e2e/drivers").join(driver).display().to_string();
-        let mut words = vec!["ray_driver", HEAD, &file, worker];
-        words.extend(arguments);
-        let job = Self { id: lib(words).unwrap(), worker, ended: false };
+        let job = Self { id: lib(["ray_driver", HEAD, &file, worker]).unwrap(), worker, ended: false };
         let note = format!("/root/standing-{}", job.id);
         wait_until(60, &format!("job {} to stand still: {}", job.id, job.log()), || exists(worker, &note));
         let path = docker(&["exec", worker, "cat", &note]).unwrap();

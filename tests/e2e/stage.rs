@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 
 use crate::{
     ray,
-    world::{self, Failed, lib, run},
+    world::{self, Failed, lib},
 };
+
+pub(crate) use crate::world::{docker, exists, image, sh};
 
 pub(crate) const HEAD: &str = "ray-head";
 /// A worker as most are: its `/tmp` lies in its writable layer.
@@ -58,26 +60,6 @@ pub(crate) fn mounted_folder() -> std::path::PathBuf {
     let folder = world::dir().join("mounted");
     std::fs::create_dir_all(&folder).unwrap();
     folder
-}
-
-/// Ray's image in this world.
-pub(crate) fn image() -> String {
-    lib(["eval", "echo $RAY_IMAGE"]).unwrap()
-}
-
-pub(crate) fn docker(words: &[&str]) -> Result<String, Failed> {
-    let mut all = vec!["docker"];
-    all.extend(words);
-    run(&all, "")
-}
-
-/// Runs a shell command in a container.
-pub(crate) fn sh(container: &str, command: &str) -> Result<String, Failed> {
-    docker(&["exec", container, "sh", "-c", command])
-}
-
-pub(crate) fn exists(container: &str, path: &str) -> bool {
-    docker(&["exec", container, "test", "-e", path]).is_ok()
 }
 
 /// Bytes on disk, as `du` counts them.

@@ -14,34 +14,9 @@ use raysweep::domain::{
 
 use crate::{
     stage::{PLAIN, at_rest, docker, exists, image, plant, sh, wait_until_older},
-    sweeping::{Settings, Swept},
-    world::{self, RAYSWEEP, run, wait_for, wait_until},
+    sweeping::{CALLED, INSIDE, SWEEPING, Settings, Swept, nothing_runs, processes},
+    world::{self, run, wait_for, wait_until},
 };
-
-/// A process of a sweep, by what it is told to be.
-const CALLED: &str = "sweep";
-const SWEEPING: &str = "sweeping";
-const INSIDE: &str = "inside";
-
-/// Pids of the sweeps that run, of one kind.
-fn processes(kind: &str) -> Vec<String> {
-    let program = fs::canonicalize(RAYSWEEP).unwrap();
-    let is_one = |proc: &Path| {
-        let arguments = fs::read(proc.join("cmdline")).unwrap_or_default();
-        fs::read_link(proc.join("exe")).is_ok_and(|exe| exe == program)
-            && arguments.split(|byte| *byte == 0).nth(1) == Some(kind.as_bytes())
-    };
-    let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    all.filter(|proc| is_one(proc))
-        .map(|proc| proc.file_name().unwrap().to_str().unwrap().to_owned())
-        .collect()
-}
-
-fn nothing_runs() {
-    wait_until(30, "every process of the sweep to end", || {
-        [CALLED, SWEEPING, INSIDE].iter().all(|kind| processes(kind).is_empty())
-    });
-}
 
 fn signal(signal: &str, kind: &str) {
     let pids =
@@ -113,7 +88,7 @@ fn whoever_is_killed_at_whatever_step_nothing_in_use_is_lost_and_the_next_sweep_
         }
         signal("-KILL", who);
         drop(sweep.wait_with_output());
-        nothing_runs();
+        nothing_runs(30);
         assert!(exists(PLAIN, &format!("{held}/data.bin")), "{who} killed while {step}");
         if step == "judging" {
             assert!(exists(PLAIN, &format!("{many}/150/f100")), "{who} killed while {step}");
@@ -255,7 +230,7 @@ fn a_runtime_that_takes_the_call_and_never_answers_ends_the_sweep_in_time() {
         swept.shown()
     );
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
-    nothing_runs();
+    nothing_runs(30);
 }
 
 /// Thawed in any case: nothing else would ever end there.
@@ -297,7 +272,7 @@ fn a_worker_whose_disk_does_not_answer_keeps_no_other_one_from_being_freed() {
     assert!(!processes(INSIDE).is_empty(), "nothing hung: {}", swept.shown());
 
     drop(frozen);
-    nothing_runs();
+    nothing_runs(30);
     assert!(small.spilled().join("object").exists(), "it has its name back: {}", swept.shown());
     let next = Settings::default().sweep(&small.name);
     assert!(!small.spilled().exists(), "{}", next.shown());
@@ -317,7 +292,7 @@ fn a_sweep_that_hangs_is_ended_says_so_and_leaves_the_lock_free() {
     assert_eq!((swept.report.outcome, swept.exit), (Outcome::Failed, Some(1)), "{}", swept.shown());
     assert!(swept.report.reason.as_deref().is_some_and(|why| why.contains("deadline")), "{}", swept.shown());
     assert!(began.elapsed() < Duration::from_secs(11 + 20 + 15), "{:?}", began.elapsed());
-    nothing_runs();
+    nothing_runs(30);
     let log = fs::read_to_string(settings.log_dir.join("sweeps.jsonl")).unwrap();
     assert!(log.lines().last().unwrap().contains("deadline"), "the host's log has it");
     let next = Settings::default().sweep(PLAIN);

@@ -1,10 +1,14 @@
 //! Running `raysweep sweep` with settings of the test's own, and reading its report.
 
-use std::{path::PathBuf, process::Child};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Child,
+};
 
 use raysweep::domain::report::{Kept, Removed, Report, WorkerReport};
 
-use crate::world::{self, Failed, RAYSWEEP};
+use crate::world::{self, Failed, RAYSWEEP, wait_until};
 
 /// A host's settings for a test: as shipped, with ages and windows that a test can wait for.
 #[derive(Debug, Clone)]
@@ -146,4 +150,32 @@ impl Swept {
     pub(crate) fn shown(&self) -> String {
         format!("exit {:?}, {}", self.exit, serde_json::to_string_pretty(&self.report).unwrap())
     }
+}
+
+/// The processes of a sweep, by what each is told to be: the one that was called, its child that sweeps, and
+/// those inside of workers.
+pub(crate) const CALLED: &str = "sweep";
+pub(crate) const SWEEPING: &str = "sweeping";
+pub(crate) const INSIDE: &str = "inside";
+pub(crate) const KINDS: [&str; 3] = [CALLED, SWEEPING, INSIDE];
+
+/// Pids of the sweeps that run, of one kind.
+pub(crate) fn processes(kind: &str) -> Vec<String> {
+    let program = fs::canonicalize(RAYSWEEP).unwrap();
+    let is_one = |proc: &Path| {
+        let arguments = fs::read(proc.join("cmdline")).unwrap_or_default();
+        fs::read_link(proc.join("exe")).is_ok_and(|exe| exe == program)
+            && arguments.split(|byte| *byte == 0).nth(1) == Some(kind.as_bytes())
+    };
+    let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|proc| is_one(proc))
+        .map(|proc| proc.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Waits for the end of all of them.
+pub(crate) fn nothing_runs(seconds: u64) {
+    wait_until(seconds, "every process of the sweep to end", || {
+        KINDS.iter().all(|kind| processes(kind).is_empty())
+    });
 }

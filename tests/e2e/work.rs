@@ -77,7 +77,7 @@ fn a_program_that_somebody_runs_in_the_container_is_at_work() {
 #[test]
 fn a_task_named_idle_keeps_its_folder_because_its_job_is_alive() {
     at_rest();
-    let (job, folder) = Job::standing_still("named_task.py", PLAIN, &["IDLE"]);
+    let (job, folder) = Job::sleeping_as("IDLE", PLAIN);
     wait_until_older(PLAIN, &[&folder], 3);
     assert_eq!(titles(PLAIN), ["ray::IDLE"]);
 
@@ -96,7 +96,7 @@ fn a_task_named_idle_keeps_its_folder_because_its_job_is_alive() {
 #[test]
 fn a_task_named_like_a_daemon_of_ray_is_at_work() {
     at_rest();
-    let (job, folder) = Job::standing_still("named_task.py", PLAIN, &["RuntimeEnvAgent"]);
+    let (job, folder) = Job::sleeping_as("RuntimeEnvAgent", PLAIN);
     wait_until_older(PLAIN, &[&folder], 3);
     let task = pid_of(PLAIN, "ray::RuntimeEnvAgent");
 

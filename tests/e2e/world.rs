@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -44,6 +45,25 @@ pub(crate) fn lib<S: AsRef<str>>(words: impl AsRef<[S]>) -> Result<String, Faile
     let mut all = vec!["bash", "-c", script, "bash", &lib];
     all.extend(words.as_ref().iter().map(AsRef::as_ref));
     run(&all, "")
+}
+
+pub(crate) fn docker(words: &[&str]) -> Result<String, Failed> {
+    run(&[&["docker"], words].concat(), "")
+}
+
+/// Ray's image in this world.
+pub(crate) fn image() -> String {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| lib(["eval", "echo $RAY_IMAGE"]).unwrap()).clone()
+}
+
+/// Runs a shell command in a container.
+pub(crate) fn sh(container: &str, command: &str) -> Result<String, Failed> {
+    docker(&["exec", container, "sh", "-c", command])
+}
+
+pub(crate) fn exists(container: &str, path: &str) -> bool {
+    docker(&["exec", container, "test", "-e", path]).is_ok()
 }
 
 /// Runs a command within the bound, feeds it `input`, and gives what it printed.

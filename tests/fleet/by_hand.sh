@@ -3,13 +3,6 @@
 # Runs in a world of its own: run.sh starts it there.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-DEMO_DIR=$here/../../deploy/demo
-: "${WORLD_DIR:?run it by tests/fleet/run.sh}"
-WORK=$WORLD_DIR/fleet CONFIG=/home/desk/fleet
-for part in wait daemons hosts; do
-    # shellcheck source=/dev/null
-    source "$DEMO_DIR/lib/$part.sh"
-done
 # shellcheck source=tests/fleet/lib.sh
 source "$here/lib.sh"
 
@@ -21,49 +14,18 @@ address() {
     echo "10.99.0.${1#h}"
 }
 
-# on NAME CMD…: as root, in the host's namespaces; unlike lib.sh's hosts these have processes of their own,
-# so that each of them has a first process, and what Ray left on it is its own.
-on() {
-    local pid
-    pid=$(daemon_pid "host-$1")
-    shift
-    nsenter --target "$pid" --mount --uts --net --pid="/proc/$pid/ns/pid_for_children" -- "$@"
-}
-
+# Each with processes of its own, so that it has a first process, and what Ray left on it is its own.
 machine() {
-    local name=$1 address pid folder
+    local name=$1 address
     address=$(address "$name")
-    mkdir -p "$(host_folder "$name")/state"
-    daemon_start "host-$name" unshare --mount --uts --net --pid --fork --kill-child --mount-proc -- \
-        "$DEMO_DIR/lib/host-init.sh" "$name" "$(host_folder "$name")"
-    daemon_ready "host-$name" 60 test -e "$(host_folder "$name")/ready"
-    pid=$(daemon_pid "host-$name")
-    ip link add "v-$name" type veth peer name eth0 netns "$pid"
-    ip link set "v-$name" master fleet up
-    on "$name" ip link set lo up
-    on "$name" ip addr add "$address/24" dev eth0
-    on "$name" ip link set eth0 up
-    on "$name" mkdir -p /etc/ssh/authorized_keys.d /var/lib/prometheus/node-exporter
-    folder=$(sshd_folder "$name")
-    mkdir -p "$folder"
-    ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$folder/host_key"
-    sshd_settings "$folder" "$address" 22 >"$folder/sshd_config"
-    daemon_start "sshd-$name" nsenter --target "$pid" --mount --uts --net \
-        --pid="/proc/$pid/ns/pid_for_children" -- "$(command -v sshd)" -D -e -f "$folder/sshd_config"
-    daemon_ready "sshd-$name" 60 ssh-keyscan -T 2 -t ed25519 "$address"
+    fleet_host "$name" "$address" --pid --fork --kill-child --mount-proc
+    fleet_sshd "$name" "$address" 22
     login "$name" op /home/desk/.ssh/desk free
 }
 
 operator() {
-    useradd -m -s /bin/bash desk
-    install -d -o desk -g desk "$CONFIG" /home/desk/.ssh
-    install -d -o desk "$WORK"
-    local name
-    for name in "$CONFIG/id_ed25519" /home/desk/.ssh/desk; do
-        as_operator ssh-keygen -q -t ed25519 -N '' -f "$name"
-    done
+    desk_up "$CONFIG/id_ed25519" /home/desk/.ssh/desk
     printf '%s\n' 'Host *' '    User op' '    IdentityFile ~/.ssh/desk' '    BatchMode yes' >/home/desk/.ssh/config
-    chmod 700 /home/desk/.ssh
 }
 
 # Ages so short that a test can wait for them; the sampling window is the one that hosts have by default.
@@ -87,7 +49,7 @@ YAML
     } >"$CONFIG/raysweep.yml"
     { cat "$CONFIG/raysweep.yml" && echo '  - {name: gone, address: 10.99.0.199}'; } >"$CONFIG/eleven.yml"
     for name in "${TEN[@]}"; do
-        known "$name" "$(address "$name")" 22
+        host_key "$name"
     done >/home/desk/.ssh/known_hosts
 }
 
@@ -237,7 +199,7 @@ by_password() {
 }
 
 interrupted_directly() {
-    local job code=0 left
+    local job code=0
     plant
     window 90s "${TEN[@]}"
     by_hand --all --direct --json >"$WORK/out" 2>"$WORK/err" &
@@ -250,11 +212,21 @@ interrupted_directly() {
     # At once, and not when the sweeps would have ended.
     settled "${TEN[@]}" || not_ok 'something is left of it'
     ok 'no ssh and no sweep is left, and each lock is free'
-    left=$(for name in "${TEN[@]}"; do on "$name" find "$SCRATCH" -name '.raysweep-*'; done)
-    is 'nothing is detached' '' "$left"
+    says 'nothing is detached' '' detached_anywhere
     window 5s "${TEN[@]}"
     ends 'and the next run frees them' 0 by_hand --all --direct --json
     is 'all of them' "$(each_is freed)" "$(ends_of)"
+}
+
+detached_anywhere() {
+    local name
+    for name in "${TEN[@]}"; do
+        detached_on "$name" || return
+    done
+}
+
+detached_on() {
+    on "$1" find "$SCRATCH" -name '.raysweep-*'
 }
 
 # While it deletes: what is half gone is not given back as if it were whole, the next sweep finishes it.
@@ -267,11 +239,11 @@ interrupted_while_it_deletes() {
     done
     ok 'Ctrl-C in the middle of a delete ends it'
     wait_for 20 'h14 to be settled' settled h14
-    left=$(on h14 find "$SCRATCH" -name '.raysweep-*' | wc -l)
+    left=$(detached_on h14 | wc -l)
     echo "figure: half deleted, for the next sweep to finish: $left"
     ends 'the next sweep' 0 by_hand h14 --direct --json
-    is 'leaves nothing detached' '' "$(on h14 find "$SCRATCH" -name '.raysweep-*')"
-    is 'and frees the rest' '' "$(on h14 find "$SCRATCH" -type f -name '[0-9]*' | head -n 1)"
+    says 'leaves nothing detached' '' detached_on h14
+    says 'and frees the rest' '' on h14 find "$SCRATCH" -type f -name '[0-9]*' -print -quit
 }
 
 broken_off_in_the_middle() {
@@ -360,10 +332,8 @@ held() {
 
 # What a sweep does for as long as it runs, for as long as this test needs it.
 told_of_a_sweep() {
-    local pid notes
-    pid=$(daemon_pid host-h18)
-    daemon_start locked nsenter --target "$pid" --mount --pid="/proc/$pid/ns/pid_for_children" -- \
-        flock /run/raysweep sleep 600
+    local notes
+    host_daemon locked h18 flock /run/raysweep sleep 600
     wait_for 20 'the lock to be held' locked h18
     ends 'a hold waits for no sweep' 0 raysweep hold h18 --json --config.file "$CONFIG/raysweep.yml"
     notes=$(jq -r '.[0].notes[]' "$WORK/out")
@@ -418,13 +388,13 @@ taken_away() {
     local name
     for name in h18 h19; do
         tree "$name" >"$WORK/tree"
-        is "leaves $name as it was" '' "$(diff "$WORK/before-$name" "$WORK/tree" || true)"
+        says "leaves $name as it was" '' diff "$WORK/before-$name" "$WORK/tree"
     done
     ends 'what is not there is not swept' 6 by_hand h19 --direct --json
     ends 'nor held' 1 raysweep hold h19 --json --config.file "$CONFIG/raysweep.yml"
     [[ $(said h19) == *'nothing sweeps this host'* ]] || not_ok "$(said h19)"
     tree h19 >"$WORK/tree"
-    is 'and nothing of it stays there' '' "$(diff "$WORK/before-h19" "$WORK/tree" || true)"
+    says 'and nothing of it stays there' '' diff "$WORK/before-h19" "$WORK/tree"
 }
 
 main() {

@@ -9,28 +9,20 @@ if [[ -z ${WORLD_DIR:-} ]]; then
     deploy/demo/install.sh >&2
     exec deploy/demo/world.sh "$here/doctor.sh" "$binary"
 fi
-DEMO_DIR=$here/../../deploy/demo SHIPPED=$here/../..
-WORK=$WORLD_DIR/doctor CONFIG=/home/desk/fleet
-for part in wait daemons docker hosts monitoring; do
-    # shellcheck source=/dev/null
-    source "$DEMO_DIR/lib/$part.sh"
-done
+SHIPPED=$here/../..
 # shellcheck source=tests/fleet/lib.sh
 source "$here/lib.sh"
+# shellcheck source=deploy/demo/lib/docker.sh
+source "$DEMO_DIR/lib/docker.sh"
+# shellcheck source=deploy/demo/lib/monitoring.sh
+source "$DEMO_DIR/lib/monitoring.sh"
 # shellcheck source=tests/fleet/links.sh
 source "$here/links.sh"
 
 readonly HOST=ray-80 ADDRESS=10.99.0.80
 
 operator() {
-    useradd -m -s /bin/bash desk
-    install -d -o desk -g desk "$CONFIG" /home/desk/.ssh
-    install -d -o desk "$WORK"
-    local name
-    for name in "$CONFIG/id_ed25519" "$CONFIG/other" /home/desk/.ssh/desk; do
-        as_operator ssh-keygen -q -t ed25519 -N '' -f "$name"
-    done
-    chmod 700 /home/desk/.ssh
+    desk_up "$CONFIG/id_ed25519" "$CONFIG/other" /home/desk/.ssh/desk
     printf '%s\n' 'Host *' '    User op' '    IdentityFile ~/.ssh/desk' | as_operator tee /home/desk/.ssh/config >/dev/null
     install -m 600 -o desk /dev/stdin "$CONFIG/token" <<<'a token'
     cp -p "$CONFIG/token" "$CONFIG/shown"
@@ -61,7 +53,7 @@ host_here() {
 exporter_up() {
     local name=$1 address=$2 folder=$3
     on "$name" mkdir -p "$folder"
-    daemon_start "node_exporter-$name" nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- \
+    host_daemon "node_exporter-$name" "$name" \
         prometheus-node-exporter --web.listen-address="$address:9100" --collector.textfile.directory="$folder"
     daemon_ready "node_exporter-$name" 30 curl -fs -o /dev/null "http://$address:9100/metrics"
 }
@@ -74,7 +66,7 @@ schedule() {
 }
 
 configs() {
-    { known ray-80 10.99.0.80 22 && known ray-81 10.99.0.81 22; } >/home/desk/.ssh/known_hosts
+    { host_key ray-80 && host_key ray-81; } >/home/desk/.ssh/known_hosts
     cat >"$CONFIG/raysweep.yml" <<YAML
 ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 3s}
 prometheus: {url: http://127.0.0.1:$PROMETHEUS_PORT}
@@ -120,8 +112,7 @@ responder_up() {
 holder_up() {
     mkfifo "$WORK/go"
     # shellcheck disable=SC2016 # for the shell inside
-    daemon_start holder nsenter --target "$(daemon_pid "host-$HOST")" --mount --uts --net -- \
-        sh -c 'read -r go <"$1"; exec flock -o /run/raysweep sleep infinity' sh "$WORK/go"
+    host_daemon holder "$HOST" sh -c 'read -r go <"$1"; exec flock -o /run/raysweep sleep infinity' sh "$WORK/go"
     HOLDER_SINCE=$SECONDS
 }
 
@@ -206,7 +197,7 @@ all_green() {
         jq -r '.[] | select(.state != "ok") | "    \(.check) \(.state): \(.seen)"' "$WORK/out" >&2
         not_ok 'the chain does not hold'
     }
-    is "$1" '' "$(jq -r '.[] | select(.state != "ok") | "\(.check) \(.state)"' "$WORK/out")"
+    says "$1" '' jq -r '.[] | select(.state != "ok") | "\(.check) \(.state)"' "$WORK/out"
     is 'with exit code 0' 0 "$code"
 }
 

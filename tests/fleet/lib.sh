@@ -2,7 +2,14 @@
 # What the test of a fleet stands on: hosts in a network, an operator, and a word for each thing that holds.
 
 FLEET_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+: "${DEMO_DIR:=$FLEET_DIR/../../deploy/demo}"
+: "${WORLD_DIR:?it wants a world: run.sh makes one}"
+WORK=$WORLD_DIR/fleet CONFIG=/home/desk/fleet
 passed=0
+for part in wait daemons hosts; do
+    # shellcheck source=/dev/null
+    source "$DEMO_DIR/lib/$part.sh"
+done
 # What a shell, sudo or printf could take for something else.
 # shellcheck disable=SC2016
 readonly PASSWORD='correct horse \ 1"$x%s'"'"
@@ -18,10 +25,20 @@ not_ok() {
     exit 1
 }
 
-# is DESCRIPTION EXPECTED FOUND
+# is DESCRIPTION EXPECTED FOUND: nothing is never expected here, since what fails has nothing to say: `says`.
 is() {
+    [[ -n $2 ]] || not_ok "$1: nothing is expected"
     [[ $2 == "$3" ]] || not_ok "$1: expected '$2', found '$3'"
     ok "$1"
+}
+
+# says DESCRIPTION EXPECTED CMD…: the command succeeds, and that is all that it says.
+says() {
+    local described=$1 expected=$2 found code=0
+    shift 2
+    found=$("$@") || code=$?
+    [[ $code == 0 && $found == "$expected" ]] || not_ok "$described: expected '$expected', found '$found', exit code $code: $*"
+    ok "$described"
 }
 
 # ends DESCRIPTION CODE CMD…: the command ends with that code.
@@ -36,21 +53,31 @@ ends() {
     ok "$described"
 }
 
+# desk_up KEYFILE…: the operator's account, and keys.
+desk_up() {
+    local key
+    useradd -m -s /bin/bash desk
+    install -d -o desk -g desk "$CONFIG" /home/desk/.ssh
+    install -d -o desk "$WORK"
+    for key in "$@"; do
+        as_operator ssh-keygen -q -t ed25519 -N '' -f "$key"
+    done
+    chmod 700 /home/desk/.ssh
+}
+
 network_up() {
     ip link add fleet type bridge
     ip addr add 10.99.0.254/24 dev fleet
     ip link set fleet up
 }
 
-# fleet_host NAME ADDRESS: a host on the network, without an sshd.
+# fleet_host NAME ADDRESS [NAMESPACE…]: a host on the network, without an sshd; in further namespaces of its
+# own, as unshare has them, where it is to have more than a network.
 fleet_host() {
-    local name=$1 address=$2 pid
-    mkdir -p "$(host_folder "$name")/state"
-    daemon_start "host-$name" \
-        unshare --mount --uts --net -- "$DEMO_DIR/lib/host-init.sh" "$name" "$(host_folder "$name")"
-    daemon_ready "host-$name" 20 test -e "$(host_folder "$name")/ready"
-    pid=$(daemon_pid "host-$name")
-    ip link add "v-$name" type veth peer name eth0 netns "$pid"
+    local name=$1 address=$2
+    shift 2
+    host_start "$name" --net "$@"
+    ip link add "v-$name" type veth peer name eth0 netns "$(daemon_pid "host-$name")"
     ip link set "v-$name" master fleet up
     on "$name" ip link set lo up
     on "$name" ip addr add "$address/24" dev eth0
@@ -62,23 +89,14 @@ fleet_host() {
 
 # on NAME CMD…: as root, in the host's namespaces.
 on() {
-    local name=$1
-    shift
-    nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- "$@"
+    on_host "$@"
 }
 
-# fleet_sshd NAME ADDRESS PORT [SETTING]
+# fleet_sshd NAME ADDRESS PORT [SETTING]: as open as an administrator may have left it; what is not there would
+# be no answer.
 fleet_sshd() {
-    local name=$1 address=$2 port=$3 setting=${4:-} folder
-    folder=$(sshd_folder "$name")
-    mkdir -p "$folder"
-    [[ -e $folder/host_key ]] || ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$folder/host_key"
-    # As open as an administrator may have left it: what is not there would be no answer.
-    { sshd_settings "$folder" "$address" "$port" && printf '%s\n' 'AcceptEnv *' 'Subsystem sftp internal-sftp' \
-        'X11Forwarding yes' 'PermitTunnel yes' 'GatewayPorts yes' "$setting"; } >"$folder/sshd_config"
-    daemon_start "sshd-$name" nsenter --target "$(daemon_pid "host-$name")" --mount --uts --net -- \
-        "$(command -v sshd)" -D -e -f "$folder/sshd_config"
-    daemon_ready "sshd-$name" 20 on "$name" ssh-keyscan -T 2 -p "$port" -t ed25519 "$address"
+    local open=('AcceptEnv *' 'Subsystem sftp internal-sftp' 'X11Forwarding yes' 'PermitTunnel yes' 'GatewayPorts yes')
+    sshd_up "$1" "$2" "$3" "$(printf '%s\n' "${open[@]}" "${4:-}")"
 }
 
 # login NAME USER KEYFILE [free|password|none]: an account that the key opens, and what sudo gives it.
@@ -99,13 +117,6 @@ login() {
 
 fingerprint() {
     ssh-keygen -l -f "$(sshd_folder "$1")/host_key.pub" | cut -d' ' -f2
-}
-
-# known NAME ADDRESS PORT: the line of a known_hosts file.
-known() {
-    local address=$2
-    [[ $3 == 22 ]] || address="[$2]:$3"
-    echo "$address $(cut -d' ' -f1,2 "$(sshd_folder "$1")/host_key.pub")"
 }
 
 # tree NAME: every path that a deploy could touch, with what makes it what it is. Accounts' files and

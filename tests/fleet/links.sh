@@ -115,13 +115,21 @@ ways_to_a_host() {
     skipped responder_login
     sed -i "/^$ADDRESS /d" "$CONFIG/known_hosts"
     finds host_key broken "raysweep deploy $HOST"
-    known "$HOST" "$ADDRESS" 22 >>"$CONFIG/known_hosts"
+    host_key "$HOST" >>"$CONFIG/known_hosts"
 
     config=$(with_config "s|identity_file: [^,]*,|identity_file: $CONFIG/other,|")
     ASKED=$config finds responder_login broken deploy.from
     on "$HOST" sed -i 's/10\.99\.0\.254/10.99.0.253/' /var/lib/raysweep-account/.ssh/authorized_keys
     finds responder_login broken deploy.from
     on "$HOST" sed -i 's/10\.99\.0\.253/10.99.0.254/' /var/lib/raysweep-account/.ssh/authorized_keys
+
+    # Through there the operator gets as himself, and the responder as nobody.
+    config=$(with_config "s/address: $ADDRESS}/address: $ADDRESS, jump: hop@10.99.0.81}/")
+    ASKED=$config finds responder_login broken 'put the responder'"'"'s key there'
+    sed -i '/^10\.99\.0\.81 /d' "$CONFIG/known_hosts"
+    ASKED=$config finds host_key broken 'look at the fingerprint of 10.99.0.81'
+    skipped responder_login
+    host_key ray-81 >>"$CONFIG/known_hosts"
 
     on "$HOST" mv /etc/sudoers.d/op /var/lib/aside-op
     finds sudo broken --ask-sudo-pass
@@ -134,7 +142,7 @@ another_host_key() {
     daemon_stop "sshd-$HOST"
     rm "$(sshd_folder "$HOST")"/host_key*
     fleet_sshd "$HOST" "$ADDRESS" 22
-    { known ray-80 10.99.0.80 22 && known ray-81 10.99.0.81 22; } >/home/desk/.ssh/known_hosts
+    { host_key ray-80 && host_key ray-81; } >/home/desk/.ssh/known_hosts
 }
 
 inside_a_host() {
@@ -232,7 +240,7 @@ figures() {
     on "$HOST" mv /var/lib/aside-link "$TEXTFILE_FOLDER/raysweep.prom"
     # What keeps `measure`: another one that hangs.
     # shellcheck disable=SC2016 # for the shell inside
-    daemon_start measuring nsenter --target "$(daemon_pid "host-$HOST")" --mount --uts --net -- \
+    host_daemon measuring "$HOST" \
         flock -o /run/raysweep/cron-measure.lock \
         sh -c 'touch -d "-1 hour" "$1" && exec sleep infinity' sh /run/raysweep/raysweep.prom
     finds textfile broken 'cron-measure.lock'

@@ -30,7 +30,7 @@ no_other_way_in() {
     no_port_from_the_responder "$address"
     # sshd logs what it was asked for, and the agent's socket would lie in /tmp.
     echo '{}' | as_responder "$address" -A -X -- sweep >"$WORK/out" 2>"$WORK/err" || true
-    is 'no agent' '' "$(on "$name" find /tmp -maxdepth 1 -name 'ssh-*' -user raysweep)"
+    says 'no agent' '' on "$name" find /tmp -maxdepth 1 -name 'ssh-*' -user raysweep
     ends 'no environment opens anything' 6 as_responder "$address" -o SetEnv="LC_ALL=x BASH_ENV=/tmp/x RAYSWEEP__X=1" -- 'id'
     ends 'nor what the gate itself reads' 6 as_responder "$address" -o SetEnv=SSH_ORIGINAL_COMMAND=sweep -- id
     on "$name" install -m 755 /dev/stdin /var/lib/raysweep-account/.ssh/rc <<<"touch /tmp/raysweep-fleet-rc"
@@ -46,7 +46,7 @@ no_other_way_in() {
 no_port_from_the_responder() {
     local address=$1 socket=$WORK/port.sock
     as_responder "$address" -M -N -f -S "$socket" -o ControlPersist=no -L 127.0.0.1:4711:127.0.0.1:22 --
-    is 'no port from the responder' '' "$(timeout 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/4711; head -c 3 <&3' || true)"
+    says 'no port from the responder' '' timeout 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/4711; head -c 3 <&3'
     as_operator ssh -F none -S "$socket" -O exit -- "$address" 2>/dev/null
 }
 
@@ -87,7 +87,7 @@ one_command_of_root() {
         --reset-env -- sudo -n -u nobody /usr/local/bin/raysweep sweep --request -
     ends 'sudo edits nothing' 1 on "$name" setpriv --reuid raysweep --regid raysweep --init-groups \
         --reset-env -- sudo -n -e /etc/raysweep/sweep.yml
-    is 'nothing of the program or the settings is the account'"'"'s to write' '' \
-        "$(on "$name" find /usr/local/bin/raysweep /etc/raysweep /etc/sudoers.d /etc/cron.d /var/lib/raysweep-account /run/raysweep \
-            \( -user raysweep -o -group raysweep -o -perm /022 ! -type l \))"
+    says 'nothing of the program or the settings is the account'"'"'s to write' '' \
+        on "$name" find /usr/local/bin/raysweep /etc/raysweep /etc/sudoers.d /etc/cron.d /var/lib/raysweep-account /run/raysweep \
+        \( -user raysweep -o -group raysweep -o -perm /022 ! -type l \)
 }

@@ -19,7 +19,7 @@ the_responders_way() {
     sed 's/10.99.0.254/192.0.2.1/' "$CONFIG/raysweep.yml" >"$CONFIG/elsewhere.yml"
     ends 'a responder that is not let in is a failure' 1 raysweep deploy ray-80 --json --config.file "$CONFIG/elsewhere.yml"
     is 'which the table tells' 'changed no' "$(state ray-80) $(verified ray-80)"
-    [[ $(said ray-80) == *'it is not let in: '*'Permission denied'*deploy.from* ]] || not_ok "$(said ray-80)"
+    [[ $(said ray-80) == *"does not let the responder's key in: "*'Permission denied'*deploy.from* ]] || not_ok "$(said ray-80)"
     ends 'unless nobody wants to know' 0 raysweep deploy ray-80 --no-verify --json --config.file "$CONFIG/elsewhere.yml"
     ends 'and mended it is none' 0 deploy ray-80 --json
     is 'as the table tells' 'changed yes' "$(state ray-80) $(verified ray-80)"

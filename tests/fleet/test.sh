@@ -2,13 +2,6 @@
 # Runs in a world of its own: run.sh starts it there.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-DEMO_DIR=$here/../../deploy/demo
-: "${WORLD_DIR:?run it by tests/fleet/run.sh}"
-WORK=$WORLD_DIR/fleet CONFIG=/home/desk/fleet
-for part in wait daemons hosts; do
-    # shellcheck source=/dev/null
-    source "$DEMO_DIR/lib/$part.sh"
-done
 # shellcheck source=tests/fleet/lib.sh
 source "$here/lib.sh"
 # shellcheck source=tests/fleet/privilege.sh
@@ -31,14 +24,7 @@ program() {
 }
 
 operator() {
-    useradd -m -s /bin/bash desk
-    install -d -o desk -g desk "$CONFIG" /home/desk/.ssh
-    local name
-    for name in "$CONFIG/id_ed25519" /home/desk/.ssh/desk /home/desk/.ssh/agents; do
-        as_operator ssh-keygen -q -t ed25519 -N '' -f "$name"
-    done
-    chmod 700 /home/desk/.ssh
-    install -d -o desk "$WORK"
+    desk_up "$CONFIG/id_ed25519" /home/desk/.ssh/desk /home/desk/.ssh/agents
     as_operator ssh-agent -a "$WORK/agent" >/dev/null
     as_operator ssh-add -q /home/desk/.ssh/agents
     rm /home/desk/.ssh/agents
@@ -93,10 +79,10 @@ hosts_up() {
 inventory() {
     local at
     for at in 80 81 82 86 87 88 89; do
-        known "ray-$at" "10.99.0.$at" 22
+        host_key "ray-$at"
     done >/home/desk/.ssh/known_hosts
-    known ray-83 10.99.83.2 22 >>/home/desk/.ssh/known_hosts
-    known ray-84 10.99.0.84 2222 >>/home/desk/.ssh/known_hosts
+    host_key ray-83 >>/home/desk/.ssh/known_hosts
+    host_key ray-84 >>/home/desk/.ssh/known_hosts
     cat >"$CONFIG/raysweep.yml" <<YAML
 ssh: {identity_file: $CONFIG/id_ed25519, known_hosts_file: $CONFIG/known_hosts, connect_timeout: 10s}
 deploy: {from: [10.99.0.254, 10.99.83.1], sweep: {activity: {sampling_window: 1s}}}
@@ -132,7 +118,7 @@ the_same() {
     shift
     for name in "$@"; do
         tree "$name" >"$WORK/tree"
-        is "$name is as it was $when" '' "$(diff "$WORK/$when-$name" "$WORK/tree" || true)"
+        says "$name is as it was $when" '' diff "$WORK/$when-$name" "$WORK/tree"
     done
 }
 
@@ -189,10 +175,10 @@ pins() {
     local at
     {
         for at in 80 81 82 88; do
-            known "ray-$at" "10.99.0.$at" 22
+            host_key "ray-$at"
         done
-        known ray-83 10.99.83.2 22
-        known ray-84 10.99.0.84 2222
+        host_key ray-83
+        host_key ray-84
     } | sed 's/$/ raysweep-deploy/'
 }
 
@@ -204,7 +190,7 @@ again() {
     is 'there is nothing to do' "$states" "$(states)"
     is 'and the responder gets to whoever has its part' '[null,"yes"]' "$(jq -c '[.[].verified] | unique' "$WORK/out")"
     the_same deployed "${GOOD[@]}"
-    is 'and no key is pinned twice' '' "$(diff "$WORK/pinned" "$CONFIG/known_hosts")"
+    says 'and no key is pinned twice' '' diff "$WORK/pinned" "$CONFIG/known_hosts"
     ends 'for people it is a table' 0 deploy "${GOOD[@]}"
     sed 's/^/    /' "$WORK/out"
     ends 'after too many failures no other host is begun' 1 deploy ray-85 ray-87 ray-88 --json --parallel 1 --max-failures 1
@@ -289,7 +275,7 @@ account_rests() {
 
 back_again() {
     local name
-    known ray-87 10.99.0.87 22 | as_operator tee -a "$CONFIG/known_hosts" >/dev/null
+    host_key ray-87 | as_operator tee -a "$CONFIG/known_hosts" >/dev/null
     ends 'a key that another host is reached by is to stay' 10 raysweep undeploy ray-81 --check --json --config.file "$CONFIG/raysweep.yml"
     [[ $(jq -r '.[0].notes[]' "$WORK/out") == *'stays in: ray-83 is reached by it' ]] || not_ok "$(cat "$WORK/out")"
     ends 'undeploy shows what it would take' 10 raysweep undeploy --check "${GOOD[@]}" --config.file "$CONFIG/raysweep.yml"
@@ -305,7 +291,7 @@ back_again() {
         raysweep undeploy ray-89 --ask-sudo-pass --config.file "$CONFIG/raysweep.yml"
     the_same before "${ALL[@]}"
     ok 'with the old line of cron where it was'
-    is 'no key is pinned that deploy had pinned' "$(known ray-87 10.99.0.87 22)" "$(cat "$CONFIG/known_hosts")"
+    is 'no key is pinned that deploy had pinned' "$(host_key ray-87)" "$(cat "$CONFIG/known_hosts")"
     ends 'a second time there is nothing to take' 0 raysweep undeploy "${GOOD[@]}" --json --config.file "$CONFIG/raysweep.yml"
     for name in "${GOOD[@]}"; do
         [[ $(state "$name") == unchanged ]] || not_ok "$name is $(state "$name")"

@@ -33,3 +33,4 @@ mod systemd;
 mod tls;
 mod trust;
 mod users;
+mod writer;

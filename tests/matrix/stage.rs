@@ -1,9 +1,11 @@
 //! The containers: one cluster whose jobs come and go, and one with its temporary folder elsewhere
 //! that never has a job.
 
-use std::{sync::OnceLock, thread, time::Instant};
+use std::{thread, time::Instant};
 
-use crate::world::{self, Failed, lib, run, wait_until};
+use crate::world::{self, image, lib, run, wait_until};
+
+pub(crate) use crate::world::{docker, exists, sh};
 
 pub(crate) const HEAD: &str = "ray-head";
 /// The head of the second cluster; its `/tmp` is the volume that [`SHARED`] has too.
@@ -109,26 +111,6 @@ pub(crate) fn address(container: &str) -> String {
 /// The version of Ray that this run is about.
 pub(crate) fn version() -> String {
     std::env::var("RAY_VERSION").unwrap_or_else(|_| "2.40.0".to_owned())
-}
-
-fn image() -> String {
-    static IMAGE: OnceLock<String> = OnceLock::new();
-    IMAGE.get_or_init(|| lib(["eval", "echo $RAY_IMAGE"]).unwrap()).clone()
-}
-
-pub(crate) fn docker(words: &[&str]) -> Result<String, Failed> {
-    let mut all = vec!["docker"];
-    all.extend(words);
-    run(&all, "")
-}
-
-/// Runs a shell command in a container.
-pub(crate) fn sh(container: &str, command: &str) -> Result<String, Failed> {
-    docker(&["exec", container, "sh", "-c", command])
-}
-
-pub(crate) fn exists(container: &str, path: &str) -> bool {
-    docker(&["exec", container, "test", "-e", path]).is_ok()
 }
 
 /// Puts a file of `tests/matrix/drivers` into a container.

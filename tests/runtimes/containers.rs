@@ -6,7 +6,7 @@ use raysweep::domain::report::Verdict;
 
 use crate::{
     stand_in::{self, DEAD_GONE, LIVE_ALONE, plant, raylet, seen_by, sweep_all, text},
-    world::{self, lib, run},
+    world::{self, lib},
 };
 
 pub(crate) const IMAGE: &str = "stand-in";
@@ -26,9 +26,7 @@ pub(crate) fn docker_ready() {
 }
 
 pub(crate) fn docker(words: &[&str]) -> String {
-    let mut all = vec!["docker"];
-    all.extend(words);
-    run(&all, "").unwrap()
+    world::docker(words).unwrap()
 }
 
 /// A container that goes with the test.

@@ -12,26 +12,9 @@ use raysweep::domain::{attempt::Outcome, report::Verdict};
 use crate::{
     proxy::Proxy,
     stage::{self, SESSION, Worker, docker, figure, is_long, settings},
-    sweeping::{Settings, Swept},
-    world::{RAYSWEEP, run, wait_until},
+    sweeping::{INSIDE, KINDS, Settings, Swept, nothing_runs, processes},
+    world::{run, wait_until},
 };
-
-/// The processes of a sweep, by what each is told to be.
-const KINDS: [&str; 3] = ["sweep", "sweeping", "inside"];
-
-/// Pids of the sweeps that run, of one kind.
-fn processes(kind: &str) -> Vec<String> {
-    let program = fs::canonicalize(RAYSWEEP).unwrap();
-    let is_one = |proc: &Path| {
-        let arguments = fs::read(proc.join("cmdline")).unwrap_or_default();
-        fs::read_link(proc.join("exe")).is_ok_and(|exe| exe == program)
-            && arguments.split(|byte| *byte == 0).nth(1) == Some(kind.as_bytes())
-    };
-    let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    all.filter(|proc| is_one(proc))
-        .map(|proc| proc.file_name().unwrap().to_str().unwrap().to_owned())
-        .collect()
-}
 
 /// A container's `/tmp`, seen from the host; for looking only.
 fn temp_root(worker: &Worker) -> PathBuf {
@@ -50,12 +33,6 @@ fn off_their_names(root: &Path) -> Vec<String> {
 /// that a sweep, which gives way to everybody, would never get to it.
 fn closely() {
     thread::sleep(Duration::from_millis(1));
-}
-
-fn nothing_runs() {
-    wait_until(60, "every process of the sweep to end", || {
-        KINDS.iter().all(|kind| processes(kind).is_empty())
-    });
 }
 
 /// Numbers that come in no order, and in the same one each time (xorshift).
@@ -129,7 +106,7 @@ fn whoever_is_killed_at_whatever_moment_nothing_in_use_is_lost_and_a_later_sweep
             killed[kind] += i32::from(run(&["kill", "-KILL", &pid], "").is_ok());
         }
         drop(sweep.wait_with_output());
-        nothing_runs();
+        nothing_runs(60);
         met += u64::from(!worker.detached().is_empty());
         assert!(sums().is_ok(), "round {round}, {} killed: {:?}", KINDS[kind], sums());
         let torn = worker.sh(TORN).unwrap();
@@ -176,7 +153,7 @@ fn a_child_that_is_stopped_in_mid_delete_ends_the_sweep_in_time_and_the_next_one
         }
         closely();
     }
-    for pid in processes("inside") {
+    for pid in processes(INSIDE) {
         run(&["kill", "-STOP", &pid], "").unwrap();
     }
 
@@ -187,7 +164,7 @@ fn a_child_that_is_stopped_in_mid_delete_ends_the_sweep_in_time_and_the_next_one
     assert_eq!(stuck.verdict, Verdict::Failed, "{}", swept.shown());
     assert!(stuck.errors.iter().any(|error| error.contains("no answer")), "{}", swept.shown());
     assert!(took < Duration::from_secs(100 + 20), "{took:?}: {}", swept.shown());
-    nothing_runs();
+    nothing_runs(60);
     assert!(worker.detached().contains('~'), "nothing was left to finish: {}", swept.shown());
     let next = settings.sweep(&worker.name);
     assert_eq!(worker.sh(&format!("ls -A {SESSION}")).unwrap(), "", "{}", next.shown());
@@ -213,6 +190,6 @@ fn a_runtime_that_goes_deaf_in_mid_sweep_costs_no_worker_its_freeing() {
     let prune = swept.report.prune.as_ref().unwrap();
     assert!(!prune.errors.is_empty(), "{}", swept.shown());
     assert!(took < Duration::from_secs(20 + 20), "{took:?}: {}", swept.shown());
-    nothing_runs();
+    nothing_runs(60);
     figure(&format!("runtime deaf in mid-sweep: the sweep ended after {:.1} s", took.as_secs_f64()));
 }

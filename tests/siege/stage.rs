@@ -8,8 +8,10 @@ use std::{
 
 use crate::{
     sweeping::Settings,
-    world::{self, Failed, lib, run, wait_until},
+    world::{self, Failed, image, lib, run, wait_until},
 };
+
+pub(crate) use crate::world::docker;
 
 /// Where Ray keeps its sessions in a container; the first of them is dead and the newest.
 pub(crate) const SESSION: &str = "/tmp/ray/session_2020-01-01_00-00-00_000000_1";
@@ -49,14 +51,6 @@ pub(crate) fn figure(text: &str) {
 /// A host's settings under which what was planted is old soon, also while a job may be alive.
 pub(crate) fn settings() -> Settings {
     Settings { sampling_window: "200ms", no_job: "1s", in_job: "1s", ..Settings::default() }
-}
-
-pub(crate) fn docker(words: &[&str]) -> Result<String, Failed> {
-    run(&[&["docker"], words].concat(), "")
-}
-
-pub(crate) fn image() -> String {
-    lib(["eval", "echo $RAY_IMAGE"]).unwrap()
 }
 
 /// A container of which the sweep thinks that it is a worker; gone with the test.

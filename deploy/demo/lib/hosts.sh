@@ -8,14 +8,22 @@
 host_up() {
     local name=$1 address=127.0.0.1 port=${2##*:} settings=${3:-}
     [[ $2 != *:* ]] || address=${2%:*}
-    mkdir -p "$(host_folder "$name")/state"
-    daemon_start "host-$name" \
-        unshare --mount --uts -- "$DEMO_DIR/lib/host-init.sh" "$name" "$(host_folder "$name")"
-    daemon_ready "host-$name" 20 test -e "$(host_folder "$name")/ready" || return
+    host_start "$name" || return
     if [[ -n $settings ]]; then
         on_host "$name" install -D -m 644 /dev/stdin /etc/raysweep/sweep.yml <"$settings" || return
     fi
     sshd_up "$name" "$address" "$port"
+}
+
+# host_start NAME [NAMESPACE…]: a host without an sshd, in namespaces of its own: those that every
+# host has, and these, as unshare has them.
+host_start() {
+    local name=$1 folder
+    shift
+    folder=$(host_folder "$name")
+    mkdir -p "$folder/state"
+    daemon_start "host-$name" unshare --mount --uts "$@" -- "$DEMO_DIR/lib/host-init.sh" "$name" "$folder"
+    daemon_ready "host-$name" 60 test -e "$folder/ready"
 }
 
 host_folder() {
@@ -43,27 +51,42 @@ host_down() {
 # host_entry NAME: the words that put a command into a host, a word a line; for an empty
 # name, words that change nothing.
 host_entry() {
+    local pid
     if [[ -z ${1:-} ]]; then
         echo env
         return
     fi
-    printf '%s\n' nsenter --target "$(daemon_pid "host-$1")" --mount --uts --
+    pid=$(daemon_pid "host-$1") || return
+    printf '%s\n' nsenter --target "$pid" --mount --uts --net
+    # Only where a host has processes of its own: nsenter then stands beside whatever it starts.
+    [[ /proc/$pid/ns/pid_for_children -ef /proc/self/ns/pid ]] || echo "--pid=/proc/$pid/ns/pid_for_children"
+    echo --
 }
 
-# sshd_up NAME ADDR PORT: the host NAME's own, or, where there is no such host, one in the
-# world itself. Accounts take keys from ~/.ssh/authorized_keys or /etc/ssh/authorized_keys.d/.
+# host_daemon DAEMON HOST CMD…: a daemon in the host's /.
+host_daemon() {
+    local daemon=$1 host=$2 enter
+    shift 2
+    mapfile -t enter < <(host_entry "$host")
+    daemon_start "$daemon" "${enter[@]}" "$@"
+}
+
+# sshd_up NAME ADDR PORT [SETTINGS]: the host NAME's own, or, where there is no such host, one in
+# the world itself; SETTINGS are further lines of its configuration. Accounts take keys from
+# ~/.ssh/authorized_keys or /etc/ssh/authorized_keys.d/.
 sshd_up() {
-    local name=$1 address=$2 port=$3 folder enter host=''
+    local name=$1 address=$2 port=$3 settings=${4:-} folder enter host=''
     folder=$(sshd_folder "$name")
     mkdir -p "$folder"
     echo "$address $port" >"$folder/listen"
     [[ -e $folder/host_key ]] || ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$folder/host_key"
-    sshd_settings "$folder" "$address" "$port" >"$folder/sshd_config"
+    { sshd_settings "$folder" "$address" "$port" && echo "$settings"; } >"$folder/sshd_config"
     [[ ! -e $WORLD_DIR/pid/host-$name ]] || host=$name
     mapfile -t enter < <(host_entry "$host")
     # sshd re-executes itself for each connection and wants an absolute path for that.
     daemon_start "sshd-$name" "${enter[@]}" "$(command -v sshd)" -D -e -f "$folder/sshd_config"
-    daemon_ready "sshd-$name" 20 ssh-keyscan -T 2 -p "$port" -t ed25519 "$address"
+    # Asked on the host itself: it may be on a network of its own.
+    daemon_ready "sshd-$name" 60 "${enter[@]}" ssh-keyscan -T 2 -p "$port" -t ed25519 "$address"
 }
 
 sshd_folder() {
@@ -112,8 +135,7 @@ host_key_change() {
 
 # cron_up NAME: runs what lies in the host's /etc/cron.d, and nothing of the machine's.
 cron_up() {
-    local name=$1 enter
-    mapfile -t enter < <(host_entry "$name")
-    daemon_start "cron-$name" "${enter[@]}" cron -f
+    local name=$1
+    host_daemon "cron-$name" "$name" cron -f
     daemon_ready "cron-$name" 20 on_host "$name" test -s /run/crond.pid
 }

@@ -83,12 +83,13 @@ ray_driver_wait() {
     return "$(docker exec "$head" cat "/root/drivers/$id.code")"
 }
 
-# ray_job_sleeping HEAD WORKER: a job whose task on WORKER holds a folder of
+# ray_job_sleeping HEAD WORKER [NAME]: a job whose task on WORKER, called NAME, holds a folder of
 # tempfile.mkdtemp() by nothing but its name. Returns when the task has written and
 # closed its file; prints the driver's id and the folder's path.
 ray_job_sleeping() {
     local head=$1 worker=$2 id
-    id=$(ray_driver "$head" "$DEMO_DIR/lib/ray/sleeping_job.py" "127.0.0.1:$RAY_PORT" "$worker") || return
+    shift
+    id=$(ray_driver "$head" "$DEMO_DIR/lib/ray/sleeping_job.py" "127.0.0.1:$RAY_PORT" "$@") || return
     if ! wait_for 60 "the task of $id to write its file" \
         docker exec "$worker" test -e "/root/sleeping-$id"; then
         ray_driver_log "$head" "$id" >&2

@@ -32,8 +32,7 @@ host_tree() {
     on_host "$HOST_NAME" find /etc /home /usr/local /var/lib /var/log /var/spool /run -xdev \
         ! -path '/var/lib/sudo*' ! -path '/run/sudo*' ! -path '/var/lib/systemd*' ! -path '/run/motd*' \
         ! -path '/var/log/lastlog' ! -path '/var/log/?tmp' ! -path /run/utmp ! -path '/etc/*-' ! -name .pwd.lock \
-        -printf '%p %y %m %U:%G %l\n' | sort
-    on_host "$HOST_NAME" getent passwd
+        -printf '%p %y %m %U:%G %l\n' | sort && on_host "$HOST_NAME" getent passwd
 }
 
 # An operator looks first: at what would be put where, and at the key that the responder is to know.

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// Asks. Whoever interrupts the question, at the terminal or by a signal, has not answered it.
-pub(in crate::cli) fn ask(question: &'static str) -> io::Result<String> {
+pub(super) fn ask(question: &'static str) -> io::Result<String> {
     let _terminal = Terminal::remember();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

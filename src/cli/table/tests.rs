@@ -4,22 +4,15 @@ use super::*;
 use crate::domain::{
     attempt::{Outcome, Trigger},
     evidence::{EvidenceKind, WorkerState},
-    report::{Class, Disk, KeptBecause, SCHEMA},
+    report::{Class, Disk, KeptBecause},
 };
 
 fn report() -> Report {
     Report {
-        schema: SCHEMA,
-        attempt: "01890000-0000-7000-8000-000000000000".parse().unwrap(),
-        host: "ray-80".to_owned(),
-        version: "0.1.0".to_owned(),
         trigger: Trigger::Alert,
-        mode: Mode::Enforce,
-        dry_run: false,
         started_at: "2026-01-05T10:00:00Z".parse().unwrap(),
         finished_at: "2026-01-05T10:00:07.25Z".parse().unwrap(),
         outcome: Outcome::Freed,
-        reason: None,
         freed_bytes: 35_000_000_000,
         disks: vec![Disk {
             mount: "259:1".to_owned(),
@@ -35,13 +28,12 @@ fn report() -> Report {
             busy: vec!["images: a prune operation is already running".to_owned()],
             errors: vec![],
         }),
+        ..Report::blank()
     }
 }
 
 fn idle_worker() -> WorkerReport {
     WorkerReport {
-        name: "ray-worker-1".to_owned(),
-        runtime: "docker".to_owned(),
         state: Some(WorkerState::NoJob),
         verdict: Verdict::Cleaned,
         tmp_before_bytes: 35_070_000_000,
@@ -62,23 +54,19 @@ fn idle_worker() -> WorkerReport {
             detail: "changed 2m ago; goes after 10m".to_owned(),
             pid: None,
         }],
-        note: None,
-        errors: vec![],
         cut: 12,
+        ..WorkerReport::blank("ray-worker-1", "docker")
     }
 }
 
 fn busy_worker() -> WorkerReport {
     WorkerReport {
-        name: "ray-worker-2".to_owned(),
         note: Some("its temp root is shared with ray-worker-4".to_owned()),
         state: Some(WorkerState::Active),
         verdict: Verdict::Active,
         tmp_before_bytes: 9_000_000_000,
         tmp_after_bytes: 9_000_000_000,
-        freed_bytes: 0,
         evidence: vec![Evidence::of_process(EvidenceKind::RayTask, 4711, "ray::train")],
-        removed: vec![],
         kept: vec![Kept {
             class: Class::Tmp,
             path: "/tmp/tmpabc".to_owned(),
@@ -87,25 +75,14 @@ fn busy_worker() -> WorkerReport {
             detail: "open".to_owned(),
             pid: Some(4711),
         }],
-        cut: 0,
-        ..idle_worker()
+        ..WorkerReport::blank("ray-worker-2", "docker")
     }
 }
 
 fn broken_worker() -> WorkerReport {
     WorkerReport {
-        name: "ray-worker-3".to_owned(),
-        state: None,
-        verdict: Verdict::Failed,
-        tmp_before_bytes: 0,
-        tmp_after_bytes: 0,
-        freed_bytes: 0,
-        evidence: vec![],
-        removed: vec![],
-        kept: vec![],
         errors: vec!["the temp root is refused: /tmp lies on nfs".to_owned()],
-        cut: 0,
-        ..idle_worker()
+        ..WorkerReport::blank("ray-worker-3", "docker")
     }
 }
 

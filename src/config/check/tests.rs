@@ -3,9 +3,9 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::{
-    config::load::{Overrides, load},
-    domain::host::HostName,
+use crate::config::{
+    load::{Overrides, load},
+    responder::HostEntry,
 };
 
 const FILE: &str = "raysweep.yml";
@@ -123,12 +123,12 @@ fn an_address_that_ssh_would_take_for_something_else_is_refused() {
         "a,b",
         "[::1]",
     ] {
-        let mut config = ResponderConfig { hosts: vec![host("a")], ..Default::default() };
+        let mut config = ResponderConfig { hosts: vec![HostEntry::at("a", "a")], ..Default::default() };
         config.hosts[0].address = address.to_owned();
         assert!(responder(Path::new(FILE), &config).is_err(), "{address:?}");
     }
     for address in ["a", "10.0.0.80", "fd00::80", "::1", "fe80::1%eth0", "ray-80.example.com"] {
-        let mut config = ResponderConfig { hosts: vec![host("a")], ..Default::default() };
+        let mut config = ResponderConfig { hosts: vec![HostEntry::at("a", "a")], ..Default::default() };
         config.hosts[0].address = address.to_owned();
         responder(Path::new(FILE), &config).unwrap();
     }
@@ -154,7 +154,7 @@ fn a_jump_host_is_one_host_with_user_and_port() {
         ("me@", false),
         ("", false),
     ] {
-        let mut config = ResponderConfig { hosts: vec![host("a")], ..Default::default() };
+        let mut config = ResponderConfig { hosts: vec![HostEntry::at("a", "a")], ..Default::default() };
         config.hosts[0].jump = Some(jump.to_owned());
         assert_eq!(responder(Path::new(FILE), &config).is_ok(), fits, "{jump:?}");
     }
@@ -287,17 +287,4 @@ hosts: [{ name: a, address: a }, { name: b, address: b, sweep: { ages: { no_job:
             "raysweep.yml: hosts[1].sweep.ages.in_job: must not be shorter than ages.no_job: a leftover is safer where no job is alive"
         ],
     );
-}
-
-fn host(name: &str) -> super::super::responder::HostEntry {
-    super::super::responder::HostEntry {
-        name: name.parse::<HostName>().unwrap(),
-        address: name.to_owned(),
-        aliases: vec![],
-        user: None,
-        port: None,
-        identity_file: None,
-        jump: None,
-        sweep: None,
-    }
 }

@@ -6,7 +6,7 @@ use crate::domain::alert::Alert;
 mod many;
 mod policies;
 
-const TIMING: Timing = Timing {
+pub(in crate::domain) const TIMING: Timing = Timing {
     recheck: Duration::from_mins(5),
     decay: Duration::from_mins(4),
     backoff_first: Duration::from_secs(30),
@@ -15,7 +15,7 @@ const TIMING: Timing = Timing {
     expiry: Duration::from_mins(45),
 };
 
-fn at(secs: i64) -> Timestamp {
+pub(in crate::domain) fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + secs).unwrap()
 }
 

@@ -69,6 +69,18 @@ pub enum HostKey {
     Untold(String),
 }
 
+impl HostKey {
+    /// That of the key which the host shows.
+    pub(in crate::fleet) fn fingerprint(&self) -> Option<&Fingerprint> {
+        match self {
+            Self::Known(fingerprint) | Self::Unknown(fingerprint) | Self::Another(fingerprint) => {
+                Some(fingerprint)
+            }
+            Self::Untold(_) => None,
+        }
+    }
+}
+
 /// The program that lies in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum There {

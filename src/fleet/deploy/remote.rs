@@ -166,6 +166,7 @@ impl From<Failure> for Trouble {
                  fingerprint"
             )),
             Failure::NotLetIn(said) => Self::Refused(format!("it does not let you in: {said}")),
+            Failure::NotLetThrough(said) => Self::Refused(format!("a jump host does not let you in: {said}")),
             Failure::NoAnswer(said) => Self::Unreachable(said),
             Failure::Local(error) => Self::Failed(format!("ssh cannot be run here: {error}")),
         }
@@ -265,14 +266,10 @@ mod tests {
     #[test]
     fn a_host_is_reached_as_the_operator_and_not_as_the_responder() {
         let entry = HostEntry {
-            name: "ray-80".parse().unwrap(),
-            address: "10.0.0.80".to_owned(),
-            aliases: vec![],
             user: Some("raysweep".to_owned()),
             port: Some(2222),
-            identity_file: None,
             jump: Some("raysweep@bastion:2200".to_owned()),
-            sweep: None,
+            ..HostEntry::at("ray-80", "10.0.0.80")
         };
         let words = |user| {
             let arguments = arguments(&entry, &ResponderConfig::default(), user);

@@ -55,8 +55,10 @@ pub(in crate::fleet) enum Failure {
     KeyChanged(Option<String>),
     /// No key of the host, or of the jump host of this name, is known.
     KeyUnknown(Option<String>),
-    /// It, or a jump host, does not let us in.
+    /// It does not let us in.
     NotLetIn(String),
+    /// A jump host does not let us in.
+    NotLetThrough(String),
     /// There is no answer.
     NoAnswer(String),
     /// This machine cannot run ssh.
@@ -186,8 +188,8 @@ pub(in crate::fleet) fn failure(log: &str, stderr: &str) -> Failure {
             return Failure::KeyUnknown(name("host key is known for ", " and you have"));
         }
         if has(text, &["Permission denied", "Too many authentication failures"]) {
-            let by = if is_jump { "by a jump host: " } else { "" };
-            return Failure::NotLetIn(format!("{by}{}", last_words(text)));
+            let said = last_words(text);
+            return if is_jump { Failure::NotLetThrough(said) } else { Failure::NotLetIn(said) };
         }
     }
     // What ssh says of a connection that it does not make itself.
@@ -249,7 +251,7 @@ mod tests {
         let closed = "ssh: connect to host 10.0.0.1 port 22: Connection refused\r\n";
         assert!(matches!(said(closed), Failure::NoAnswer(why) if why.ends_with("Connection refused")));
         let denied = "jo@10.0.0.1: Permission denied (publickey).\n";
-        assert!(matches!(said(denied), Failure::NotLetIn(why) if why.starts_with("by a jump host: jo@")));
+        assert!(matches!(said(denied), Failure::NotLetThrough(why) if why.starts_with("jo@")));
     }
 
     #[test]

@@ -25,8 +25,15 @@ fn an_answer_is_believed_and_anything_else_is_a_failure() {
     }
 }
 
+/// Whoever watches, and remembers each word.
 #[derive(Default)]
-struct Watched(Mutex<Vec<String>>);
+pub(in crate::fleet) struct Watched(Mutex<Vec<String>>);
+
+impl Watched {
+    pub(in crate::fleet) fn told(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Watch for Watched {
     fn step(&self, host: &HostName, what: &'static str) {
@@ -39,7 +46,7 @@ impl Watch for Watched {
 }
 
 /// Ports at which nobody listens: `ssh` says so at once.
-fn nobody(count: u16) -> ResponderConfig {
+pub(in crate::fleet) fn nobody(count: u16) -> ResponderConfig {
     let hosts: Vec<_> = (1..=count)
         .map(|at| serde_json::json!({ "name": format!("h{at}"), "address": "127.0.0.1", "port": at }))
         .collect();
@@ -57,8 +64,7 @@ async fn undeploy(
     let fleet = Fleet::new(config, options, &watch, stop).unwrap();
     let jobs = prepare(config, &[], Wish::Undeploy { drop_old_cron: false }, false).unwrap();
     let rows = fleet.carry_out(fleet.look(jobs).await).await;
-    let watched = watch.0.lock().unwrap();
-    assert_eq!(watched.iter().filter(|line| line.ends_with("connecting")).count(), {
+    assert_eq!(watch.told().iter().filter(|line| line.ends_with("connecting")).count(), {
         rows.iter().filter(|row| row.state != State::NotBegun).count()
     });
     rows

@@ -6,10 +6,13 @@ mod watched;
 
 use std::path::PathBuf;
 
-use super::{Check, LINKS, State, login::Login, prometheus::Prometheus};
+use super::{Check, State, order, prometheus::Prometheus};
 use crate::{
     config::responder::HostEntry,
-    fleet::deploy::examine::{self, Examined},
+    fleet::deploy::{
+        examine::{self, Examined},
+        verify::LoginError,
+    },
 };
 
 /// What was seen of a host.
@@ -24,8 +27,8 @@ pub(super) struct Seen {
     pub(super) address: Option<Result<String, String>>,
     /// By the operator's ssh.
     pub(super) examined: Examined,
-    /// By the responder's.
-    pub(super) login: Login,
+    /// Whether the responder's gets to the gate.
+    pub(super) login: Result<(), LoginError>,
 }
 
 impl Seen {
@@ -53,7 +56,7 @@ pub(super) fn judge(host: &Seen, prometheus: Option<&Prometheus>) -> Vec<Check> 
         |link: &str| checks.iter().any(|check| check.check == link && check.state == State::Broken);
     let has_textfile = !is_broken("textfile");
     checks.extend(watched::judge(host, prometheus, has_textfile));
-    checks.sort_by_key(|check| LINKS.iter().position(|link| *link == check.check));
+    checks.sort_by_key(|check| order(check.check));
     checks.into_iter().map(|check| check.of(&host.entry.name)).collect()
 }
 

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     config::{self, sweep::SweepSettings},
+    domain::hold,
     fleet::order::health::{Cron, Examination, Health, LastRun, Settings, Textfile},
 };
 
@@ -66,10 +67,7 @@ fn told(settings: &SweepSettings) -> Settings {
 /// As a sweep takes it: one that cannot be read is a hold.
 fn hold(file: &Path) -> Option<String> {
     match fs::read_to_string(file) {
-        Ok(text) => {
-            let first: String = text.lines().next().unwrap_or_default().trim().chars().take(200).collect();
-            Some(if first.is_empty() { "it says no reason".to_owned() } else { first })
-        }
+        Ok(text) => Some(hold::reason(&text).unwrap_or_else(|| "it says no reason".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(error.to_string()),
     }

@@ -88,30 +88,11 @@ fn without_report(host: &str, trouble: Trouble) -> Row {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
-    use crate::domain::host::HostName;
-
-    #[derive(Default)]
-    struct Watched(Mutex<Vec<String>>);
-
-    impl Watch for Watched {
-        fn step(&self, host: &HostName, what: &'static str) {
-            self.0.lock().unwrap().push(format!("{host} {what}"));
-        }
-
-        fn ended(&self, host: &HostName, how: &'static str) {
-            self.0.lock().unwrap().push(format!("{host} {how}"));
-        }
-    }
+    use crate::fleet::deploy::tests::{Watched, nobody};
 
     async fn swept(is_stopped: bool) -> (Vec<Row>, Vec<String>) {
-        // Ports at which nobody listens: `ssh` says so at once.
-        let hosts: Vec<_> = (1..=3)
-            .map(|at| serde_json::json!({ "name": format!("h{at}"), "address": "127.0.0.1", "port": at }))
-            .collect();
-        let config: ResponderConfig = serde_json::from_value(serde_json::json!({ "hosts": hosts })).unwrap();
+        let config = nobody(3);
         let watch = Watched::default();
         let options = Options { user: None, password: None, parallel: 2, dry_run: false };
         let (stop, now) = (CancellationToken::new(), CancellationToken::new());
@@ -120,7 +101,7 @@ mod tests {
         }
         let direct = Direct { config: &config, options, watch: &watch, stop, now };
         let rows = direct.sweep(config.hosts.iter().collect()).await;
-        (rows, watch.0.into_inner().unwrap())
+        (rows, watch.told())
     }
 
     #[tokio::test]

@@ -259,32 +259,10 @@ fn jitter() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::domain::{
-        attempt::{AttemptId, Trigger},
-        report::SCHEMA,
-    };
 
     fn report(mode: Mode, dry_run: bool) -> Report {
-        Report {
-            schema: SCHEMA,
-            attempt: AttemptId::now(),
-            host: "ray-80".to_owned(),
-            version: "0.1.0".to_owned(),
-            trigger: Trigger::Alert,
-            mode,
-            dry_run,
-            started_at: Timestamp::UNIX_EPOCH,
-            finished_at: Timestamp::UNIX_EPOCH,
-            outcome: Outcome::Freed,
-            reason: None,
-            freed_bytes: 7,
-            disks: vec![],
-            workers: vec![],
-            prune: None,
-        }
+        Report { mode, dry_run, outcome: Outcome::Freed, freed_bytes: 7, ..Report::blank() }
     }
 
     #[test]

@@ -9,49 +9,18 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::*;
 use crate::domain::{
-    attempt::Mode,
     evidence::Evidence,
-    report::{Class, Kept, KeptBecause, Removed, SCHEMA},
+    report::{Class, Kept, KeptBecause, Removed},
 };
 
 /// A report that ended so many seconds after the epoch.
 pub(crate) fn report(second: i64) -> Report {
     let finished_at = Timestamp::from_second(second).unwrap();
-    Report {
-        schema: SCHEMA,
-        attempt: "01890000-0000-7000-8000-000000000000".parse().unwrap(),
-        host: "ray-80".to_owned(),
-        version: "0.1.0".to_owned(),
-        trigger: Trigger::Cron,
-        mode: Mode::Enforce,
-        dry_run: false,
-        started_at: finished_at,
-        finished_at,
-        outcome: Outcome::NothingToFree,
-        reason: None,
-        freed_bytes: 0,
-        disks: vec![],
-        workers: vec![],
-        prune: None,
-    }
+    Report { started_at: finished_at, finished_at, ..Report::blank() }
 }
 
 fn worker(name: &str, verdict: Verdict) -> WorkerReport {
-    WorkerReport {
-        name: name.to_owned(),
-        runtime: "docker".to_owned(),
-        state: Some(WorkerState::NoJob),
-        verdict,
-        note: None,
-        tmp_before_bytes: 0,
-        tmp_after_bytes: 0,
-        freed_bytes: 0,
-        evidence: vec![],
-        removed: vec![],
-        kept: vec![],
-        errors: vec![],
-        cut: 0,
-    }
+    WorkerReport { state: Some(WorkerState::NoJob), verdict, ..WorkerReport::blank(name, "docker") }
 }
 
 fn lines(report: &Report) -> String {

@@ -207,13 +207,11 @@ fn both(one: Jobs, other: Jobs) -> Jobs {
 mod tests {
     use super::*;
     use crate::sweeper::{
-        discover::Runtime as WorkerRuntime,
         jobs::LiveJob,
         processes::{
             Process,
             fixture::{namespaces, process, raylet, snapshot, worker},
         },
-        sweep::blank,
     };
 
     fn judged(workers: Vec<Option<(WorkerState, Jobs)>>) -> Judged {
@@ -287,7 +285,7 @@ mod tests {
     #[test]
     fn a_report_names_the_state_and_the_evidence_of_whom_was_judged() {
         let judged = judged(vec![None, Some((WorkerState::InJob, job("01")))]);
-        let mut reports = [blank("small", WorkerRuntime::Docker), blank("judged", WorkerRuntime::Docker)];
+        let mut reports = ["small", "judged"].map(|name| WorkerReport::blank(name, "docker"));
         judged.tell(&mut reports);
         assert_eq!(reports.map(|report| report.state), [None, Some(WorkerState::InJob)]);
     }

@@ -44,13 +44,10 @@ fn holds_for_work(worker: &WorkerReport) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        domain::report::{Class, Kept, Removed},
-        sweeper::{discover::Runtime, sweep::blank},
-    };
+    use crate::domain::report::{Class, Kept, Removed};
 
     fn worker(verdict: Verdict) -> WorkerReport {
-        WorkerReport { verdict, ..blank("w", Runtime::Docker) }
+        WorkerReport { verdict, ..WorkerReport::blank("w", "docker") }
     }
 
     #[test]

@@ -746,90 +746,89 @@ fn the_help_of_run() {
     check(
         "run",
         expect![[r#"
-        exit 0
-        Sweep hosts now, side by side, and show what was freed and why the rest was kept
+            exit 0
+            Sweep hosts now, side by side, and show what was freed and why the rest was kept
 
-        The responder does it where one listens: its limits hold for the number of hosts at once, its
-        history has the attempts, and no incident is touched. Where nobody listens at its address, or with
-        --direct, it goes over your own SSH login, and root is reached by sudo. What a host may delete is
-        its own setting.
+            The responder does it where one listens: its limits hold for the number of hosts at once, its
+            history has the attempts, and no incident is touched. Where nobody listens at its address, or with
+            --direct, it goes over your own SSH login, and root is reached by sudo. What a host may delete is
+            its own setting.
 
-        Usage: raysweep run [OPTIONS] [HOST]...
+            Usage: raysweep run [OPTIONS] [HOST]...
 
-        Arguments:
-          [HOST]...
-                  The hosts, by their names in the inventory
+            Arguments:
+              [HOST]...
+                      The hosts, by their names in the inventory
 
-        Options:
-              --all
-                  All hosts of the inventory
+            Options:
+                  --all
+                      All hosts of the inventory
 
-              --dry-run
-                  Say what would be removed, and remove nothing
+                  --dry-run
+                      Say what would be removed, and remove nothing
 
-              --json
-                  Print one line of JSON for each host, with its whole report
+                  --json
+                      Print one line of JSON for each host, with its whole report
 
-          -h, --help
-                  Print help (see a summary with '-h')
+              -h, --help
+                      Print help (see a summary with '-h')
 
-        Responder:
-              --url <URL>
-                  Where the responder listens
+            Responder:
+                  --url <URL>
+                      Where the responder listens
 
-                  [default: http://127.0.0.1:9095]
+                      [default: http://127.0.0.1:9095]
 
-              --bearer-token-file <FILE>
-                  The file with the bearer token that the responder wants
+                  --bearer-token-file <FILE>
+                      The file with the bearer token that the responder wants
 
-              --http.config.file <FILE>
-                  A user or a token, a certificate to show and the authority to trust, in the format of
-                  Prometheus' HTTP clients
+                  --http.config.file <FILE>
+                      A user or a token, a certificate to show and the authority to trust, in the format of
+                      Prometheus' HTTP clients
 
-              --wait <DURATION>
-                  Give up waiting once no attempt has begun or ended for so long
+                  --wait <DURATION>
+                      Give up waiting once no attempt has begun or ended for so long
 
-                  [default: 15m]
+                      [default: 15m]
 
-        Directly:
-              --direct
-                  Ask no responder: go over your own SSH login
+            Directly:
+                  --direct
+                      Ask no responder: go over your own SSH login
 
-              --user <NAME>
-                  With --direct: whom to log in as, instead of deploy.user or what your ssh configuration
-                  says
+                  --user <NAME>
+                      Whom to log in as, instead of deploy.user or what your ssh configuration says
 
-              --ask-sudo-pass
-                  With --direct: ask once for the password that sudo wants
+                  --ask-sudo-pass
+                      Ask once for the password that sudo wants
 
-              --parallel <HOSTS>
-                  With --direct: so many hosts at once, 16 unless it is said
+                  --parallel <HOSTS>
+                      So many hosts at once, 16 unless it is said
 
-              --config.file <FILE>
-                  The configuration with the inventory
+                  --config.file <FILE>
+                      The configuration with the inventory
 
-                  [default: /etc/raysweep/raysweep.yml]
+                      [default: /etc/raysweep/raysweep.yml]
 
-        Logging:
-              --log.level <LEVEL>
-                  Only log messages of this severity or above; the log goes to standard error
+            Logging:
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
 
-                  [default: info]
-                  [possible values: debug, info, warn, error]
+                      [default: info]
+                      [possible values: debug, info, warn, error]
 
-              --log.format <FORMAT>
-                  How a log line is written
+                  --log.format <FORMAT>
+                      How a log line is written
 
-                  [default: text]
-                  [possible values: text, json]
+                      [default: text]
+                      [possible values: text, json]
 
-        Ctrl-C: through the responder the attempts go on there; directly, sweeps under way are told
-        to end, and give back what they have detached. A second one waits for nothing.
+            Ctrl-C: through the responder the attempts go on there; directly, sweeps under way are told
+            to end, and give back what they have detached. A second one waits for nothing.
 
-        Example:
-          raysweep run ray-80 ray-81
-          raysweep run --all --dry-run
-    "#]],
+            Example:
+              raysweep run ray-80 ray-81
+              raysweep run --all --dry-run
+        "#]],
     );
 }
 

@@ -1,20 +1,15 @@
 //! The journal in trouble.
 
-use sqlx::{Connection, Executor, SqliteConnection};
-
-use super::harness::{Fleet, firing, wait_for};
+use super::{
+    harness::{Fleet, firing, wait_for},
+    writer::Writer,
+};
 
 #[test]
 fn a_journal_that_cannot_be_written_answers_503_and_takes_alerts_again_once_it_can() {
     let fleet = Fleet::of_one();
     let responder = fleet.serve("");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut other = runtime.block_on(async {
-        let url = format!("sqlite://{}", fleet.path("data/journal.db").display());
-        let mut other = SqliteConnection::connect(&url).await.unwrap();
-        other.execute("BEGIN IMMEDIATE").await.unwrap();
-        other
-    });
+    let other = Writer::begin(&fleet);
     assert_eq!(responder.send(firing("ray-80")), 503);
     let (status, text) = responder.get("/-/ready");
     assert_eq!(status, 503);
@@ -23,7 +18,7 @@ fn a_journal_that_cannot_be_written_answers_503_and_takes_alerts_again_once_it_c
     assert!(responder.metric(r#"raysweep_journal_errors_total{operation="accept"}"#) >= 1);
     assert_eq!(responder.rows("incidents").len(), 0);
 
-    runtime.block_on(async { other.execute("ROLLBACK").await.unwrap() });
+    other.end();
     assert_eq!(responder.send(firing("ray-80")), 200);
     wait_for("ready again", || (responder.get("/-/ready").0 == 200).then_some(()));
     assert_eq!(responder.ended_attempt("ray-80")["outcome"], "freed");

@@ -12,11 +12,11 @@ use rustix::{
     net::{self, AddressFamily, SocketFlags, SocketType, socket_with},
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
-use sqlx::{Connection, Executor, SqliteConnection};
 
 use super::{
     harness::{Fleet, PATIENCE, Responder, firing, payload, wait_for},
     pki::{Authority, WebFolder, client, https},
+    writer::Writer,
 };
 
 const SLOW: u64 = 2000;
@@ -303,13 +303,7 @@ fn bodies_share_what_there_is_for_them_and_what_is_too_much_gets_503_and_never_4
 fn more_requests_than_may_be_under_way_get_503_at_once_and_health_answers_all_the_same() {
     let fleet = Fleet::of_one();
     let responder = fleet.serve("limits: { connections: 20 }");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut other = runtime.block_on(async {
-        let url = format!("sqlite://{}", fleet.path("data/journal.db").display());
-        let mut other = SqliteConnection::connect(&url).await.unwrap();
-        other.execute("BEGIN IMMEDIATE").await.unwrap();
-        other
-    });
+    let other = Writer::begin(&fleet);
     let body = firing("ray-80");
     let head = format!("POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
     // Each of them waits for the journal.
@@ -320,7 +314,7 @@ fn more_requests_than_may_be_under_way_get_503_at_once_and_health_answers_all_th
         responder.log().contains(too_many).then_some(())
     });
     assert_eq!(responder.get("/-/healthy").0, 200);
-    runtime.block_on(async { other.execute("ROLLBACK").await.unwrap() });
+    other.end();
     wait_for("room", || (responder.send(&body) == 200).then_some(()));
     // All of them are of one address, which has three quarters of what there is.
     assert!(open.len() > 15, "{}", open.len());

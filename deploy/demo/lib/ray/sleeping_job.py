@@ -2,7 +2,8 @@
 
 The case in which a low CPU acquits nobody: no open file, no lock, no working folder
 says that the folder is needed, and the task dies if it goes.
-Usage: GCS WORKER; the driver's own file name is the id of the job.
+Usage: GCS WORKER [NAME]; the driver's own file name is the id of the job, and NAME is what
+the task calls itself.
 """
 
 import pathlib
@@ -36,12 +37,14 @@ def hold_folder(job: str) -> str:
 
 
 def main() -> None:
-    gcs, worker = sys.argv[1:]
+    gcs, worker, *name = sys.argv[1:]
     job = pathlib.Path(sys.argv[0]).stem
     ray.init(address=gcs, log_to_driver=False, logging_level="error")
     node = next(n["NodeID"] for n in ray.nodes() if n["NodeName"] == worker and n["Alive"])
-    pinned = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-    print(ray.get(hold_folder.options(scheduling_strategy=pinned).remote(job)), end="")
+    options = {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=node, soft=False)}
+    if name:
+        options["name"] = name[0]
+    print(ray.get(hold_folder.options(**options).remote(job)), end="")
 
 
 main()

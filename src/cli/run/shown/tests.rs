@@ -3,9 +3,9 @@ use expect_test::expect;
 use super::*;
 use crate::{
     domain::{
-        attempt::{Mode, Outcome, Trigger},
+        attempt::{Outcome, Trigger},
         evidence::{Evidence, WorkerState},
-        report::{Class, KeptBecause, SCHEMA},
+        report::{Class, KeptBecause},
     },
     fleet::run::End,
 };
@@ -16,21 +16,7 @@ fn kept_thing(bytes: u64, why: KeptBecause, detail: &str) -> Kept {
 }
 
 fn worker(name: &str, verdict: Verdict, kept: Vec<Kept>) -> WorkerReport {
-    WorkerReport {
-        name: name.to_owned(),
-        runtime: "docker".to_owned(),
-        state: Some(WorkerState::Active),
-        verdict,
-        note: None,
-        tmp_before_bytes: 0,
-        tmp_after_bytes: 0,
-        freed_bytes: 0,
-        evidence: vec![],
-        removed: vec![],
-        kept,
-        errors: vec![],
-        cut: 0,
-    }
+    WorkerReport { state: Some(WorkerState::Active), verdict, kept, ..WorkerReport::blank(name, "docker") }
 }
 
 fn report() -> Report {
@@ -44,26 +30,14 @@ fn report() -> Report {
     ];
     let others = [KeptBecause::TooYoung, KeptBecause::JobAlive, KeptBecause::Mount];
     let others = others.into_iter().zip(1..).map(|(why, bytes)| kept_thing(bytes, why, "so"));
+    let workers =
+        vec![worker("w1", Verdict::Cleaned, vec![]), busy, worker("w3", Verdict::Cleaned, others.collect())];
     Report {
-        schema: SCHEMA,
-        attempt: "01890000-0000-7000-8000-000000000000".parse().unwrap(),
-        host: "ray-80".to_owned(),
-        version: "0.1.0".to_owned(),
         trigger: Trigger::Manual,
-        mode: Mode::Enforce,
-        dry_run: false,
-        started_at: jiff::Timestamp::UNIX_EPOCH,
-        finished_at: jiff::Timestamp::UNIX_EPOCH,
         outcome: Outcome::Freed,
-        reason: None,
         freed_bytes: 35_000_000_000,
-        disks: vec![],
-        workers: vec![
-            worker("w1", Verdict::Cleaned, vec![]),
-            busy,
-            worker("w3", Verdict::Cleaned, others.collect()),
-        ],
-        prune: None,
+        workers,
+        ..Report::blank()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     domain::attempt::Mode,
     fleet::{
         deploy::examine::There,
-        doctor::{clock_check, skew},
+        doctor::{Side, clock_check, links, skew},
         order::{
             Change,
             health::{Cron, Health, TempRoot},
@@ -20,37 +20,22 @@ const STALE_SECS: u64 = 180;
 /// So many runs that did not end are no accident.
 const MISSED: usize = 2;
 
-const LINKS: [&str; 13] = [
-    "program",
-    "settings",
-    "mode",
-    "hold",
-    "sudoers",
-    "files",
-    "cron",
-    "backstop",
-    "lock",
-    "containers",
-    "temp_roots",
-    "textfile",
-    "host_clock",
-];
-
 pub(super) fn judge(host: &Seen) -> Vec<Check> {
-    let skipped = |because: &str, links: &[&'static str]| {
-        links.iter().map(|link| Check::skipped(link, because)).collect::<Vec<_>>()
+    let skipped = |because: &str| -> Vec<Check> {
+        links(|side| side == Side::Inside).map(|link| Check::skipped(link, because)).collect()
     };
     let seen = match &host.examined.seen {
         Some(Ok(seen)) => seen,
         Some(Err(trouble)) => {
             let advice = format!("try again, with a longer --timeout; `{} --check` says more", host.deploy());
             let why = trouble.clone().why().unwrap_or_default();
-            let mut checks = vec![Check::broken("program", why, advice)];
-            checks.extend(skipped("the host's part did not answer", &LINKS[1..]));
+            let mut checks = skipped("the host's part did not answer");
+            checks.retain(|check| check.check != "program");
+            checks.push(Check::broken("program", why, advice));
             return checks;
         }
-        None if host.examined.login.is_err() => return skipped("your ssh does not get in", &LINKS),
-        None => return skipped("you do not become root there", &LINKS),
+        None if host.examined.login.is_err() => return skipped("your ssh does not get in"),
+        None => return skipped("you do not become root there"),
     };
     let look = Look { host, health: &seen.health };
     let cron = look.cron();

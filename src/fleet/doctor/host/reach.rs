@@ -1,6 +1,6 @@
 //! The ways to a host: the operator's, and the responder's.
 
-use super::{Check, Login, Seen};
+use super::{Check, LoginError, Seen};
 use crate::fleet::deploy::{Trouble, examine::HostKey};
 
 pub(super) fn judge(host: &Seen) -> Vec<Check> {
@@ -46,38 +46,69 @@ fn ssh(host: &Seen) -> Check {
 
 fn host_key(host: &Seen) -> Check {
     const LINK: &str = "host_key";
-    let name = &host.entry.name;
-    let renew = format!(
-        "if the host is a new one, take its line out of the responder's known_hosts and run \
-         `raysweep deploy {name}`: it shows the key that your ssh knows; if it is not, find out who answers there"
-    );
-    let pin = format!("`raysweep deploy {name}` shows the key that your ssh knows, and pins it");
-    match (&host.login, &host.examined.host_key) {
-        (Login::HostKey(why), Some(HostKey::Unknown(fingerprint))) => {
-            Check::broken(LINK, format!("{why}; it shows {fingerprint}"), pin)
+    let shown = host.examined.host_key.as_ref();
+    match (&host.login, shown) {
+        (Err(error @ (LoginError::KeyUnknown(jump) | LoginError::KeyChanged(jump))), _) => {
+            let seen = match shown.and_then(HostKey::fingerprint).filter(|_| jump.is_none()) {
+                Some(fingerprint) => format!("{error}; it shows {fingerprint}"),
+                None => error.to_string(),
+            };
+            Check::broken(LINK, seen, key_advice(host, error))
         }
-        (Login::HostKey(why), Some(HostKey::Another(fingerprint))) => {
-            Check::broken(LINK, format!("{why}; it shows {fingerprint}"), renew)
-        }
-        (Login::HostKey(why), _) => Check::broken(LINK, why, renew),
         // The responder's own ssh has taken it, by whatever line.
-        (Login::Gate | Login::Denied(_) | Login::NoGate(_), _) => {
+        (Ok(()) | Err(LoginError::NotLetIn(_) | LoginError::NoGate(_)), _) => {
             Check::ok(LINK, "the responder's known_hosts has it")
         }
         (_, Some(HostKey::Known(fingerprint))) => {
             Check::ok(LINK, format!("the responder's known_hosts has {fingerprint}"))
         }
-        (_, Some(HostKey::Unknown(fingerprint))) => {
-            Check::broken(LINK, format!("known_hosts has no key of the host; it shows {fingerprint}"), pin)
-        }
+        (_, Some(HostKey::Unknown(fingerprint))) => Check::broken(
+            LINK,
+            format!("known_hosts has no key of the host; it shows {fingerprint}"),
+            pin_it(host),
+        ),
         (_, Some(HostKey::Another(fingerprint))) => Check::broken(
             LINK,
             format!("the host shows another key than the one in known_hosts: {fingerprint}"),
-            renew,
+            renew_it(host),
         ),
-        (_, Some(HostKey::Untold(why))) => Check::warn(LINK, format!("it cannot be told: {why}"), pin),
+        (_, Some(HostKey::Untold(why))) => {
+            Check::warn(LINK, format!("it cannot be told: {why}"), pin_it(host))
+        }
         (_, None) => Check::skipped(LINK, "nobody gets there to be shown it"),
     }
+}
+
+/// What to do where the responder's own ssh does not take a key.
+fn key_advice(host: &Seen, error: &LoginError) -> String {
+    match (error, &host.examined.host_key) {
+        (LoginError::KeyUnknown(Some(jump)), _) => format!(
+            "look at the fingerprint of {jump}, and put its key into the responder's known_hosts: no deploy does"
+        ),
+        (LoginError::KeyChanged(Some(jump)), _) => format!(
+            "if {jump} is a new one, put its new key into the responder's known_hosts; if it is not, find out \
+             who answers there"
+        ),
+        (LoginError::KeyUnknown(None), Some(HostKey::Known(_))) => {
+            "the CA in known_hosts does not answer for it: have it sign the host's key (ssh-keygen -s CA -h), and \
+             name what comes of it in sshd's HostCertificate"
+                .to_owned()
+        }
+        (LoginError::KeyUnknown(None), Some(HostKey::Unknown(_) | HostKey::Untold(_)) | None) => pin_it(host),
+        _ => renew_it(host),
+    }
+}
+
+fn pin_it(host: &Seen) -> String {
+    format!("`{}` shows the key that your ssh knows, and pins it", host.deploy())
+}
+
+fn renew_it(host: &Seen) -> String {
+    format!(
+        "if the host is a new one, take its line out of the responder's known_hosts and run `{}`: it shows the \
+         key that your ssh knows; if it is not, find out who answers there",
+        host.deploy()
+    )
 }
 
 /// What the responder stands on: its key, from here, to the gate.
@@ -87,46 +118,55 @@ fn responder_login(host: &Seen) -> Check {
         changes.iter().any(|change| change.what.starts_with("/var/lib/raysweep-account"))
     });
     let deploy = host.deploy();
-    match &host.login {
-        Login::Gate if differs => Check::warn(
-            LINK,
-            "its key is let in, and the account's authorized_keys is not as the inventory has it",
-            format!("`{deploy} --check` shows what differs, `{deploy}` puts it right"),
-        ),
-        Login::Gate => Check::ok(LINK, "its key is let in, and the gate answers"),
-        Login::NotOurs(_) if differs => Check::broken(
-            LINK,
-            "the account's authorized_keys is not as the inventory has it",
-            format!("`{deploy} --check` shows what differs, `{deploy}` puts it right"),
-        ),
-        Login::NotOurs(why) => Check::not_asked(
-            LINK,
-            why,
-            "run this as root or as the responder's account to have its key tried",
-        ),
-        Login::NoKey(why) => Check::broken(
-            LINK,
-            why,
-            "name the responder's key in ssh.identity_file (or the host's identity_file), or make one with ssh-keygen",
-        ),
-        Login::HostKey(_) => Check::skipped(LINK, "its known_hosts does not have the host's key"),
-        Login::Denied(why) => Check::broken(
-            LINK,
-            format!("the host does not let the responder's key in: {why}"),
-            format!("`{deploy}` puts the key there; deploy.from must have the address that you come from"),
-        ),
-        Login::NoGate(why) => Check::broken(
-            LINK,
-            format!("the key is let in, and no gate answers: {why}"),
-            format!("`{deploy}` puts program and authorized_keys in place"),
-        ),
-        Login::Unreachable(_) if host.examined.login.is_err() => Check::skipped(LINK, "no ssh gets there"),
-        Login::Unreachable(why) => Check::broken(
-            LINK,
-            why,
-            "your ssh gets there and the responder's does not: port and jump of the inventory are what it goes by",
-        ),
-    }
+    let put_right = format!("`{deploy} --check` shows what differs, `{deploy}` puts it right");
+    let error = match &host.login {
+        Ok(()) if differs => {
+            let seen = "its key is let in, and the account's authorized_keys is not as the inventory has it";
+            return Check::warn(LINK, seen, put_right);
+        }
+        Ok(()) => return Check::ok(LINK, "its key is let in, and the gate answers"),
+        Err(error) => error,
+    };
+    let advice = match error {
+        LoginError::NotOurs(_) if differs => {
+            let seen = "the account's authorized_keys is not as the inventory has it";
+            return Check::broken(LINK, seen, put_right);
+        }
+        LoginError::NotOurs(why) => {
+            let advice = "run this as root or as the responder's account to have its key tried";
+            return Check::not_asked(LINK, why, advice);
+        }
+        LoginError::KeyUnknown(None) | LoginError::KeyChanged(None) => {
+            return Check::skipped(LINK, "its known_hosts does not have the host's key");
+        }
+        LoginError::KeyUnknown(Some(_)) | LoginError::KeyChanged(Some(_)) => {
+            return Check::skipped(LINK, "its known_hosts does not have the jump host's key");
+        }
+        LoginError::NoAnswer(_) if host.examined.login.is_err() => {
+            return Check::skipped(LINK, "no ssh gets there");
+        }
+        LoginError::NoKey(_) => {
+            "name the responder's key in ssh.identity_file (or the host's identity_file), or make one with \
+             ssh-keygen"
+                .to_owned()
+        }
+        LoginError::Untold(_) => {
+            "put it right: with this no responder starts; `raysweep check-config` shows when it is".to_owned()
+        }
+        LoginError::NotLetIn(_) => {
+            format!("`{deploy}` puts the key there; deploy.from must have the address that you come from")
+        }
+        LoginError::NotLetThrough(_) => {
+            "put the responder's key there, at the account that `jump` names in the inventory: no deploy does"
+                .to_owned()
+        }
+        LoginError::NoGate(_) => format!("`{deploy}` puts program and authorized_keys in place"),
+        LoginError::NoAnswer(_) => {
+            "your ssh gets there and the responder's does not: port and jump of the inventory are what it goes by"
+                .to_owned()
+        }
+    };
+    Check::broken(LINK, error.to_string(), advice)
 }
 
 fn sudo(host: &Seen) -> Check {

@@ -10,6 +10,7 @@ use crate::{
             Trouble,
             examine::{HostKey, There},
         },
+        doctor::{Side, links},
         order::{
             Change, How,
             health::{Cron, Exporter, Health, Holder, LastRun, Settings, TempRoot, Textfile},
@@ -60,7 +61,7 @@ fn healthy() -> Seen {
             program: Some(There::This),
             seen: Some(Ok(examine::Seen { health, asked_at: at(999), answered_at: at(1001) })),
         },
-        login: Login::Gate,
+        login: Ok(()),
     }
 }
 
@@ -92,15 +93,22 @@ fn check(break_it: impl FnOnce(&mut Seen), expected: &[(&'static str, State)]) {
     assert_eq!(found, expected);
 }
 
+fn advises(break_it: impl FnOnce(&mut Seen), link: &str, words: &str) {
+    let mut seen = healthy();
+    break_it(&mut seen);
+    let advice = judge(&seen, None).into_iter().find(|check| check.check == link).unwrap().advice.unwrap();
+    assert!(advice.contains(words), "{advice}");
+}
+
 fn change(what: &str) -> Change {
     Change { what: what.to_owned(), how: How::Changed, diff: "-a\n+b\n".to_owned() }
 }
 
 #[test]
 fn every_link_of_a_host_is_told_of_once_in_the_chains_order() {
-    let links: Vec<_> = judge(&healthy(), None).iter().map(|check| check.check).collect();
-    let expected: Vec<_> = LINKS.iter().copied().skip_while(|link| *link != "address").collect();
-    assert_eq!(links, expected);
+    let told: Vec<_> = judge(&healthy(), None).iter().map(|check| check.check).collect();
+    let expected: Vec<_> = links(|side| side != Side::Control).collect();
+    assert_eq!(told, expected);
     check(|_| {}, &[]);
 }
 
@@ -139,13 +147,47 @@ fn each_link_that_is_broken_is_one_row() {
         (Box::new(|seen| inside(seen).exporters.clear()), "node_exporter", Warn),
         (Box::new(|seen| inside(seen).now = at(1500)), "host_clock", Broken),
         (Box::new(|seen| inside(seen).now = at(990)), "host_clock", Warn),
-        (Box::new(|seen| seen.login = Login::Denied("no".to_owned())), "responder_login", Broken),
-        (Box::new(|seen| seen.login = Login::NoGate("no".to_owned())), "responder_login", Broken),
-        (Box::new(|seen| seen.login = Login::NoKey("no".to_owned())), "responder_login", Broken),
-        (Box::new(|seen| seen.login = Login::Unreachable("no".to_owned())), "responder_login", Broken),
     ];
     for (break_it, link, state) in cases {
         check(break_it, &[(link, state)]);
+    }
+}
+
+/// Whatever keeps the responder from the gate is one row, and says the right thing to do.
+#[test]
+fn a_way_of_the_responders_that_is_broken_is_one_row() {
+    use State::{Broken, Skipped};
+    type Kind = fn(String) -> LoginError;
+    let kinds: [(Kind, &str); 5] = [
+        (LoginError::NotLetIn, "deploy.from"),
+        (LoginError::NotLetThrough, "that `jump` names"),
+        (LoginError::NoGate, "puts program and authorized_keys in place"),
+        (LoginError::NoKey, "ssh.identity_file"),
+        (LoginError::NoAnswer, "port and jump"),
+    ];
+    for (kind, advice) in kinds {
+        let stopped = |seen: &mut Seen| seen.login = Err(kind("no".to_owned()));
+        check(stopped, &[("responder_login", Broken)]);
+        advises(stopped, "responder_login", advice);
+    }
+    let (unknown, changed) = (LoginError::KeyUnknown, LoginError::KeyChanged);
+    let (not_pinned, another) = (HostKey::Unknown(fingerprint()), HostKey::Another(fingerprint()));
+    let jump = || Some("gate".to_owned());
+    for (error, shown, advice) in [
+        (unknown(None), Some(not_pinned.clone()), "pins it"),
+        (unknown(None), None, "pins it"),
+        (unknown(None), Some(another.clone()), "take its line out"),
+        (unknown(None), Some(HostKey::Known(fingerprint())), "the CA in known_hosts"),
+        (changed(None), Some(another), "take its line out"),
+        (changed(None), Some(not_pinned.clone()), "take its line out"),
+        (unknown(jump()), Some(HostKey::Known(fingerprint())), "look at the fingerprint of gate"),
+        (changed(jump()), Some(not_pinned), "if gate is a new one"),
+    ] {
+        let stopped = |seen: &mut Seen| {
+            (seen.login, seen.examined.host_key) = (Err(error.clone()), shown.clone());
+        };
+        check(stopped, &[("host_key", Broken), ("responder_login", Skipped)]);
+        advises(stopped, "host_key", advice);
     }
 }
 
@@ -185,10 +227,6 @@ fn what_hangs_on_a_broken_link_raises_no_alarm() {
         &[("settings", Broken), ("mode", Skipped), ("textfile", Skipped)],
     );
     check(
-        |seen| seen.login = Login::HostKey("another".to_owned()),
-        &[("host_key", Broken), ("responder_login", Skipped)],
-    );
-    check(
         |seen| {
             inside(seen).changes = None;
             seen.unknown = Some("deploy.from".to_owned());
@@ -207,7 +245,7 @@ fn a_host_that_is_not_there_is_one_alarm() {
         program: None,
         seen: None,
     };
-    seen.login = Login::Unreachable("no route".to_owned());
+    seen.login = Err(LoginError::NoAnswer("no route".to_owned()));
     let found = not_ok(&seen);
     let broken: Vec<_> = found.iter().filter(|(_, state)| **state != State::Skipped).collect();
     assert_eq!(broken, [(&"ssh", &State::Broken)]);

@@ -1,35 +1,12 @@
 //! What a look at the journal leaves there, and whose turn the next one is.
 
-use uuid::Uuid;
-
 use super::*;
 use crate::{
-    domain::{
-        attempt::{AttemptId, Trigger},
-        incident::Escalation,
-        standing::Standing,
-    },
-    responder::{clock::Anchor, journal::Order},
+    domain::{host::Directory, incident::Escalation, standing::Standing},
+    responder::{clock::Anchor, intake::Intake, journal::Order},
 };
 
 impl Stage {
-    /// A person asks for an attempt.
-    async fn ask(&self, host: &str) {
-        let (id, host) = (AttemptId::now(), host.parse().unwrap());
-        let asked = Asked {
-            id,
-            host,
-            incident: None,
-            replay: Some(Uuid::nil()),
-            trigger: Trigger::Manual,
-            dry_run: false,
-            asked_by: None,
-        };
-        let mut work = self.dispatcher.journal.begin().await.unwrap();
-        work.queue_attempt(&asked, self.dispatcher.clock.now()).await.unwrap();
-        work.commit().await.unwrap();
-    }
-
     /// Two more hosts, of eight places: two of those are for hosts that failed last time, as all of them did.
     async fn of_four_that_fail(mut self) -> Self {
         let all = [HOSTS[0], HOSTS[1], "ray-82", "ray-83"].map(|name| name.parse::<HostName>().unwrap());

@@ -1,6 +1,7 @@
 //! A dispatcher that takes over from another: what goes on, and what the new configuration says.
 
-use super::*;
+use super::{stage::BOUNDS, *};
+use crate::responder::journal::sqlite::SqliteJournal;
 
 impl Stage {
     /// The same process under another configuration; the dispatcher of before.

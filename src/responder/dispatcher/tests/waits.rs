@@ -1,9 +1,7 @@
 //! What is said of how long an attempt waited.
 
-use uuid::Uuid;
-
 use super::*;
-use crate::domain::attempt::{AttemptId, Trigger};
+use crate::domain::incident::after;
 
 #[test]
 fn an_attempts_wait_counts_from_when_it_could_have_begun() {
@@ -16,18 +14,7 @@ fn an_attempts_wait_counts_from_when_it_could_have_begun() {
         for status in [AlertStatus::Resolved, AlertStatus::Firing] {
             stage.send("ray-80", Urgency::Warning, status).await;
         }
-        let mut work = stage.dispatcher.journal.begin().await.unwrap();
-        let asked = Asked {
-            id: AttemptId::now(),
-            host: "ray-81".parse().unwrap(),
-            incident: None,
-            replay: Some(Uuid::nil()),
-            trigger: Trigger::Manual,
-            dry_run: false,
-            asked_by: None,
-        };
-        work.queue_attempt(&asked, stage.dispatcher.clock.now()).await.unwrap();
-        work.commit().await.unwrap();
+        stage.ask("ray-81").await;
         stage.clocks.pass(PERIOD);
         let waited: BTreeMap<_, _> = stage
             .begin()
