@@ -135,13 +135,24 @@ put_folders() {
     install -d -m 755 -o root -g root /run/raysweep
     install -d -m 750 -o root -g adm /var/log/raysweep
     [ ! -d /etc/tmpfiles.d ] || put 644 "$here/tmpfiles.d/raysweep.conf" /etc/tmpfiles.d/raysweep.conf
-    [ ! -d /etc/logrotate.d ] || put 644 "$here/logrotate.d/raysweep" /etc/logrotate.d/raysweep
+    if [ -d /etc/logrotate.d ]; then
+        log_dir=$(setting log_dir) made=$(mktemp)
+        sed "s|^/var/log/raysweep/sweeps.log /var/log/raysweep/|${log_dir:=/var/log/raysweep}/sweeps.log $log_dir/|" \
+            "$here/logrotate.d/raysweep" >"$made"
+        put 644 "$made" /etc/logrotate.d/raysweep
+        rm -f "$made"
+    fi
 }
 
-# The shipped file, with the schedule of the settings. That is no YAML in full: it has to stand on a line of
-# its own, as in the example.
+# setting KEY: what the settings say. That is no YAML in full: it has to stand on a line of its own, as in the
+# example.
+setting() {
+    sed -n "s/^$1:[[:space:]]*//p" "$settings_file" | sed "s/[[:space:]]*#.*//; s/^[\"']//; s/[\"']\$//"
+}
+
+# The shipped file, with the schedule of the settings.
 put_cron() {
-    schedule=$(sed -n "s/^schedule:[[:space:]]*//p" "$settings_file" | sed "s/[[:space:]]*#.*//; s/^[\"']//; s/[\"']\$//")
+    schedule=$(setting schedule)
     made=$(mktemp)
     sed "s|^7 \* \* \* \* root|${schedule:-7 * * * *} root|" "$here/cron.d/raysweep" >"$made"
     put 644 "$made" /etc/cron.d/raysweep

@@ -143,9 +143,12 @@ main() {
     is 'and its sweep is in the log' cron "$(tail -n 1 /var/log/raysweep/sweeps.jsonl | jq -r .trigger)"
     is 'a worker a line, or the host where it has none' "host=$(uname -n) trigger=cron" \
         "$(tail -n 1 /var/log/raysweep/sweeps.log | cut -d' ' -f2,3)"
-    sed 's|^schedule: .*|schedule: "*/30 2 * * mon-fri" # at night|' /etc/raysweep/sweep.yml >"$work/night.yml"
+    sed -e 's|^schedule: .*|schedule: "*/30 2 * * mon-fri" # at night|' -e "s|^log_dir: .*|log_dir: '$work/log'|" \
+        /etc/raysweep/sweep.yml >"$work/night.yml"
     ends 'other settings go in' 0 install_host --settings "$work/night.yml"
     is 'and their schedule is what cron has' '*/30 2 * * mon-fri root nice' "$(grep -o '^.* nice raysweep sweep' /etc/cron.d/raysweep | cut -d' ' -f1-7)"
+    is 'and their log is what is rotated' "$work/log/sweeps.log $work/log/sweeps.jsonl {" "$(grep '{$' /etc/logrotate.d/raysweep)"
+    ends 'logrotate takes it' 0 logrotate -d /etc/logrotate.d/raysweep
 
     echo 'mode: nonsense' >"$work/bad.yml"
     ends 'bad settings change nothing' 1 install_host --settings "$work/bad.yml"
@@ -155,8 +158,13 @@ main() {
     setpriv --reuid raysweep --regid raysweep --init-groups --reset-env -- sleep 60 &
     user=$!
     until [ "$(ps -o user= -p "$user")" = raysweep ]; do kill -0 "$user"; done
+    mount -t tmpfs own /run/raysweep
+    mkdir /run/raysweep/folder
     ends 'an account in use stays' 8 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
     ok_if 'and nothing else does' test ! -e /usr/local/bin/raysweep
+    ok_if 'a mount of root'"'"'s own stays' mountpoint -q /run/raysweep
+    is 'and nothing is in it' '' "$(ls -A /run/raysweep)"
+    umount /run/raysweep
     kill "$user"
     wait "$user" || true
     ends 'it all goes away' 0 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"

@@ -31,7 +31,13 @@ rm -f /etc/logrotate.d/raysweep /etc/tmpfiles.d/raysweep.conf
 [ -e /etc/systemd/system/raysweep.service ] || rm -f /usr/local/bin/raysweep
 rm -f /etc/raysweep/sweep.yml /etc/raysweep/hold
 rmdir /etc/raysweep 2>/dev/null || true
-rm -rf /run/raysweep /var/log/raysweep
+rm -rf /var/log/raysweep
+if mountpoint -q /run/raysweep; then
+    # Root's own mount: it is emptied, and stays.
+    find /run/raysweep -xdev -mindepth 1 -delete
+else
+    rm -rf /run/raysweep
+fi
 
 # Last, because it is refused while the responder's connection still stands: then all else is gone,
 # and a second run takes the account.

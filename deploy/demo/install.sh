@@ -50,11 +50,14 @@ missing_packages() {
     done | sort -u
 }
 
+is_policy_ours() {
+    grep -qsF "$POLICY_MARK" "$POLICY"
+}
+
 # On Debian a package starts its service as it is installed, unless policy-rc.d forbids it.
 forbid_service_starts() {
-    if [[ -e $POLICY ]] && ! grep -qF "$POLICY_MARK" "$POLICY"; then
-        return 0
-    fi
+    # The machine has one of its own.
+    [[ ! -e $POLICY ]] || return 0
     trap 'rm -f "$POLICY"' EXIT
     printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_MARK" >"$POLICY"
     chmod 755 "$POLICY"
@@ -101,14 +104,22 @@ units_of() {
 main() {
     local packages
     mapfile -t packages < <(missing_packages)
-    ((${#packages[@]})) || return 0
+    if ((${#packages[@]} == 0)) && { ((EUID != 0)) || ! is_policy_ours; }; then
+        return 0
+    fi
     if ((EUID != 0)); then
         echo "install.sh: needs root to install: ${packages[*]}" >&2
         return 1
     fi
     # The lock is on this file itself, so that no lock file is left anywhere.
     exec 9<"${BASH_SOURCE[0]}"
-    flock -w 900 9
+    flock -w 900 9 || {
+        echo "install.sh: another install has had the lock on ${BASH_SOURCE[0]} for 15 minutes: see lslocks" >&2
+        return 1
+    }
+    # One that is marked is of an install that was killed, since the lock is ours: no package would start its
+    # service any more.
+    ! is_policy_ours || rm -f "$POLICY"
     mapfile -t packages < <(missing_packages)
     ((${#packages[@]})) || return 0
     echo "install.sh: installing ${packages[*]}" >&2

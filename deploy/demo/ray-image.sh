@@ -119,7 +119,10 @@ main() {
         mkdir -p "$(cache_dir)"
         # The lock is on the folder itself, so that no lock file is left in it.
         exec 9<"$(cache_dir)"
-        flock -w 1800 9
+        flock -w 1800 9 || {
+            echo "ray-image.sh: another build has had the lock on $(cache_dir) for 30 minutes: see lslocks" >&2
+            return 1
+        }
         [[ -s $tar ]] || build "$version" "$tar"
     fi
     echo "$tar"

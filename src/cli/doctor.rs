@@ -1,6 +1,6 @@
 //! `raysweep doctor`: the whole chain, link by link.
 
-use std::{io, path::PathBuf};
+use std::{io, os::unix::fs::MetadataExt, path::PathBuf};
 
 use clap::Args;
 use tokio::{
@@ -19,6 +19,7 @@ use crate::{
     config::{
         self,
         responder::{Alertmanager, DEFAULT_PATH, Prometheus, ResponderConfig},
+        secret,
         units::Span,
     },
     fleet::{
@@ -106,7 +107,7 @@ impl Doctor {
         };
         let places = || -> Result<Places, AskError> {
             Ok(Places {
-                prometheus: prometheus(prometheus_url, &config.prometheus)?,
+                prometheus: prometheus(prometheus_url, &config.prometheus),
                 alertmanager: alertmanager(alertmanager_url, &config.alertmanager)?,
                 responder: connection.place(config.web.bearer_token_file.as_deref())?,
                 test_alert,
@@ -166,11 +167,23 @@ fn walk(
     walked
 }
 
-/// What is shown to Prometheus goes only to where the configuration says that it is.
-fn prometheus(url: Option<String>, settings: &Prometheus) -> Result<Option<(String, Access)>, AskError> {
+/// What is shown to Prometheus goes only to where the configuration says that it is. Nobody but us looks at it:
+/// what is wrong with it is the link's own trouble.
+fn prometheus(url: Option<String>, settings: &Prometheus) -> Option<(String, Result<Access, String>)> {
     let Prometheus { url: configured, username, password_file, bearer_token_file } = settings;
     let user = username.as_deref().zip(password_file.as_deref());
-    place(url, configured.clone(), || Access::with_files(user, bearer_token_file.as_deref()))
+    let access = || {
+        for file in [password_file, bearer_token_file].into_iter().flatten() {
+            let shown = file.display();
+            if std::fs::metadata(file).is_ok_and(|metadata| secret::is_open(metadata.mode())) {
+                return Err(format!("{shown} is open to everybody: chmod o= {shown}"));
+            }
+        }
+        Access::with_files(user, bearer_token_file.as_deref()).map_err(|error| error.to_string())
+    };
+    let url = url.as_ref().or(configured.as_ref())?;
+    let is_configured = Some(url) == configured.as_ref();
+    Some((url.clone(), if is_configured { access() } else { Ok(Access::default()) }))
 }
 
 fn alertmanager(url: Option<String>, settings: &Alertmanager) -> Result<Option<(String, Access)>, AskError> {
@@ -242,6 +255,30 @@ mod tests {
               hold     ray-80   warn    on hold: disk \u{1b}[1mswap   rm /etc/raysweep/hold
         "#]]
         .assert_eq(&table(&checks, 100));
+    }
+
+    #[test]
+    fn a_secret_of_prometheus_that_cannot_be_read_is_the_links_own_trouble() {
+        let settings = Prometheus {
+            url: Some("a".to_owned()),
+            bearer_token_file: Some("/nonexistent".into()),
+            ..Prometheus::default()
+        };
+        let (url, access) = prometheus(None, &settings).unwrap();
+        assert_eq!(url, "a");
+        assert!(access.err().unwrap().starts_with("/nonexistent: cannot be read"));
+        assert!(prometheus(Some("b".to_owned()), &settings).unwrap().1.unwrap().authorization.is_none());
+        assert!(prometheus(None, &Prometheus::default()).is_none());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "a token").unwrap();
+        let settings = Prometheus { bearer_token_file: Some(file.path().to_owned()), ..settings };
+        let with_mode = |mode| {
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(&file, permissions).unwrap();
+            prometheus(None, &settings).unwrap().1.map(|access| access.authorization)
+        };
+        assert_eq!(with_mode(0o640), Ok(Some("Bearer a token".to_owned())));
+        assert!(with_mode(0o644).unwrap_err().contains("is open to everybody: chmod o="));
     }
 
     #[test]

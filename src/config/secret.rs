@@ -19,6 +19,11 @@ pub enum SecretError {
     Empty,
 }
 
+/// Whether a file with this mode is open to everybody: what it holds is no secret.
+pub fn is_open(mode: u32) -> bool {
+    mode & 0o007 != 0
+}
+
 /// The secret in a file, without the line break at its end. Blocks as long as the disk does.
 pub fn read(path: &Path) -> Result<String, SecretError> {
     let mut text = String::new();

@@ -23,7 +23,7 @@ pub struct SweepSettings {
     pub hold_file: PathBuf,
     /// Where the lock and the last results lie; never on a disk that may be full. Default `/run/raysweep`.
     pub runtime_dir: PathBuf,
-    /// Where each sweep leaves a line, if it can. Default `/var/log/raysweep`.
+    /// Where each sweep leaves a line, if it can; `deploy` writes `/etc/logrotate.d/raysweep` for it. Default `/var/log/raysweep`.
     pub log_dir: PathBuf,
     /// How long a whole sweep may take. Default `10m`.
     pub deadline: Span,

@@ -200,8 +200,8 @@ fn clock_check(check: &'static str, skew: Duration, harm: &str) -> Check {
 
 /// Where the control side is, and who we are to it. What is not there is not asked.
 pub struct Places {
-    /// Prometheus.
-    pub prometheus: Option<(String, Access)>,
+    /// Prometheus; or why we cannot show who we are.
+    pub prometheus: Option<(String, Result<Access, String>)>,
     /// Alertmanager.
     pub alertmanager: Option<(String, Access)>,
     /// The responder.
@@ -219,30 +219,37 @@ pub async fn walk(
 ) -> io::Result<Vec<Check>> {
     let examiner = Examiner::new(config, options)?;
     let Places { prometheus, alertmanager, responder, test_alert } = places;
-    let site = |place: Option<(String, Access)>| place.map(|(url, access)| Site::new(&url, access));
-    let (prometheus, alertmanager) = (site(prometheus), site(alertmanager));
+    let alertmanager = alertmanager.map(|(url, access)| Site::new(&url, access));
     let responder = Site::new(&responder.0, responder.1);
     let each = stream::iter(hosts).map(|entry| look_at(config, &examiner, options, entry));
     let (seen, prometheus, alertmanager, asked) = tokio::join!(
         each.buffered(options.parallel).collect::<Vec<_>>(),
-        blocking(prometheus, Prometheus::ask),
+        prometheus::seen(prometheus),
         blocking(alertmanager.clone(), Alertmanager::ask),
         blocking(Some(responder.clone()), Responder::ask),
     );
     let asked = asked.map(|(_, asked)| asked);
     let responder_answers = asked.as_ref().is_some_and(Responder::is_ready);
-    let mut checks = prometheus::judge(prometheus.as_ref(), responder_answers);
-    let routes = alertmanager::judge(alertmanager.as_ref().map(|(_, seen)| seen), config, &responder.base);
-    checks.extend(routes.checks);
-    checks.extend(responder::judge(asked.as_ref()));
+    let prometheus = prometheus.as_ref();
+    let mut checks = prometheus::judge(prometheus, responder_answers);
+    let external_labels = prometheus.and_then(Prometheus::external_labels);
+    let shown = alertmanager.as_ref().map(|(_, seen)| seen);
+    let mut routes = alertmanager::judge(shown, config, &responder.base, external_labels);
     let ways = test_alert::Ways {
         alertmanager: alertmanager.as_ref().map(|(site, _)| site.clone()),
         responder,
-        is_led: routes.test_is_led,
+        external_labels: external_labels.cloned().unwrap_or_default(),
+        led: routes.test.clone(),
     };
-    checks.push(test_alert::check(test_alert, ways, responder_answers).await);
+    let test = test_alert::check(test_alert, ways, responder_answers).await;
+    if test.state == State::Ok {
+        routes.test_has_arrived();
+    }
+    checks.extend(routes.checks);
+    checks.extend(responder::judge(asked.as_ref()));
+    checks.push(test);
     for host in seen {
-        checks.extend(host::judge(&host, prometheus.as_ref().map(|(_, seen)| seen)));
+        checks.extend(host::judge(&host, prometheus));
     }
     Ok(checks)
 }

@@ -59,6 +59,8 @@ pub struct HostPart {
     pub from: Vec<String>,
     /// When the host's own sweep runs.
     pub schedule: String,
+    /// Where its sweeps leave their log, which is to be rotated.
+    pub log_dir: PathBuf,
     /// Where node_exporter looks.
     pub textfile_dir: PathBuf,
     /// The container runtime's socket; absent where Ray runs on the bare host.

@@ -145,5 +145,5 @@ leave_behind() {
     local kinds=(ray_tmp_ pip- tmp) folder
     folder=$TEMP_ROOT/${kinds[$1 % 3]}left$1
     mkdir "$folder"
-    fallocate -l "$LEFTOVER" "$folder/data"
+    fallocate -l "${LEFTOVER_MIB}M" "$folder/data"
 }

@@ -39,7 +39,8 @@ control_side() {
     config=$(with_config 's/connect_timeout: 3s/connect_timeout: 3/')
     raysweep doctor --json --config.file "$config" >"$WORK/out" && not_ok 'it took a wrong configuration' || code=$?
     is 'config is broken: exit code' 3 "$code"
-    jq -r '.[] | "ok: \(.check) is \(.state): \(.seen) -> \(.advice)"' "$WORK/out"
+    ok "config is $(of config state): $(of config seen) -> $(of config advice)"
+    row config "$(of config state)" "$(of config seen)" "$(of config advice)"
 
     daemon_stop responder
     finds responder broken 'systemctl start raysweep'
@@ -58,11 +59,36 @@ control_side() {
     changed alertmanager.yml 's|:9095/webhook|:9195/webhook|'
     finds route warn "the receiver's url"
     changed alertmanager.yml 's|alertname="RaySweepDoctorTest"|alertname="RaySweepOther"|'
-    doctor --send-test-alert
-    skipped test_alert
+    finds test_alert broken 'alertmanager/raysweep.yml' --send-test-alert
+    # A pager beside raysweep: nobody is to be woken.
+    changed alertmanager.yml 's|    webhook_configs:|&\n      - url: http://127.0.0.1:9196/pager|'
+    finds test_alert broken 'alertmanager/raysweep.yml' --send-test-alert
     changed alertmanager.yml "s|credentials_file: .*|credentials_file: $CONFIG/other.pub|"
     finds test_alert broken "Alertmanager's log" --send-test-alert --timeout 8s
     right alertmanager.yml
+    hidden_urls
+}
+
+# Alertmanager from 0.26 on does not say where a webhook leads.
+hidden_urls() {
+    local hidden=http://127.0.0.1:9098
+    daemon_start hidden_urls python3 "$FLEET_DIR/hidden_urls.py" 9098 "$ALERTMANAGER_PORT"
+    daemon_ready hidden_urls 30 curl -fs -o /dev/null "$hidden/-/ready"
+    finds route warn --send-test-alert --alertmanager.url "$hidden"
+    wait_for 40 'a test alert to show it' alarms_are '' --send-test-alert --alertmanager.url "$hidden" ||
+        not_ok "a test alert that has arrived does not show it: $(alarms)"
+    ok "route is $(of route state) once a test alert has arrived: $(of route seen)"
+    changed alertmanager.yml 's|alertname="RaySweepDoctorTest"|alertname="RaySweepOther"|; s|- name: people|&\n    webhook_configs: [{url: "http://127.0.0.1:9196/pager"}]|'
+    doctor --send-test-alert --alertmanager.url "$hidden"
+    is 'a pager behind a hidden address gets no test' broken "$(of test_alert state)"
+    [[ $(of test_alert seen) == *'no route of its own'* ]] || not_ok "it says: $(of test_alert seen)"
+    right alertmanager.yml
+    daemon_stop hidden_urls
+}
+
+prometheus_has() {
+    curl -fs --data-urlencode "query=$1" "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query" |
+        jq -e '.data.result | length > 0' >/dev/null
 }
 
 monitoring_side() {
@@ -79,6 +105,11 @@ monitoring_side() {
     changed prometheus.yml 's/10.99.0.80:9100/10.99.0.80:9101/'
     finds target broken 'firewall'
     skipped metrics
+    # Something of the user's own on the host is nobody's business here.
+    changed prometheus.yml 's|^scrape_configs:|&\n  - {job_name: own, static_configs: [{targets: ["10.99.0.80:9102"], labels: {host: ray-80}}]}|'
+    wait_for 40 'a target of the user to be down' prometheus_has 'up{job="own"} == 0'
+    wait_for 40 'the chain to hold' alarms_are '' || not_ok "another job's target is an alarm: $(alarms)"
+    ok "a target of another job is none of the chain's"
     changed prometheus.yml 's/host: ray-80, ray/host: ray-90, ray/'
     finds target broken 'with the label host: ray-80'
     changed prometheus.yml 's/job_name: node/&\n    metric_relabel_configs: [{source_labels: [__name__], regex: ray_worker_tmp_limit_bytes, action: drop}]/'
@@ -88,6 +119,9 @@ monitoring_side() {
     finds rules warn 'if that is not meant'
     rules_changed 's/ratio < 0.15/ratio < 0.16/'
     finds rules warn 'if that is not meant'
+    # An expression of one's own that cannot be evaluated.
+    rules_changed 's/ratio < 0.15/ratio < 0.15 or (up * on() up) < 0/'
+    finds rules broken 'rules/README.md'
     rules_changed 's/alert: RayWorkerDiskCritical/alert: RayWorkerOther/'
     finds rules broken 'rule_files'
     cp "$SHIPPED/rules/ray-worker.rules.yml" "$WORK/rules/"

@@ -274,3 +274,12 @@ fn the_shipped_unit_hides_nothing_that_the_clock_is_told_by() {
     assert!(unit.lines().any(|line| line == "ProtectProc=invisible"));
     assert!(!unit.lines().any(|line| line.starts_with("ProcSubset=")), "{unit}");
 }
+
+/// `RestartPreventExitStatus` holds for the main process alone: whatever is asked before it and finds the
+/// configuration wrong would be asked again and again.
+#[test]
+fn the_shipped_unit_leaves_it_to_the_responder_to_find_its_configuration_wrong() {
+    let unit = read("deploy/raysweep.service");
+    assert!(unit.lines().any(|line| line == "RestartPreventExitStatus=3"));
+    assert!(!unit.lines().any(|line| line.starts_with("ExecStartPre=")), "{unit}");
+}

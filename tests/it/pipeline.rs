@@ -10,7 +10,8 @@ use super::cli::raysweep;
 const GLOBAL: [&str; 3] = ["stages", "default", "variables"];
 
 /// What GitLab knows in a job, of what stands there.
-const KEYWORDS: [&str; 13] = [
+const KEYWORDS: [&str; 14] = [
+    "allow_failure",
     "artifacts",
     "before_script",
     "cache",
@@ -114,11 +115,44 @@ fn hosts_are_changed_by_hand_only_in_an_environment_and_one_deploy_at_a_time() {
 }
 
 #[test]
+fn a_check_that_finds_something_to_deploy_does_not_stand_in_the_deploys_way() {
+    let pipeline = pipeline();
+    let checks = |job: &str| {
+        let script = texts(value(&pipeline, job, "script"));
+        script.iter().any(|line| line.starts_with("raysweep deploy") && line.contains("--check"))
+    };
+    let mut needed = 0;
+    for job in jobs(&pipeline) {
+        let needs = texts(value(&pipeline, job, "needs"));
+        for check in needs.into_iter().filter(|needed| checks(needed)) {
+            let allowed = value(&pipeline, check, "allow_failure")["exit_codes"].as_vec().unwrap();
+            let allowed: Vec<_> = allowed.iter().map(|code| code.as_i64().unwrap()).collect();
+            assert_eq!(allowed, [10], "{check}: any other code is a failure");
+            // Its code is the script's only where nothing comes after it.
+            let last = texts(value(&pipeline, check, "script")).pop().unwrap();
+            assert!(last.contains("--check"), "{check}: {last}");
+            needed += 1;
+        }
+    }
+    assert_eq!(needed, 2, "each environment's deploy needs its check");
+    let help = String::from_utf8(raysweep().arg("--help").output().unwrap().stdout).unwrap();
+    assert!(help.contains("10  differs: a check has found what would be changed"), "{help}");
+}
+
+#[test]
+fn what_a_pipeline_asks_needs_none_of_the_responders_secrets() {
+    let pipeline = pipeline();
+    for line in lines(&pipeline) {
+        assert!(!line.starts_with("raysweep check-config"), "it reads the responder's secret files: {line}");
+    }
+}
+
+#[test]
 fn our_own_commands_take_what_the_pipeline_calls_them_with() {
     let pipeline = pipeline();
     let commands: Vec<_> =
         lines(&pipeline).into_iter().filter(|line| line.starts_with("raysweep ")).collect();
-    assert!(commands.len() >= 3, "{commands:?}");
+    assert!(commands.len() >= 2, "{commands:?}");
     for command in commands {
         assert!(is_taken(command), "{command}");
     }

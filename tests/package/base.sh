@@ -57,7 +57,10 @@ main() {
         mkdir -p "$cache"
         # The lock is on the folder itself, so that no lock file is left in it.
         exec 9<"$cache"
-        flock -w 1800 9
+        flock -w 1800 9 || {
+            echo "base.sh: another build has had the lock on $cache for 30 minutes: see lslocks" >&2
+            return 1
+        }
         if [[ ! -s $tar ]]; then
             # What a killed build left, and what an older recipe made: the lock is ours.
             rm -rf "$cache"/package-root[.-]*

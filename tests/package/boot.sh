@@ -70,8 +70,9 @@ main() {
     enter_cgroup
     timeout --kill-after=10 "$BOUND" unshare --mount --propagation private --pid --uts --ipc --cgroup --fork \
         --kill-child -- "$SELF" --stage "$root" >"$root/cycle/console" 2>&1 || true
-    cat "$root/cycle/out"
-    if ! tail -n 1 "$root/cycle/out" | grep -qx '[0-9]* passed, 0 failed'; then
+    # Where systemd never came to the unit there is no such file, and only the console can say why.
+    cat "$root/cycle/out" || true
+    if ! tail -n 1 "$root/cycle/out" 2>/dev/null | grep -qx '[0-9]* passed, 0 failed'; then
         tail -n 30 "$root/cycle/console" >&2
         return 1
     fi

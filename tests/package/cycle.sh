@@ -124,6 +124,18 @@ setting_up() {
     is 'its journal is its own' '700 raysweep-responder' "$(stat -c '%a %U' /var/lib/raysweep)"
 }
 
+# No restart mends it: whoever starts it hears of it at once, and nothing flaps.
+a_wrong_configuration() {
+    cp -p "$SETTINGS" /tmp/right.yml
+    echo 'hosts: nobody' >"$SETTINGS"
+    systemctl restart raysweep 2>/dev/null && not_ok 'it starts with a wrong configuration'
+    is 'a wrong configuration is left alone' 'failed exit-code 3 0' \
+        "$(property ActiveState) $(property Result) $(property ExecMainStatus) $(property NRestarts)"
+    cp -p /tmp/right.yml "$SETTINGS"
+    rm /tmp/right.yml
+    ok_if 'put right, it starts, and nothing has to be reset' systemctl start raysweep
+}
+
 upgrading() {
     local before after
     before=$(property MainPID)
@@ -186,6 +198,7 @@ main() {
     reading
     completing
     setting_up
+    a_wrong_configuration
     upgrading
     removing
     purging

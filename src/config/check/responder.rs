@@ -71,19 +71,19 @@ fn check_web(web: &Web, problems: &mut Problems) {
         );
     }
     if let Some(file) = bearer_token_file {
+        problems.absolute("web.bearer_token_file", file);
         check_token_file("web.bearer_token_file", file, problems);
     }
 }
 
 /// A token that everybody can read is no secret; one that cannot be read keeps every sender out.
 fn check_token_file(key: &str, file: &Path, problems: &mut Problems) {
-    problems.absolute(key, file);
     let shown = file.display();
     let metadata = match std::fs::metadata(file) {
         Ok(metadata) => metadata,
         Err(error) => return problems.add(key, format!("{shown} cannot be read: {error}")),
     };
-    if metadata.mode() & 0o007 != 0 {
+    if secret::is_open(metadata.mode()) {
         problems.add(key, format!("{shown} is open to everybody: chmod o= {shown}"));
     }
     if let Err(error) = secret::read(file) {
@@ -221,8 +221,14 @@ fn check_alertmanager(alertmanager: &Alertmanager, problems: &mut Problems) {
         bearer_token_file,
     };
     check_server(&server, problems);
+    for (name, file) in [("password_file", password_file), ("bearer_token_file", bearer_token_file)] {
+        if let Some(file) = file {
+            check_token_file(&format!("alertmanager.{name}"), file, problems);
+        }
+    }
 }
 
+/// Its secret files are `doctor`'s to read: the responder asks it nothing, and must not stay down for them.
 fn check_prometheus(prometheus: &Prometheus, problems: &mut Problems) {
     let Prometheus { url, username, password_file, bearer_token_file } = prometheus;
     let server =
@@ -246,7 +252,7 @@ fn check_server(server: &Server<'_>, problems: &mut Problems) {
         if let Some(file) = file {
             let name = format!("{key}.{name}");
             problems.unless(url.is_some(), &format!("{key}.url"), &format!("must say where {name} is shown"));
-            check_token_file(&name, file, problems);
+            problems.absolute(&name, file);
         }
     }
     problems.unless(

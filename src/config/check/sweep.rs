@@ -45,6 +45,13 @@ pub(super) fn check(settings: &SweepSettings, problems: &mut Problems) {
     problems.absolute("hold_file", hold_file);
     problems.absolute("runtime_dir", runtime_dir);
     problems.absolute("log_dir", log_dir);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    // It stands in logrotate's file.
+    problems.unless(
+        log_dir.to_str().is_some_and(|text| text.chars().all(is_plain)),
+        "log_dir",
+        "must be a plain path: letters, digits, '/', '.', '_' and '-'",
+    );
     problems.positive("deadline", *deadline);
     problems.unless(
         *jitter <= LONGEST_JITTER,

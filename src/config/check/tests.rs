@@ -73,6 +73,7 @@ hosts: [{ name: a, address: a }, { name: a, address: a }]",
     );
     check_sweep(
         "hold_file: hold
+log_dir: '/var/log/*'
 deadline: 4s
 activity: { idle_cpu_percent: 0, sampling_window: 5s, ignore_programs: [/bin/sleep, ''] }
 ages: { no_job: 2d, logs: 0s }
@@ -81,6 +82,7 @@ bare: { temp_root: /, user_id: 0 }
 prune: { min_age: 0s, keep_label: '' }",
         expect![[r#"
             sweep.yml: hold_file: "hold" is no absolute path: write it from / on
+            sweep.yml: log_dir: must be a plain path: letters, digits, '/', '.', '_' and '-'
             sweep.yml: activity.idle_cpu_percent: must be above 0 and at most 100, in percent of one core
             sweep.yml: activity.ignore_programs[0]: "/bin/sleep" is no base name of a program: write `sleep`, not `/bin/sleep`
             sweep.yml: activity.ignore_programs[1]: "" is no base name of a program: write `sleep`, not `/bin/sleep`
@@ -221,6 +223,24 @@ fn a_token_that_everybody_can_read_or_that_is_empty_or_missing_is_refused() {
         raysweep.yml: web.bearer_token_file: /folder/token is empty: put the secret into it
         sound
         sound"#]].assert_eq(&all.join("\n"));
+}
+
+#[test]
+fn what_only_doctor_reads_does_not_keep_the_responder_down() {
+    let text = "prometheus: { url: 'http://p:9090', username: u, password_file: /nonexistent/password }";
+    responder(Path::new(FILE), &read(text)).unwrap();
+    check_responder(
+        "prometheus: { username: u, password_file: password }",
+        expect![[r#"
+            raysweep.yml: prometheus.url: must say where prometheus.password_file is shown
+            raysweep.yml: prometheus.password_file: "password" is no absolute path: write it from / on"#]],
+    );
+    check_responder(
+        "alertmanager: { url: 'http://a:9093', bearer_token_file: /nonexistent/token }",
+        expect![
+            "raysweep.yml: alertmanager.bearer_token_file: /nonexistent/token cannot be read: No such file or directory (os error 2)"
+        ],
+    );
 }
 
 #[test]

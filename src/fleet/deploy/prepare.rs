@@ -184,6 +184,7 @@ fn host_part(
         public_key: public_key(&public_key_file(config, entry))?.to_string() + " raysweep",
         from: deploy.from.clone(),
         schedule: settings.schedule.to_string(),
+        log_dir: settings.log_dir,
         textfile_dir: deploy.textfile_dir.clone(),
         socket: settings.bare.is_none().then_some(settings.containers.socket),
         replace_old_cron: false,

@@ -1,12 +1,24 @@
 //! Prometheus: its clock, what it scrapes, the rules that it has loaded, and whom it tells.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod links;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Check, clock_check, rules, site::Site, skew};
-use crate::config::responder::HostEntry;
+pub(super) use self::links::{judge, not_yet_scraped};
+use super::{Check, blocking, site::Site};
+use crate::{
+    config::{
+        load::{self, Overrides},
+        responder::HostEntry,
+    },
+    fleet::access::Access,
+};
 
 /// The job that the shipped rules take for the responder's.
 const RESPONDER_JOB: &str = "raysweep";
@@ -16,6 +28,9 @@ pub(super) const NODE_JOB: &str = "node";
 /// Everything that the rules need of hosts, by name and host. One question for the whole fleet.
 const METRICS: &str = "group by (__name__, host) \
      ({__name__=~\"ray_worker_.+|raysweep_.+|node_filesystem_(avail|size)_bytes|node_textfile_mtime_seconds\",host!=\"\"})";
+
+/// When the figures that were scraped last had been written, by each host's own clock.
+const WRITTEN: &str = "node_textfile_mtime_seconds{file=~\"(.*/)?raysweep[.]prom\",host!=\"\"}";
 
 /// All that a host's `host` label may say.
 fn names_of(entry: &HostEntry) -> impl Iterator<Item = &str> {
@@ -48,8 +63,36 @@ impl Target {
 pub(super) struct Prometheus {
     base: String,
     /// Its clock, and when it was asked and had answered by ours.
-    time: Result<(Timestamp, Timestamp, Timestamp), String>,
+    time: Result<(Timestamp, Timestamp, Timestamp), Silence>,
     told: Option<Told>,
+}
+
+/// Why it has said nothing.
+#[derive(Debug)]
+enum Silence {
+    /// It was not asked: what we would show it cannot be read.
+    Unasked(String),
+    /// It does not answer.
+    NoAnswer(String),
+}
+
+impl Silence {
+    fn because(&self) -> &'static str {
+        match self {
+            Self::Unasked(_) => "Prometheus was not asked",
+            Self::NoAnswer(_) => "Prometheus does not answer",
+        }
+    }
+
+    fn check(&self) -> Check {
+        let (why, advice) = match self {
+            Self::Unasked(why) => {
+                (why, "it is doctor's alone: make it readable for who walks the chain, or name another file")
+            }
+            Self::NoAnswer(why) => (why, "start it where it runs, or name it with --prometheus.url"),
+        };
+        Check::broken("prometheus", why, advice)
+    }
 }
 
 #[derive(Debug)]
@@ -60,10 +103,26 @@ struct Told {
     targets: Result<Vec<Target>, String>,
     /// The names of what there is, by the label of its host.
     metrics: Result<BTreeMap<String, BTreeSet<String>>, String>,
+    /// When the figures of each host had been written that it has, by the label of its host.
+    written: BTreeMap<String, Timestamp>,
+    /// What every alert has beside its own labels, once it is sent.
+    external_labels: Result<BTreeMap<String, String>, String>,
+}
+
+/// Asks it, where anybody said where it is.
+pub(super) async fn seen(place: Option<(String, Result<Access, String>)>) -> Option<Prometheus> {
+    let (url, access) = place?;
+    match access {
+        Ok(access) => {
+            let asked = blocking(Some(Site::new(&url, access)), Prometheus::ask).await;
+            asked.map(|(_, prometheus)| prometheus)
+        }
+        Err(why) => Some(Prometheus { base: url, time: Err(Silence::Unasked(why)), told: None }),
+    }
 }
 
 impl Prometheus {
-    pub(super) fn ask(site: &Site) -> Self {
+    fn ask(site: &Site) -> Self {
         let asked_at = Timestamp::now();
         let time = site.json("/api/v1/query", &[("query", "time()")]).and_then(|answer| {
             let seconds = answer["data"]["result"][1].as_str().and_then(|text| text.parse::<f64>().ok());
@@ -72,17 +131,26 @@ impl Prometheus {
             Ok((time, asked_at, Timestamp::now()))
         });
         let told = time.is_ok().then(|| Told::ask(site));
-        Self { base: site.base.clone(), time, told }
+        Self { base: site.base.clone(), time: time.map_err(Silence::NoAnswer), told }
     }
 
     /// Why nothing is known of what it has.
-    pub(super) fn silent(&self) -> Option<&str> {
-        self.told.is_none().then_some("Prometheus does not answer")
+    pub(super) fn silent(&self) -> Option<&'static str> {
+        self.time.as_ref().err().map(Silence::because)
+    }
+
+    fn told(&self) -> Result<&Told, String> {
+        self.told.as_ref().ok_or_else(|| self.silent().unwrap_or_default().to_owned())
+    }
+
+    /// What it puts beside the labels of each alert that it sends, where it says.
+    pub(super) fn external_labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.told.as_ref()?.external_labels.as_ref().ok()
     }
 
     /// What it scrapes of a host.
     pub(super) fn targets_of(&self, host: &HostEntry) -> Result<Vec<&Target>, String> {
-        let told = self.told.as_ref().ok_or("Prometheus does not answer")?;
+        let told = self.told()?;
         let is_its = |target: &&Target| {
             target.host.as_deref().is_some_and(|label| names_of(host).any(|name| name == label))
         };
@@ -91,10 +159,15 @@ impl Prometheus {
 
     /// The names of what it has of a host.
     pub(super) fn metrics_of(&self, host: &HostEntry) -> Result<BTreeSet<&str>, String> {
-        let told = self.told.as_ref().ok_or("Prometheus does not answer")?;
-        let metrics = told.metrics.as_ref().map_err(Clone::clone)?;
+        let metrics = self.told()?.metrics.as_ref().map_err(Clone::clone)?;
         let its = names_of(host).filter_map(|name| metrics.get(name)).flatten();
         Ok(its.map(String::as_str).collect())
+    }
+
+    /// When the figures had been written that it has of a host, by the host's clock.
+    pub(super) fn written_of(&self, host: &HostEntry) -> Option<Timestamp> {
+        let written = &self.told.as_ref()?.written;
+        names_of(host).filter_map(|name| written.get(name)).max().copied()
     }
 }
 
@@ -107,6 +180,10 @@ impl Told {
             alertmanagers: site.json("/api/v1/alertmanagers", &[]),
             targets: site.json("/api/v1/targets", &[("state", "active")]).map(|answer| targets(&answer)),
             metrics: site.json("/api/v1/query", &[("query", METRICS)]).map(|answer| metrics(&answer)),
+            written: written(&site.json("/api/v1/query", &[("query", WRITTEN)]).unwrap_or_default()),
+            external_labels: site
+                .json("/api/v1/status/config", &[])
+                .and_then(|answer| external_labels(answer["data"]["yaml"].as_str().unwrap_or_default())),
         }
     }
 }
@@ -136,117 +213,59 @@ fn metrics(answer: &Value) -> BTreeMap<String, BTreeSet<String>> {
     metrics
 }
 
+fn written(answer: &Value) -> BTreeMap<String, Timestamp> {
+    let mut written = BTreeMap::new();
+    for one in answer["data"]["result"].as_array().into_iter().flatten() {
+        let seconds = one["value"][1].as_str().and_then(|text| text.parse::<f64>().ok());
+        if let (Some(host), Some(at)) = (one["metric"]["host"].as_str(), seconds.and_then(timestamp)) {
+            let newest = written.entry(host.to_owned()).or_insert(at);
+            *newest = at.max(*newest);
+        }
+    }
+    written
+}
+
+fn external_labels(config: &str) -> Result<BTreeMap<String, String>, String> {
+    let config: Value =
+        load::parse(Path::new("Prometheus' configuration"), config, Overrides::Given(HashMap::new()))
+            .map_err(|error| error.to_string())?;
+    let labels = config["global"]["external_labels"].as_object().into_iter().flatten();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Ok(labels.map(|(name, value)| (name.clone(), text(value))).collect())
+}
+
 // To the millisecond, of which a float has enough.
 #[allow(clippy::cast_possible_truncation)]
 fn timestamp(seconds: f64) -> Option<Timestamp> {
     Timestamp::from_millisecond((seconds * 1000.0) as i64).ok()
 }
 
-/// What is to be said of it, but for what it has of each host.
-pub(super) fn judge(prometheus: Option<&(Site, Prometheus)>, responder_answers: bool) -> Vec<Check> {
-    const AFTER: [&str; 4] = ["prometheus_clock", "rules", "responder_target", "alerting"];
-    let without = |check, because: &str| {
-        let after = AFTER.map(|link| Check::skipped(link, because));
-        std::iter::once(check).chain(after).collect()
-    };
-    let Some((_, Prometheus { base, time, told })) = prometheus else {
-        let advice = "name it with --prometheus.url, or prometheus.url in raysweep.yml";
-        let check = Check::not_asked("prometheus", "nobody said where it is", advice);
-        return without(check, "nobody said where Prometheus is");
-    };
-    let (time, told) = match (time, told) {
-        (Ok(time), Some(told)) => (time, told),
-        (Err(why), _) => {
-            let advice = "start it where it runs, or name it with --prometheus.url";
-            return without(Check::broken("prometheus", why, advice), "Prometheus does not answer");
-        }
-        (Ok(_), None) => return vec![],
-    };
-    let (clock, asked_at, answered_at) = *time;
-    let skew = skew(clock, asked_at, answered_at);
-    vec![
-        Check::ok("prometheus", format!("{base}, {}", told.version)),
-        clock_check("prometheus_clock", skew, "the rules take what a host has measured for old or for none"),
-        loaded_rules(told),
-        responder_target(told, responder_answers),
-        alerting(told),
-    ]
-}
-
-fn loaded_rules(told: &Told) -> Check {
-    const LINK: &str = "rules";
-    const ADVICE: &str = "put rules/*.rules.yml of this version into Prometheus' rule_files, and reload it";
-    let (shipped, loaded) = match (rules::shipped(), &told.rules) {
-        (Ok(shipped), Ok(answer)) => (shipped, rules::loaded(answer)),
-        (Err(why), _) => return Check::warn(LINK, why, "tell whoever made this program"),
-        (_, Err(why)) => return Check::warn(LINK, why, "look at Prometheus' log"),
-    };
-    let rules::Difference { missing, different, failing } = rules::difference(&shipped, &loaded);
-    if missing.len() == shipped.len() {
-        return Check::broken(LINK, "none of the shipped rules is loaded", ADVICE);
+#[cfg(test)]
+impl Prometheus {
+    /// One that has answered so, of what it scrapes, what it has and when that was written.
+    pub(super) fn that_answered(scraped: &Value, has: &Value, written_at: &Value) -> Self {
+        let at = Timestamp::UNIX_EPOCH;
+        let told = Told {
+            version: String::new(),
+            rules: Err("not asked".to_owned()),
+            alertmanagers: Err("not asked".to_owned()),
+            targets: Ok(targets(scraped)),
+            metrics: Ok(metrics(has)),
+            written: written(written_at),
+            external_labels: Ok(BTreeMap::new()),
+        };
+        Self { base: String::new(), time: Ok((at, at, at)), told: Some(told) }
     }
-    if !missing.is_empty() {
-        return Check::broken(LINK, format!("not loaded: {}", missing.join(", ")), ADVICE);
-    }
-    if !failing.is_empty() {
-        let advice = "a label of the targets is not as rules/README.md has it, or a rule of yours makes the same series";
-        return Check::broken(LINK, format!("cannot be evaluated: {}", failing.join("; ")), advice);
-    }
-    if !different.is_empty() {
-        let seen = format!("other than shipped: {}", different.join(", "));
-        return Check::warn(LINK, seen, format!("if that is not meant: {ADVICE}"));
-    }
-    Check::ok(LINK, format!("{} rules are loaded as they are shipped", shipped.len()))
-}
-
-fn responder_target(told: &Told, responder_answers: bool) -> Check {
-    const LINK: &str = "responder_target";
-    let targets = match &told.targets {
-        Ok(targets) => targets,
-        Err(why) => return Check::warn(LINK, why, "look at Prometheus' log"),
-    };
-    let its: Vec<_> = targets.iter().filter(|target| target.job == RESPONDER_JOB).collect();
-    if its.is_empty() {
-        return Check::broken(
-            LINK,
-            "Prometheus scrapes no job raysweep",
-            "scrape the responder's /metrics in a job of the name raysweep (rules/README.md)",
-        );
-    }
-    match its.iter().find(|target| target.is_down()) {
-        Some(_) if !responder_answers => Check::skipped(LINK, "the responder does not answer"),
-        Some(down) => Check::broken(
-            LINK,
-            format!("{} is down: {}", down.instance, down.trouble),
-            "let Prometheus reach the responder's /metrics: address, firewall, and its user or certificate",
-        ),
-        None => Check::ok(LINK, format!("{} is scraped", its[0].instance)),
-    }
-}
-
-fn alerting(told: &Told) -> Check {
-    const LINK: &str = "alerting";
-    let answer = match &told.alertmanagers {
-        Ok(answer) => answer,
-        Err(why) => return Check::warn(LINK, why, "look at Prometheus' log"),
-    };
-    let active = answer["data"]["activeAlertmanagers"].as_array().into_iter().flatten();
-    let urls: Vec<_> = active.filter_map(|one| one["url"].as_str()).collect();
-    if urls.is_empty() {
-        return Check::broken(
-            LINK,
-            "Prometheus sends its alerts to nobody",
-            "name Alertmanager in Prometheus' alerting.alertmanagers, and reload it",
-        );
-    }
-    Check::ok(LINK, format!("Prometheus sends its alerts to {}", urls.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        links::{alerting, responder_target},
+        *,
+    };
     use crate::fleet::doctor::State;
 
     fn told(targets: Value, alertmanagers: Value) -> Told {
@@ -256,6 +275,8 @@ mod tests {
             alertmanagers: Ok(json!({ "data": { "activeAlertmanagers": alertmanagers } })),
             targets: Ok(super::targets(&json!({ "data": { "activeTargets": targets } }))),
             metrics: Ok(BTreeMap::new()),
+            written: BTreeMap::new(),
+            external_labels: Ok(BTreeMap::new()),
         }
     }
 
@@ -267,6 +288,32 @@ mod tests {
         assert_eq!(state(&told(target("up"), json!([])), true), State::Ok);
         assert_eq!(state(&told(target("down"), json!([])), true), State::Broken);
         assert_eq!(state(&told(target("down"), json!([])), false), State::Skipped);
+        assert_eq!(state(&told(target("unknown"), json!([])), true), State::Warn);
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_the_links_own_trouble_and_the_others_hang_on_it() {
+        let why = "/etc/raysweep/prometheus-token: cannot be read: Permission denied".to_owned();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let unasked = runtime.block_on(seen(Some(("http://p".to_owned(), Err(why.clone()))))).unwrap();
+        let checks = judge(Some(&unasked), true);
+        assert_eq!((checks[0].state, &checks[0].seen), (State::Broken, &why));
+        assert!(checks[1..].iter().all(|check| check.state == State::Skipped));
+        assert_eq!(checks[1].seen, "because Prometheus was not asked");
+        assert_eq!(unasked.silent(), Some("Prometheus was not asked"));
+        assert!(unasked.external_labels().is_none());
+    }
+
+    #[test]
+    fn what_is_put_beside_each_alerts_labels_stands_in_the_configuration() {
+        let config = "global:\n  scrape_interval: 15s\n  external_labels:\n    cluster: prod\n    replica: \"0\"\nscrape_configs: []\n";
+        let labels = external_labels(config).unwrap();
+        assert_eq!(
+            labels,
+            [("cluster", "prod"), ("replica", "0")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
+        );
+        assert_eq!(external_labels("global:\n  scrape_interval: 15s\n").unwrap(), BTreeMap::new());
+        external_labels("{").unwrap_err();
     }
 
     #[test]
@@ -285,5 +332,17 @@ mod tests {
         let prometheus = Prometheus { base: String::new(), time: Ok((at, at, at)), told: Some(told) };
         let host = serde_json::from_value(json!({ "name": "ray-80", "address": "10.0.0.80" })).unwrap();
         assert_eq!(prometheus.metrics_of(&host), Ok(BTreeSet::from(["a", "b"])));
+    }
+
+    #[test]
+    fn the_newest_figures_of_a_host_count() {
+        let one = |host: &str, at: &str| json!({ "metric": { "host": host }, "value": [0, at] });
+        let result = [one("ray-80", "1000.25"), one("10.0.0.80", "1e3"), one("ray-81", "2000")];
+        let mut told = told(json!([]), json!([]));
+        told.written = written(&json!({ "data": { "result": result } }));
+        let at = Timestamp::UNIX_EPOCH;
+        let prometheus = Prometheus { base: String::new(), time: Ok((at, at, at)), told: Some(told) };
+        let host = serde_json::from_value(json!({ "name": "ray-80", "address": "10.0.0.80" })).unwrap();
+        assert_eq!(prometheus.written_of(&host), Timestamp::from_millisecond(1_000_250).ok());
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::config::load::{self, Overrides};
 
-/// What an Alertmanager puts in place of an address that could hold a secret.
+/// What an Alertmanager puts in place of an address that could hold a secret; from 0.26 on, of every webhook's.
 const HIDDEN: &str = "<secret>";
 
 /// An Alertmanager's configuration, so far as it leads alerts somewhere.
@@ -19,23 +19,61 @@ pub(super) struct Routes {
     config: Value,
 }
 
+/// Where a webhook goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Webhook {
+    /// To this address.
+    Shown(String),
+    /// Alertmanager does not say.
+    Hidden,
+}
+
 /// A receiver that an alert is led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Receiver {
     pub(super) name: String,
-    /// Where its webhooks go.
-    pub(super) urls: Vec<String>,
+    webhooks: Vec<Webhook>,
+    /// Whether it tells anybody by something else than a webhook.
+    tells_others: bool,
+    /// Whether the way to it asks for this very alert, by its name.
+    pub(super) is_asked_for: bool,
 }
 
 impl Receiver {
-    /// Whether one of its webhooks may be a raysweep's, whichever one.
-    pub(super) fn is_raysweep(&self) -> bool {
-        self.urls.iter().any(|url| url == HIDDEN || url.trim_end_matches('/').ends_with("/webhook"))
+    /// The address of the raysweep that it leads to, beside whomever else it tells.
+    pub(super) fn raysweep(&self) -> Option<&str> {
+        self.webhooks.iter().find_map(Webhook::raysweep)
     }
 
-    /// The raysweep that it leads to, where Alertmanager says.
-    pub(super) fn shown(&self) -> Option<&str> {
-        self.urls.iter().map(String::as_str).find(|url| *url != HIDDEN)
+    /// Whether it leads to somebody, and Alertmanager does not say to whom.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.webhooks.contains(&Webhook::Hidden)
+    }
+
+    /// Its one webhook, where it tells nobody else.
+    pub(super) fn alone(&self) -> Option<&Webhook> {
+        match self.webhooks.as_slice() {
+            [webhook] if !self.tells_others => Some(webhook),
+            _ => None,
+        }
+    }
+}
+
+impl Webhook {
+    fn new(webhook: &Value) -> Self {
+        match webhook["url"].as_str() {
+            Some(url) if url != HIDDEN => Self::Shown(url.to_owned()),
+            // An address in a file is not told either.
+            _ => Self::Hidden,
+        }
+    }
+
+    /// Its address, where it may be a raysweep's, whichever one.
+    pub(super) fn raysweep(&self) -> Option<&str> {
+        match self {
+            Self::Shown(url) if url.trim_end_matches('/').ends_with("/webhook") => Some(url),
+            Self::Shown(_) | Self::Hidden => None,
+        }
     }
 }
 
@@ -50,44 +88,79 @@ impl Routes {
 
     /// Every receiver that an alert with these labels is led to, in order.
     pub(super) fn receivers(&self, labels: &BTreeMap<&str, &str>) -> Result<Vec<Receiver>, String> {
-        let mut names = vec![];
-        walk(&self.config["route"], None, labels, &mut names)?;
-        Ok(names.into_iter().map(|name| self.receiver(name)).collect())
+        let mut led = vec![];
+        walk(&self.config["route"], Way { receiver: None, is_asked_for: false }, labels, &mut led)?;
+        Ok(led.into_iter().filter_map(|way| self.receiver(way)).collect())
     }
 
-    fn receiver(&self, name: &str) -> Receiver {
+    fn receiver(&self, Way { receiver, is_asked_for }: Way<'_>) -> Option<Receiver> {
+        let name = receiver?;
         let receivers = self.config["receivers"].as_array().into_iter().flatten();
-        let webhooks = receivers
+        let integrations = receivers
             .filter(|receiver| receiver["name"] == name)
-            .flat_map(|receiver| receiver["webhook_configs"].as_array().into_iter().flatten());
-        let urls = webhooks.filter_map(|webhook| Some(webhook["url"].as_str()?.to_owned())).collect();
-        Receiver { name: name.to_owned(), urls }
+            .flat_map(|receiver| receiver.as_object().into_iter().flatten())
+            .filter(|(key, _)| key.ends_with("_configs"))
+            .flat_map(|(key, configs)| configs.as_array().into_iter().flatten().map(move |one| (key, one)));
+        let (webhooks, others): (Vec<_>, Vec<_>) =
+            integrations.partition(|(key, _)| key.as_str() == "webhook_configs");
+        Some(Receiver {
+            name: name.to_owned(),
+            webhooks: webhooks.into_iter().map(|(_, webhook)| Webhook::new(webhook)).collect(),
+            tells_others: !others.is_empty(),
+            is_asked_for,
+        })
     }
+}
+
+/// Where an alert is led, so far.
+#[derive(Debug, Clone, Copy)]
+struct Way<'a> {
+    receiver: Option<&'a str>,
+    is_asked_for: bool,
 }
 
 /// As Alertmanager walks it: the first child that matches takes the alert, and the next ones as well where
 /// it says `continue`; where none does, the node's own receiver has it.
 fn walk<'a>(
     route: &'a Value,
-    inherited: Option<&'a str>,
+    above: Way<'a>,
     labels: &BTreeMap<&str, &str>,
-    names: &mut Vec<&'a str>,
+    led: &mut Vec<Way<'a>>,
 ) -> Result<(), String> {
-    let receiver = route["receiver"].as_str().or(inherited);
-    let before = names.len();
+    let way = Way {
+        receiver: route["receiver"].as_str().or(above.receiver),
+        is_asked_for: above.is_asked_for || asks_for(route, labels),
+    };
+    let before = led.len();
     for child in route["routes"].as_array().into_iter().flatten() {
         if !matches(child, labels)? {
             continue;
         }
-        walk(child, receiver, labels, names)?;
+        walk(child, way, labels, led)?;
         if child["continue"] != true {
             break;
         }
     }
-    if names.len() == before {
-        names.extend(receiver);
+    if led.len() == before {
+        led.push(way);
     }
     Ok(())
+}
+
+/// Whether a route that takes an alert names it: as the one that it takes, or as one of several.
+fn asks_for(route: &Value, labels: &BTreeMap<&str, &str>) -> bool {
+    const NAME: &str = "alertname";
+    let alert = labels.get(NAME).copied().unwrap_or_default();
+    let names = |is: Is, value: &str| match is {
+        Is::Equal => value == alert,
+        Is::Like => value.split('|').any(|one| one == alert),
+        Is::NotEqual | Is::NotLike => false,
+    };
+    let matchers = route["matchers"].as_array().into_iter().flatten();
+    let mut matchers = matchers.filter_map(|matcher| parse_matcher(matcher.as_str()?));
+    matchers.any(|(name, is, value)| name == NAME && names(is, &value))
+        || route["match"][NAME].as_str().is_some_and(|value| names(Is::Equal, value))
+        || route["match_re"][NAME].as_str().is_some_and(|value| names(Is::Like, value))
 }
 
 /// Whether a route takes an alert, by all three ways in which that is written.
@@ -165,8 +238,9 @@ mod tests {
         assert_eq!(led("HostOutOfMemory"), ["default"]);
         let labels = [("alertname", "RayWorkerDiskCritical")].into_iter().collect();
         let receivers = Routes::parse(shipped).unwrap().receivers(&labels).unwrap();
-        assert!(receivers[0].is_raysweep() && !receivers[1].is_raysweep());
-        assert_eq!(receivers[0].shown(), Some("http://127.0.0.1:9095/webhook"));
+        assert_eq!(receivers[0].raysweep(), Some("http://127.0.0.1:9095/webhook"));
+        assert!(receivers[0].alone().is_some() && receivers[0].is_asked_for && !receivers[0].is_hidden());
+        assert!(receivers[1].raysweep().is_none() && receivers[1].alone().is_none());
     }
 
     #[test]
@@ -186,8 +260,48 @@ mod tests {
         assert_eq!(led(config, &[("y", "zoo"), ("w", "1")]), ["y", "top"]);
         assert_eq!(led(config, &[("y", "zebra")]), ["y"]);
         assert_eq!(led(config, &[("team", "b"), ("y", "zebra")]), ["top"]);
-        let hidden = Receiver { name: String::new(), urls: vec![HIDDEN.to_owned()] };
-        assert!(hidden.is_raysweep() && hidden.shown().is_none());
+    }
+
+    #[test]
+    fn a_receiver_is_whatever_it_tells() {
+        let receiver = |integrations: &str| {
+            let config = format!("route: {{ receiver: r }}\nreceivers: [{{ name: r, {integrations} }}]");
+            Routes::parse(&config).unwrap().receivers(&BTreeMap::new()).unwrap().remove(0)
+        };
+        let shown = receiver("webhook_configs: [{ url: 'http://a:9095/webhook' }], slack_configs: []");
+        assert!(shown.raysweep().is_some() && shown.alone().is_some() && !shown.is_hidden());
+        let beside = receiver("webhook_configs: [{ url: 'http://a/webhook' }], pagerduty_configs: [{}]");
+        assert!(beside.raysweep().is_some() && beside.alone().is_none());
+        let two = receiver("webhook_configs: [{ url: 'http://a/webhook' }, { url: 'http://pager' }]");
+        assert!(two.raysweep().is_some() && two.alone().is_none());
+        for hidden in ["url: <secret>", "url_file: /etc/prometheus/url"] {
+            let hidden = receiver(&format!("webhook_configs: [{{ {hidden} }}]"));
+            assert!(hidden.raysweep().is_none() && hidden.is_hidden());
+            assert_eq!(hidden.alone(), Some(&Webhook::Hidden));
+        }
+        let other = receiver("webhook_configs: [{ url: 'http://pager/hook' }]");
+        assert!(other.raysweep().is_none() && !other.is_hidden());
+    }
+
+    #[test]
+    fn a_way_asks_for_an_alert_where_it_names_it() {
+        let is_asked_for = |matchers: &str| {
+            let config = format!(
+                "route: {{ receiver: a, routes: [{{ {matchers}, routes: [{{ matchers: ['x=\"\"'] }}] }}] }}"
+            );
+            let labels = [("alertname", "A")].into_iter().collect();
+            let led = Routes::parse(&config).unwrap().receivers(&labels).unwrap();
+            assert_eq!(led.len(), 1, "{matchers}");
+            led[0].is_asked_for
+        };
+        for named in
+            ["matchers: ['alertname=\"A\"']", "match: { alertname: A }", "match_re: { alertname: 'B|A' }"]
+        {
+            assert!(is_asked_for(named), "{named}");
+        }
+        for by_chance in ["matchers: ['alertname=~\".*\"']", "matchers: ['y!=\"A\"', 'alertname!=\"B\"']"] {
+            assert!(!is_asked_for(by_chance), "{by_chance}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn of(examination: &Examination, place: &Place, look_over: LookOver) 
         temp_roots: look_over(&settings),
         sudo: system::sudo_allows(),
         textfile: textfile(textfile_dir, place),
-        exporters: processes::exporters(),
+        exporters: processes::exporters(&place.path(textfile_dir)),
     }
 }
 
@@ -125,10 +125,14 @@ fn textfile(textfile_dir: &Path, place: &Place) -> Textfile {
         let (one, other) = (fs::metadata(link).ok()?, fs::metadata(&file).ok()?);
         Some((one.dev(), one.ino()) == (other.dev(), other.ino()))
     };
+    let modified =
+        |metadata: io::Result<fs::Metadata>| Timestamp::try_from(metadata.ok()?.modified().ok()?).ok();
     let leads = fs::read_link(&link).is_ok_and(|to| to == Path::new(TEXTFILE));
     Textfile {
         age_secs: age_secs.map_err(|error| format!("{TEXTFILE}: {error}")),
         is_linked: leads || is_same(&link).unwrap_or(false),
+        written_at: modified(fs::metadata(&file)),
+        linked_at: modified(fs::symlink_metadata(&link)),
         metrics: metrics(&text),
     }
 }
@@ -168,6 +172,7 @@ mod tests {
         assert!(!textfile(textfile_dir, &place).is_linked);
         symlink(TEXTFILE, place.path(textfile_dir).join(LINK)).unwrap();
         let seen = textfile(textfile_dir, &place);
+        assert!(seen.written_at.is_some() && seen.linked_at >= seen.written_at, "{seen:?}");
         assert!(seen.age_secs.is_ok_and(|age| age < 60) && seen.is_linked && seen.metrics == ["a"]);
     }
 

@@ -135,6 +135,7 @@ pub(super) fn part() -> HostPart {
         public_key: "ssh-ed25519 AAAA raysweep".to_owned(),
         from: vec!["192.0.2.10".to_owned(), "fd00::/64".to_owned()],
         schedule: "7 * * * *".to_owned(),
+        log_dir: "/var/log/raysweep".into(),
         textfile_dir: "/var/lib/prometheus/node-exporter".into(),
         socket: Some("/run/docker.sock".into()),
         replace_old_cron: false,

@@ -29,6 +29,9 @@ const SUDOERS_FILE: &str = include_str!("../../../deploy/sudoers.d/raysweep");
 const LOGROTATE_FILE: &str = include_str!("../../../deploy/logrotate.d/raysweep");
 const TMPFILES_FILE: &str = include_str!("../../../deploy/tmpfiles.d/raysweep.conf");
 
+/// What is rotated, as it is shipped.
+const LOGS: &str = "\n/var/log/raysweep/sweeps.log /var/log/raysweep/sweeps.jsonl {";
+
 /// What stands in the cron file before the sweep, as it is shipped.
 const SCHEDULE: &str = "\n7 * * * * root ";
 
@@ -75,9 +78,9 @@ pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Th
         file(PROGRAM, program, 0o755),
         settings(part, place),
     ];
-    for (path, content) in [(TMPFILES, TMPFILES_FILE), (LOGROTATE, LOGROTATE_FILE)] {
+    for (path, content) in [(TMPFILES, TMPFILES_FILE.to_owned()), (LOGROTATE, logrotate(&part.log_dir))] {
         if Path::new(path).parent().is_some_and(|folder| place.path(folder).is_dir()) {
-            things.push(file(path, content.into(), 0o644));
+            things.push(file(path, content.into_bytes(), 0o644));
         }
     }
     let textfile_dir = place.path(&part.textfile_dir);
@@ -97,6 +100,12 @@ pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Th
 
 fn cron(schedule: &str) -> String {
     CRON_FILE.replacen(SCHEDULE, &format!("\n{schedule} root "), 1)
+}
+
+/// Of another folder only what is ours: it may be shared.
+fn logrotate(log_dir: &Path) -> String {
+    let folder = log_dir.display();
+    LOGROTATE_FILE.replacen(LOGS, &format!("\n{folder}/sweeps.log {folder}/sweeps.jsonl {{"), 1)
 }
 
 /// `restrict` takes away terminal, forwarding and the account's own rc file.
@@ -121,6 +130,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_rotated_is_what_the_settings_of_the_inventory_have_written() {
+        assert_eq!(logrotate(&crate::config::sweep::SweepSettings::default().log_dir), LOGROTATE_FILE);
+        let changed = logrotate(Path::new("/data/raysweep"));
+        let differing: Vec<_> =
+            changed.lines().zip(LOGROTATE_FILE.lines()).filter(|(new, old)| new != old).collect();
+        assert_eq!(differing.len(), 1);
+        assert_eq!(differing[0].0, "/data/raysweep/sweeps.log /data/raysweep/sweeps.jsonl {");
+    }
+
+    #[test]
     fn the_key_is_the_example_with_the_inventorys_words() {
         let example = include_str!("../../../deploy/authorized_keys.example");
         let line = example.lines().find(|line| !line.starts_with('#')).unwrap();
@@ -129,6 +148,7 @@ mod tests {
             public_key: line[line.find("ssh-ed25519").unwrap()..].to_owned(),
             from: vec!["192.0.2.10".to_owned()],
             schedule: String::new(),
+            log_dir: PathBuf::new(),
             textfile_dir: PathBuf::new(),
             socket: None,
             replace_old_cron: false,

@@ -88,7 +88,8 @@ pub struct Holder {
     pub pid: i32,
     /// Its name.
     pub name: String,
-    /// How long it has been running.
+    /// How long it has been at it: since its sweep began, where it is one, and not since it began to wait for
+    /// its part of `jitter`; else how long it has been running.
     pub age_secs: u64,
 }
 
@@ -110,6 +111,10 @@ pub struct Textfile {
     pub age_secs: Result<u64, String>,
     /// Whether node_exporter's folder has them.
     pub is_linked: bool,
+    /// When they were written, and when node_exporter's folder got them, by the host's clock.
+    pub written_at: Option<Timestamp>,
+    /// See `written_at`.
+    pub linked_at: Option<Timestamp>,
     /// The metrics that have a figure.
     pub metrics: Vec<String>,
 }
@@ -119,6 +124,10 @@ pub struct Textfile {
 pub struct Exporter {
     /// Its process.
     pub pid: i32,
-    /// The folder that its textfile collector reads, if its arguments name one.
-    pub textfile_dir: Option<PathBuf>,
+    /// What its textfile collector reads by its arguments, as it sees it.
+    pub folders: Vec<PathBuf>,
+    /// Whether one of them is the folder that the figures are put into; absent where that cannot be told.
+    pub reads: Option<bool>,
+    /// Whether it sees other file systems than the host: its folders are not the host's of that name.
+    pub has_own_mounts: bool,
 }

@@ -242,7 +242,7 @@ impl Look<'_> {
             Some(_) if last.as_ref().is_some_and(|last| last.outcome == "failed") => Check::warn(
                 LINK,
                 ended,
-                "`raysweep sweep --dry-run` on the host, and the last line of /var/log/raysweep/sweeps.jsonl, say why",
+                "`raysweep sweep --dry-run` and `raysweep history --local --limit 1` on the host say why",
             ),
             Some(_) => Check::ok(LINK, ended),
         }

@@ -45,8 +45,14 @@ fn healthy() -> Seen {
         containers: Some(Ok(())),
         temp_roots: Ok(vec![TempRoot { worker: "w".to_owned(), path: "/tmp".to_owned(), trouble: None }]),
         sudo: Ok(()),
-        textfile: Textfile { age_secs: Ok(20), is_linked: true, metrics: vec![] },
-        exporters: vec![Exporter { pid: 7, textfile_dir: Some("/textfiles/".into()) }],
+        textfile: Textfile {
+            age_secs: Ok(20),
+            is_linked: true,
+            written_at: Some(at(980)),
+            linked_at: Some(at(100)),
+            metrics: vec!["raysweep_host_mode".to_owned()],
+        },
+        exporters: vec![exporter("/textfiles", Some(true))],
     };
     Seen {
         entry: serde_json::from_value(serde_json::json!({ "name": "ray-80", "address": "10.0.0.80" }))
@@ -63,6 +69,10 @@ fn healthy() -> Seen {
         },
         login: Ok(()),
     }
+}
+
+fn exporter(folder: &str, reads: Option<bool>) -> Exporter {
+    Exporter { pid: 7, folders: vec![folder.into()], reads, has_own_mounts: false }
 }
 
 fn fingerprint() -> crate::fleet::deploy::Fingerprint {
@@ -140,7 +150,7 @@ fn each_link_that_is_broken_is_one_row() {
         (Box::new(|seen| inside(seen).textfile.age_secs = Ok(181)), "textfile", Broken),
         (Box::new(|seen| inside(seen).textfile.is_linked = false), "textfile", Broken),
         (
-            Box::new(|seen| inside(seen).exporters[0].textfile_dir = Some("/other".into())),
+            Box::new(|seen| inside(seen).exporters = vec![exporter("/other", Some(false))]),
             "node_exporter",
             Broken,
         ),
@@ -253,4 +263,93 @@ fn a_host_that_is_not_there_is_one_alarm() {
     let found = not_ok(&seen);
     let broken: Vec<_> = found.iter().filter(|(_, state)| **state != State::Skipped).collect();
     assert_eq!(broken, [(&"address", &State::Broken)]);
+}
+
+/// A Prometheus that scrapes node_exporter and, in another job, something of the user's own, and has these
+/// metrics of the host, of figures that had been written then.
+fn prometheus(node: &str, others: &str, metrics: &[&str], written_at: Option<i64>) -> Prometheus {
+    use serde_json::json;
+    let target = |job: &str, health: &str| json!({ "labels": { "job": job, "instance": format!("{job}:1"), "host": "ray-80" }, "health": health, "lastError": "refused" });
+    let has: Vec<_> =
+        metrics.iter().map(|name| json!({ "metric": { "__name__": name, "host": "ray-80" } })).collect();
+    let written: Vec<_> = written_at
+        .iter()
+        .map(|at| json!({ "metric": { "host": "ray-80" }, "value": [0, at.to_string()] }))
+        .collect();
+    Prometheus::that_answered(
+        &json!({ "data": { "activeTargets": [target("cadvisor", others), target("node", node)] } }),
+        &json!({ "data": { "result": has } }),
+        &json!({ "data": { "result": written } }),
+    )
+}
+
+/// What the rules need of node_exporter, and what stands in the figures of a host on which all is well.
+const ALL: [&str; 5] = [
+    "node_filesystem_avail_bytes",
+    "node_filesystem_size_bytes",
+    "node_textfile_mtime_seconds",
+    "raysweep_measure_timestamp_seconds",
+    "raysweep_host_mode",
+];
+
+/// How it stands with node_exporter, the target and the metrics.
+fn watched(seen: &Seen, prometheus: &Prometheus) -> [State; 3] {
+    let checks = judge(seen, Some(prometheus));
+    ["node_exporter", "target", "metrics"]
+        .map(|link| checks.iter().find(|check| check.check == link).unwrap().state)
+}
+
+#[test]
+fn what_else_is_scraped_of_a_host_is_not_of_the_chain() {
+    use State::{Broken, Ok, Skipped, Warn};
+    let seen = healthy();
+    assert_eq!(watched(&seen, &prometheus("up", "up", &ALL, Some(980))), [Ok, Ok, Ok]);
+    assert_eq!(watched(&seen, &prometheus("up", "down", &ALL, Some(980))), [Ok, Ok, Ok]);
+    assert_eq!(watched(&seen, &prometheus("down", "up", &ALL, Some(980))), [Ok, Broken, Skipped]);
+    assert_eq!(watched(&seen, &prometheus("unknown", "up", &ALL, Some(980))), [Ok, Warn, Skipped]);
+}
+
+#[test]
+fn figures_that_are_younger_than_the_last_scrape_are_waited_for_and_others_are_missed() {
+    use State::{Broken, Ok, Warn};
+    let mut seen = healthy();
+    inside(&mut seen).textfile.metrics.push("raysweep_last_sweep_timestamp_seconds".to_owned());
+    let metrics = |seen: &Seen, has: &[&str], at| watched(seen, &prometheus("up", "up", has, at))[2];
+    assert_eq!(metrics(&seen, &ALL, Some(920)), Warn, "the first sweep has ended after the last scrape");
+    assert_eq!(metrics(&seen, &ALL, Some(980)), Broken, "they are what was scraped");
+    assert_eq!(metrics(&seen, &ALL, Some(100)), Broken, "nothing is scraped of what is written anew");
+    assert_eq!(metrics(&seen, &ALL[1..], Some(920)), Broken, "a collector is off, whatever was written when");
+    let none: &[&str] = &ALL[..2];
+    assert_eq!(metrics(&seen, none, None), Broken, "they have been in the folder for long");
+    inside(&mut seen).textfile.linked_at = Some(at(970));
+    assert_eq!(metrics(&seen, none, None), Warn, "they have only just been put there");
+    let mut all = ALL.to_vec();
+    all.push("raysweep_last_sweep_timestamp_seconds");
+    assert_eq!(metrics(&seen, &all, Some(920)), Ok);
+}
+
+#[test]
+fn an_exporter_is_judged_by_what_it_reads_and_by_what_prometheus_has() {
+    use State::{Broken, Ok, Skipped};
+    let mut seen = healthy();
+    let with = |seen: &mut Seen, exporters: Vec<Exporter>, has: &[&str]| {
+        inside(seen).exporters = exporters;
+        watched(seen, &prometheus("up", "up", has, Some(980)))
+    };
+    let elsewhere = || exporter("/textfiles", Some(false));
+    let none = &ALL[..2];
+    assert_eq!(with(&mut seen, vec![elsewhere()], none), [Broken, Ok, Skipped]);
+    assert_eq!(with(&mut seen, vec![elsewhere()], &ALL), [Ok, Ok, Ok], "whatever its arguments say");
+    assert_eq!(with(&mut seen, vec![elsewhere(), exporter("/b", Some(true))], none), [Ok, Ok, Broken]);
+    assert_eq!(with(&mut seen, vec![exporter("/*", None)], none), [Ok, Ok, Broken], "that cannot be told");
+    let own = Exporter { has_own_mounts: true, ..elsewhere() };
+    inside(&mut seen).exporters = vec![own];
+    let checks = judge(&seen, None);
+    let check = checks.iter().find(|check| check.check == "node_exporter").unwrap();
+    let advice = check.advice.as_deref().unwrap();
+    assert!(
+        advice.starts_with(
+            "mount the host's /textfiles there, or name in deploy.textfile_dir the host's folder"
+        )
+    );
 }

@@ -13,6 +13,8 @@ use crate::fleet::order::health::{Exporter, Holder};
 
 /// `/proc/PID/stat` counts in these.
 const TICKS_PER_SECOND: u64 = 100;
+/// What our own program is called.
+const SWEEPER: &str = "raysweep";
 /// What node_exporter's argument begins with that names the textfile collector's folder.
 const FOLDER: &str = "--collector.textfile.directory";
 
@@ -25,11 +27,32 @@ pub(super) fn holder_of(path: &Path) -> io::Result<Option<Holder>> {
     let (dev, inode) = (metadata.dev(), metadata.ino());
     let id = format!("{:02x}:{:02x}:{inode}", major(dev), minor(dev));
     let locks = fs::read_to_string("/proc/locks")?;
-    Ok(flock_of(&locks, &id).map(|pid| Holder {
-        pid,
-        name: name_of(pid),
-        age_secs: age_secs(pid).unwrap_or(0),
+    Ok(flock_of(&locks, &id).map(|pid| {
+        let (name, age) = (name_of(pid), age_secs(pid).unwrap_or(0));
+        let age_secs = held_secs(&name, age, children_of(pid).filter_map(age_secs).max());
+        Holder { pid, name, age_secs }
     }))
+}
+
+/// Whoever sweeps takes the lock and then starts the child that does the work; before, it may have waited for
+/// as long as `jitter` says.
+fn held_secs(name: &str, age_secs: u64, child_age_secs: Option<u64>) -> u64 {
+    match child_age_secs {
+        Some(child) if name == SWEEPER => child,
+        _ => age_secs,
+    }
+}
+
+fn children_of(parent: i32) -> impl Iterator<Item = i32> {
+    numbers().filter(move |pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| parent_of(&stat) == Some(parent))
+    })
+}
+
+/// The fourth field.
+fn parent_of(stat: &str) -> Option<i32> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// `1: FLOCK  ADVISORY  WRITE 4711 00:18:1234 0 EOF`; one who waits has `->` behind the number.
@@ -73,38 +96,78 @@ pub(super) fn cron_runs() -> bool {
     processes("uts").any(|(_, name)| matches!(name.as_str(), "cron" | "crond" | "fcron" | "cronie"))
 }
 
-/// Every node_exporter on the host's own network; it may be in a container.
-pub(super) fn exporters() -> Vec<Exporter> {
+/// Every node_exporter on the host's own network, and whether it reads a folder; it may be in a container.
+pub(super) fn exporters(wanted: &Path) -> Vec<Exporter> {
     let is_exporter = |name: &str| name.starts_with("node_exporter") || name.starts_with("prometheus-node");
+    let own_mounts = fs::read_link("/proc/self/ns/mnt").ok();
     processes("net")
         .filter(|(_, name)| is_exporter(name))
         .map(|(pid, _)| {
             let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            Exporter { pid, textfile_dir: textfile_dir(&arguments) }
+            let folders = textfile_dirs(&arguments);
+            let has_own_mounts = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok() != own_mounts;
+            Exporter { pid, reads: reads(pid, &folders, wanted), folders, has_own_mounts }
         })
         .collect()
 }
 
-fn textfile_dir(arguments: &[u8]) -> Option<PathBuf> {
+/// By what the folders are and not by their names: in a container they may have others.
+fn reads(pid: i32, folders: &[PathBuf], wanted: &Path) -> Option<bool> {
+    // Whoever was told of none may have been built with one.
+    if folders.is_empty() {
+        return None;
+    }
+    let is_it: Vec<_> = folders.iter().map(|folder| is_the_same(pid, folder, wanted)).collect();
+    if is_it.contains(&Some(true)) {
+        Some(true)
+    } else {
+        is_it.into_iter().collect::<Option<Vec<_>>>().map(|_| false)
+    }
+}
+
+fn is_the_same(pid: i32, folder: &Path, wanted: &Path) -> Option<bool> {
+    // One flag may stand for many folders.
+    if folder.to_string_lossy().contains(['*', '?', '[']) {
+        return None;
+    }
+    let seen = match folder.strip_prefix("/") {
+        Ok(below_root) => Path::new("/proc").join(pid.to_string()).join("root").join(below_root),
+        Err(_) => Path::new("/proc").join(pid.to_string()).join("cwd").join(folder),
+    };
+    let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    match (fs::metadata(seen), fs::metadata(wanted)) {
+        (Ok(seen), Ok(wanted)) => Some((seen.dev(), seen.ino()) == (wanted.dev(), wanted.ino())),
+        (Err(error), _) | (_, Err(error)) => is_absent(&error).then_some(false),
+    }
+}
+
+/// The flag may be given several times.
+fn textfile_dirs(arguments: &[u8]) -> Vec<PathBuf> {
     let arguments: Vec<_> =
         arguments.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument)).collect();
-    let at =
-        arguments.iter().position(|argument| argument.trim_start_matches('-').starts_with(&FOLDER[2..]))?;
-    match arguments[at].split_once('=') {
-        Some((_, folder)) => Some(folder.into()),
-        None => Some(arguments.get(at + 1)?.as_ref().into()),
-    }
+    let flags = arguments.iter().enumerate().filter_map(|(at, argument)| {
+        let rest = argument.trim_start_matches('-').strip_prefix(&FOLDER[2..])?;
+        match rest.strip_prefix('=') {
+            Some(folder) => Some(folder.to_owned()),
+            None if rest.is_empty() => Some(arguments.get(at + 1)?.to_string()),
+            None => None,
+        }
+    });
+    flags.filter(|folder| !folder.is_empty()).map(PathBuf::from).collect()
 }
 
 /// The processes in our own namespace of a kind, with their names.
 fn processes(kind: &str) -> impl Iterator<Item = (i32, String)> {
     let own = fs::read_link(format!("/proc/self/ns/{kind}")).ok();
-    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(move |entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let namespace = fs::read_link(entry.path().join("ns").join(kind)).ok();
+    numbers().filter_map(move |pid| {
+        let namespace = fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
         (namespace.is_some() && namespace == own).then(|| (pid, name_of(pid)))
     })
+}
+
+fn numbers() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -135,10 +198,53 @@ mod tests {
     }
 
     #[test]
-    fn node_exporters_folder_is_the_one_that_it_was_told() {
-        let folder = |arguments: &str| textfile_dir(arguments.replace(' ', "\0").as_bytes());
-        assert_eq!(folder("x --collector.textfile.directory=/a y"), Some("/a".into()));
-        assert_eq!(folder("x --collector.textfile.directory /a"), Some("/a".into()));
-        assert_eq!(folder("x --web.listen-address=:9100"), None);
+    fn a_sweep_has_the_lock_since_it_began_and_not_since_it_waited_its_part_of_jitter() {
+        assert_eq!(held_secs("raysweep", 635, Some(345)), 345);
+        assert_eq!(held_secs("raysweep", 635, None), 635);
+        assert_eq!(
+            held_secs("flock", 635, Some(1)),
+            635,
+            "of whom it is not known what its children are for"
+        );
+        assert_eq!(parent_of("7 (a) b) S 4711 2 3"), Some(4711));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (pid, me) = (i32::try_from(child.id()).unwrap(), i32::try_from(std::process::id()).unwrap());
+        assert!(children_of(me).any(|one| one == pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn node_exporters_folders_are_those_that_it_was_told() {
+        let folders = |arguments: &str| textfile_dirs(arguments.replace(' ', "\0").as_bytes());
+        assert_eq!(folders("x --collector.textfile.directory=/a y"), [Path::new("/a")]);
+        assert_eq!(folders("x --collector.textfile.directory /a"), [Path::new("/a")]);
+        let twice = "x -collector.textfile.directory=/a --collector.textfile.directory /b";
+        assert_eq!(folders(twice), [Path::new("/a"), Path::new("/b")]);
+        assert!(folders("x --web.listen-address=:9100 --collector.textfile.directory=").is_empty());
+    }
+
+    #[test]
+    fn a_folder_is_told_by_what_it_is_and_not_by_its_name() {
+        let me = i32::try_from(std::process::id()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (wanted, other) = (folder.path().join("wanted"), folder.path().join("other"));
+        fs::create_dir(&wanted).unwrap();
+        fs::create_dir(&other).unwrap();
+        let alias = folder.path().join("alias");
+        std::os::unix::fs::symlink("wanted", &alias).unwrap();
+        let reads = |folders: &[&Path]| {
+            let folders: Vec<_> = folders.iter().map(|folder| (*folder).to_owned()).collect();
+            reads(me, &folders, &wanted)
+        };
+        assert_eq!(reads(&[&wanted]), Some(true));
+        assert_eq!(reads(&[&alias]), Some(true));
+        assert_eq!(reads(&[&other]), Some(false));
+        assert_eq!(reads(&[&other, &wanted]), Some(true), "the second flag counts as well");
+        assert_eq!(reads(&[&folder.path().join("none")]), Some(false));
+        let glob = folder.path().join("*");
+        assert_eq!(reads(&[&other, &glob]), None);
+        assert_eq!(reads(&[&wanted, &glob]), Some(true));
+        assert_eq!(reads(&[]), None);
     }
 }
