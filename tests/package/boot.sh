@@ -13,8 +13,9 @@ readonly BOUND=${BOUND:-240}
 enter_cgroup() {
     local hierarchy=/sys/fs/cgroup
     [[ $(stat -f -c %T "$hierarchy") == cgroup2fs ]] || hierarchy+=/unified
-    mkdir "$hierarchy/$WORLD_ID"
-    echo $$ >"$hierarchy/$WORLD_ID/cgroup.procs"
+    # Below the one that Docker has there too, where it runs.
+    mkdir -p "$hierarchy/$WORLD_ID/booted"
+    echo $$ >"$hierarchy/$WORLD_ID/booted/cgroup.procs"
 }
 
 # What a machine's kernel and its first programs would have made. As the first process of the namespaces.

@@ -3,6 +3,8 @@
 # documents: README.md from nothing to a remediated alert and back to nothing, once more without the package,
 # then docs/operations.md, then whatever else is to be typed. Run by boot.sh; the last line counts.
 set -euo pipefail
+# Programs come and go here: no place of one is remembered.
+set +h
 shopt -s extglob
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 HOME=/root SHELL=/bin/bash TERM=dumb EDITOR=editor
 # What he does not need to be told again.
