@@ -134,7 +134,7 @@ folder_of() {
 
 # type_line DOCUMENT LINE HEADING COMMAND
 type_line() {
-    local key="$1#$3: $4" line code=0 wanted=0
+    local key="$1#$3: $4" line code=0 wanted=0 begun
     TYPED[$4]=1
     if fits before "$key"; then "$REPLY"; fi
     filled_in "$4"
@@ -144,9 +144,10 @@ type_line() {
     if fits within "$key"; then cd "$REPLY" || exit; else cd "$(folder_of "$1")" || exit; fi
     : >"$OUT"
     : >"$ERR"
+    begun=$SECONDS
     performed "$key" "$line" || code=$?
     [[ " $wanted " == *" $code "* ]] || not_ok "$1:$2: $4: exit code $code, not $wanted"
-    ok "$1:$2: $4"
+    ok "$1:$2: $4 ($((SECONDS - begun)) s, at $SECONDS s)"
     if fits after "$key"; then "$REPLY"; fi
 }
 

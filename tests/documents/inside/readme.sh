@@ -29,6 +29,8 @@ follow_readme() {
     follow README.md 'When raysweep cannot help'
     follow README.md 'Stop and roll back'
     without_the_package README.md
+    away_by_hand
+    userdel raysweep-responder
 }
 
 readonly BY_HAND='@(install -* [dt]*|systemd-sysusers|systemctl daemon-reload)'
@@ -142,5 +144,4 @@ away_by_hand() {
     rm -rf /usr/local/bin/raysweep /etc/sysusers.d/raysweep.conf /etc/raysweep /etc/systemd/system/raysweep.service* \
         /var/lib/raysweep
     systemctl daemon-reload
-    hash -r
 }
