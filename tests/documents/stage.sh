@@ -47,7 +47,7 @@ host() {
 main() {
     mkdir -p "$WORK"
     ssh-keygen -q -t ed25519 -N '' -f "$folder/desk"
-    network_up 10.0.0.254
+    DESK=10.0.0.254 network_up
     dockerd_up
     worker_up
     local number
@@ -56,7 +56,7 @@ main() {
         known "ray-$number" "10.0.0.$number" 22 >>"$folder/known_hosts"
     done
     sed -i "s|@WORLD@|$WORLD_DIR|g" "$folder/prometheus.yml"
-    BOUND=560 "$here/../package/boot.sh" "$base" "$folder"
+    BOUND=840 "$here/../package/boot.sh" "$base" "$folder"
 }
 
 main

@@ -36,10 +36,10 @@ ends() {
     ok "$described"
 }
 
-# network_up [ADDRESS]: the one of whoever deploys.
+# With the address of whoever deploys.
 network_up() {
     ip link add fleet type bridge
-    ip addr add "${1:-10.99.0.254}/24" dev fleet
+    ip addr add "${DESK:-10.99.0.254}/24" dev fleet
     ip link set fleet up
 }
 

@@ -75,7 +75,7 @@ filled_in() {
     for index in "${!KINDS[@]}"; do
         [[ ${KINDS[index]} == stands && $line == *"${PATTERNS[index]}"* ]] || continue
         FITTED[$index]=1
-        eval "value=\"${VALUES[index]}\""
+        eval "value=\"${VALUES[index]}\"" || not_ok "$line: there is nothing that ${PATTERNS[index]} could stand for"
         line=${line//"${PATTERNS[index]}"/"$value"}
     done
     REPLY=$line

@@ -27,6 +27,8 @@ follow_readme() {
 
     follow README.md Install
     follow README.md 'When raysweep cannot help'
+    # What there is a notification for.
+    rest docs/api.md
     follow README.md 'Stop and roll back'
     without_the_package README.md
     away_by_hand
