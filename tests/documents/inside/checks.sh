@@ -50,20 +50,18 @@ a_little_is_left() {
     on_host ray-80 'plant 4'
 }
 
-# stands_there DESCRIPTION yes|no
-planted_is() {
-    local there=no
+# planted TEST…: of what was left in the worker.
+planted() {
     # shellcheck disable=SC2016 # for the shell there
-    ! on_host ray-80 'test -e "/proc/$(docker inspect -f "{{.State.Pid}}" ray-worker-1)/root/tmp/ray/'$SESSION'/runtime_resources/blob"' || there=yes
-    is "$1" "$2" "$there"
+    on_host ray-80 "test $*"' "/proc/$(docker inspect -f "{{.State.Pid}}" ray-worker-1)/root/tmp/ray/'$SESSION'/runtime_resources/blob"'
 }
 
 nothing_was_deleted() {
-    planted_is 'what was left still lies there' yes
+    holds 'what was left still lies there' planted -e
 }
 
 what_was_left_is_gone() {
-    planted_is 'what was left is gone' no
+    holds 'what was left is gone' planted ! -e
 }
 
 is_held() {
