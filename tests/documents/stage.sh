@@ -56,7 +56,7 @@ main() {
         known "ray-$number" "10.0.0.$number" 22 >>"$folder/known_hosts"
     done
     sed -i "s|@WORLD@|$WORLD_DIR|g" "$folder/prometheus.yml"
-    BOUND=840 "$here/../package/boot.sh" "$base" "$folder"
+    BOUND=780 "$here/../package/boot.sh" "$base" "$folder"
 }
 
 main
