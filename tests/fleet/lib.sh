@@ -65,9 +65,10 @@ desk_up() {
     chmod 700 /home/desk/.ssh
 }
 
+# With the address of whoever deploys.
 network_up() {
     ip link add fleet type bridge
-    ip addr add 10.99.0.254/24 dev fleet
+    ip addr add "${DESK:-10.99.0.254}/24" dev fleet
     ip link set fleet up
 }
 

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Inside a world: unpacks the fresh Debian and boots its systemd, which runs cycle.sh and ends.
-# Usage: boot.sh BASE.tar FOLDER   FOLDER holds old.deb and new.deb
+# Usage: boot.sh BASE.tar FOLDER   FOLDER holds cycle.sh and what that needs, and is /cycle in there
+#   BOUND   after how many seconds it has not come to an end (240)
 set -euo pipefail
 
 SELF=$(realpath "${BASH_SOURCE[0]}")
 readonly SELF
 # Everything in there has bounds of its own; this is for a systemd that hangs.
-readonly BOUND=240
+readonly BOUND=${BOUND:-240}
 
 # A cgroup of the world's own, v2 as on most machines; the world takes it away.
 enter_cgroup() {
     local hierarchy=/sys/fs/cgroup
     [[ $(stat -f -c %T "$hierarchy") == cgroup2fs ]] || hierarchy+=/unified
-    mkdir "$hierarchy/$WORLD_ID"
-    echo $$ >"$hierarchy/$WORLD_ID/cgroup.procs"
+    # Below the one that Docker has there too, where it runs.
+    mkdir -p "$hierarchy/$WORLD_ID/booted"
+    echo $$ >"$hierarchy/$WORLD_ID/booted/cgroup.procs"
 }
 
 # What a machine's kernel and its first programs would have made. As the first process of the namespaces.
@@ -43,7 +45,7 @@ stage() {
 unit() {
     cat <<EOF
 [Unit]
-Description=The life of a package
+Description=What is tested
 SuccessAction=exit
 FailureAction=exit
 [Service]
@@ -64,8 +66,8 @@ main() {
     mkdir "$root"
     tar -xf "$base" -C "$root"
     echo raysweep-package >"$root/etc/hostname"
-    install -D -m 755 -t "$root/cycle" "$(dirname "$SELF")/cycle.sh"
-    install -m 644 -t "$root/cycle" "$folder/old.deb" "$folder/new.deb"
+    cp -r --no-preserve=ownership "$folder" "$root/cycle"
+    chmod 755 "$root/cycle"
     unit >"$root/etc/systemd/system/cycle.service"
     enter_cgroup
     timeout --kill-after=10 "$BOUND" unshare --mount --propagation private --pid --uts --ipc --cgroup --fork \

@@ -55,6 +55,7 @@ main() {
     lintian --allow-root --fail-on error,warning "$new"
     asks_for_what_it_needs "$new"
     older "$new" "$folder/old.deb"
+    cp tests/package/cycle.sh "$folder/"
     WORLD_DISK_SIZE=64M deploy/demo/world.sh tests/package/boot.sh "$base" "$folder"
 }
 
