@@ -53,7 +53,7 @@ main() {
     local number
     for number in 80 81 82; do
         host "ray-$number" "10.0.0.$number"
-        known "ray-$number" "10.0.0.$number" 22 >>"$folder/known_hosts"
+        host_key "ray-$number" >>"$folder/known_hosts"
     done
     sed -i "s|@WORLD@|$WORLD_DIR|g" "$folder/prometheus.yml"
     BOUND=780 "$here/../package/boot.sh" "$base" "$folder"
