@@ -123,6 +123,8 @@ stage() {
     operator
     network_up
     dockerd_up
+    # Docker lets nobody through but its own, and one host is gone to by way of the other.
+    iptables -I FORWARD -i fleet -o fleet -j ACCEPT
     worker_up
     host_here ray-80 10.99.0.80
     host_here ray-81 10.99.0.81

@@ -157,8 +157,10 @@ ways_to_a_host() {
     finds responder_login broken deploy.from
     on "$HOST" sed -i 's/10\.99\.0\.253/10.99.0.254/' /var/lib/raysweep-account/.ssh/authorized_keys
 
-    # Through there the operator gets as himself, and the responder as nobody.
-    config=$(with_config "s/address: $ADDRESS}/address: $ADDRESS, jump: hop@10.99.0.81}/")
+    # Through there the operator gets as himself, and the responder as nobody. Two logins have to be done in
+    # the time of one.
+    config=$(with_config -e "s/address: $ADDRESS}/address: $ADDRESS, jump: hop@10.99.0.81}/" \
+        -e 's/connect_timeout: 3s/connect_timeout: 10s/')
     ASKED=$config finds responder_login broken 'put the responder'"'"'s key there'
     sed -i '/^10\.99\.0\.81 /d' "$CONFIG/known_hosts"
     ASKED=$config finds host_key broken 'look at the fingerprint of 10.99.0.81'
