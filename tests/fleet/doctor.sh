@@ -186,7 +186,8 @@ finds() {
 # row LINK STATE SEEN ADVICE: a row of the table in docs/doctor.md; what is another one each time is not in it.
 row() {
     # shellcheck disable=SC2016 # Markdown's.
-    printf '| `%s` | %s | %s | %s |\n' "$@" | sed -E 's/SHA256:[A-Za-z0-9+/]+/SHA256:…/g' >>"$WORK/table"
+    printf '| `%s` | %s | %s | %s |\n' "$@" |
+        sed -E -e 's/SHA256:[A-Za-z0-9+/]+/SHA256:…/g' -e 's/\[\{.*\}\]/…/' -e "s|$CONFIG|/etc/raysweep|g" >>"$WORK/table"
 }
 
 skipped() {
