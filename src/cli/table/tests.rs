@@ -178,6 +178,7 @@ fn a_host_on_hold_says_so_and_why() {
         disks: vec![],
         workers: vec![],
         prune: None,
+        backstop: None,
         ..report()
     };
     expect![[r#"

@@ -283,6 +283,7 @@ mod tests {
             disks: vec![],
             workers: vec![],
             prune: None,
+            backstop: None,
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) fn report(second: i64) -> Report {
         disks: vec![],
         workers: vec![],
         prune: None,
+        backstop: None,
     }
 }
 

@@ -64,6 +64,7 @@ fn report() -> Report {
             worker("w3", Verdict::Cleaned, others.collect()),
         ],
         prune: None,
+        backstop: None,
     }
 }
 

@@ -127,6 +127,7 @@ fn a_journal_of_the_first_version_is_brought_to_this_one_with_what_it_holds() {
             ("1", "enforce", "0.1.0")
         );
         assert_eq!((last.disks[0].avail_after_bytes, last.tmp_bytes), (2, Some(7)));
+        assert!(last.backstop.is_none(), "no version told of it");
         assert!(hosts[1].last_report.is_none());
         let whole = journal.incident(stored.id, 1).await.unwrap().unwrap();
         assert_eq!((whole.incident.alerts.len(), whole.notifications.len()), (1, 0));
@@ -146,7 +147,7 @@ fn a_journal_of_a_later_version_is_refused_and_left_as_it_is() {
         .await;
         let before = std::fs::read(folder.path().join(FILE)).unwrap();
         let refused = SqliteJournal::open(folder.path()).await.unwrap_err();
-        assert!(matches!(refused, JournalError::Newer { found: 99, known: 5 }), "{refused}");
+        assert!(matches!(refused, JournalError::Newer { found: 99, known: 6 }), "{refused}");
         assert!(refused.to_string().contains("newer raysweep"), "{refused}");
         assert_eq!(std::fs::read(folder.path().join(FILE)).unwrap(), before);
     });
