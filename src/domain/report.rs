@@ -98,11 +98,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<PruneReport>,
     /// What the host knows of its own sweeps by cron; absent from versions that do not tell.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "backstop::if_readable"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "backstop::if_readable")]
     pub backstop: Option<Backstop>,
 }
 
@@ -475,7 +471,10 @@ mod tests {
             (json!([{}]), None),
             (json!({ "interval_secs": -1 }), None),
             (json!({ "interval_secs": 1, "last": { "finished_at": "soon", "outcome": "held" } }), None),
-            (json!({ "interval_secs": 1, "last": { "finished_at": "1970-01-01T00:00:00Z", "outcome": "x" } }), None),
+            (
+                json!({ "interval_secs": 1, "last": { "finished_at": "1970-01-01T00:00:00Z", "outcome": "x" } }),
+                None,
+            ),
         ] {
             text["backstop"] = said;
             let read = Report::from_line(format!("{text}\n").as_bytes(), report.attempt).unwrap();

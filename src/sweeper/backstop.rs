@@ -169,19 +169,19 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn ended(outcome: Outcome, at: i64) -> Option<LastRun> {
-        Some(LastRun { finished_at: second(at), outcome })
+    fn ended(outcome: Outcome, at: i64) -> LastRun {
+        LastRun { finished_at: second(at), outcome }
     }
 
     #[test]
     fn a_sweep_tells_when_cron_swept_last_and_one_by_cron_is_that_itself() {
         let host = Host::swept(Outcome::Busy, 1000);
         for (trigger, dry_run, expected) in [
-            (Trigger::Alert, false, ended(Outcome::Busy, 1000)),
-            (Trigger::Manual, true, ended(Outcome::Busy, 1000)),
-            (Trigger::Cron, false, ended(Outcome::Active, 2000)),
+            (Trigger::Alert, false, Some(ended(Outcome::Busy, 1000))),
+            (Trigger::Manual, true, Some(ended(Outcome::Busy, 1000))),
+            (Trigger::Cron, false, Some(ended(Outcome::Active, 2000))),
             // It only looked: the backstop has not run.
-            (Trigger::Cron, true, ended(Outcome::Busy, 1000)),
+            (Trigger::Cron, true, Some(ended(Outcome::Busy, 1000))),
         ] {
             let told = host.tells(trigger, dry_run, 2000);
             assert_eq!((told.last, told.note), (expected, None), "{trigger:?} {dry_run}");
@@ -191,14 +191,14 @@ mod tests {
         host.keeps(&Report { trigger: Trigger::Alert, ..report(1500) });
         host.keeps(&Report { trigger: Trigger::Manual, ..report(1600) });
         host.keeps(&Report { dry_run: true, ..report(1700) });
-        assert_eq!(host.tells_last(2000), (ended(Outcome::Busy, 1000), None));
+        assert_eq!(host.tells_last(2000), (Some(ended(Outcome::Busy, 1000)), None));
     }
 
     #[test]
     fn a_host_that_has_just_been_started_or_lost_its_folder_knows_of_no_run() {
         assert_eq!(Host::new().tells_last(2000), (None, None));
-        let host = Host::new();
-        fs::remove_dir_all(host.folder.path()).unwrap();
+        let mut host = Host::new();
+        host.settings.runtime_dir = host.folder.path().join("not/there");
         assert_eq!(host.tells_last(2000), (None, None));
     }
 
@@ -206,12 +206,12 @@ mod tests {
     fn whatever_becomes_of_the_log_the_last_run_is_known() {
         let host = Host::swept(Outcome::Freed, 1000);
         let log = host.settings.log_dir.join(REPORTS);
-        let knows = || assert_eq!(host.tells_last(2000), (ended(Outcome::Freed, 1000), None));
+        let knows = || assert_eq!(host.tells_last(2000), (Some(ended(Outcome::Freed, 1000)), None));
         fs::rename(&log, log.with_extension("jsonl.1")).unwrap();
         knows();
         fs::write(&log, "{\"schema\":1,\"cut\":").unwrap();
         knows();
-        fs::remove_dir_all(&host.settings.log_dir).unwrap();
+        fs::rename(&host.settings.log_dir, host.folder.path().join("elsewhere")).unwrap();
         knows();
     }
 
@@ -219,7 +219,7 @@ mod tests {
     fn a_result_that_cannot_be_right_is_not_told_and_the_note_says_why() {
         let host = Host::swept(Outcome::Freed, 1000);
         // Clocks are set by a little, and nobody is told of it.
-        assert_eq!(host.tells_last(940), (ended(Outcome::Freed, 1000), None));
+        assert_eq!(host.tells_last(940), (Some(ended(Outcome::Freed, 1000)), None));
         let (last, note) = host.tells_last(939);
         assert_eq!(last, None);
         assert!(note.unwrap().contains("ahead of the host's clock"));

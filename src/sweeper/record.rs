@@ -79,7 +79,10 @@ pub(crate) fn last_sweep(runtime_dir: &Path, trigger: Trigger) -> io::Result<Opt
     if last.trigger == trigger {
         Ok(Some(last))
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is of a sweep by {}", last.trigger.as_str())))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is of a sweep by {}", last.trigger.as_str()),
+        ))
     }
 }
 
@@ -195,10 +198,10 @@ mod tests {
         // As long as no disk is: what is read of it is bounded.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(read().unwrap_err().to_string().contains("longer than 4096 bytes"));
-        fs::remove_file(&path).unwrap();
+        fs::rename(&path, folder.path().join("long")).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert_eq!(read().unwrap_err().to_string(), "it is no file");
-        fs::remove_file(&path).unwrap();
+        fs::rename(&path, folder.path().join("pipe")).unwrap();
         fs::create_dir(&path).unwrap();
         assert_eq!(read().unwrap_err().to_string(), "it is no file");
         assert_eq!(last_sweeps(folder.path()).len(), 1);

@@ -35,6 +35,7 @@ fn report() -> Report {
             busy: vec!["images: a prune operation is already running".to_owned()],
             errors: vec![],
         }),
+        backstop: None,
     }
 }
 
@@ -178,7 +179,6 @@ fn a_host_on_hold_says_so_and_why() {
         disks: vec![],
         workers: vec![],
         prune: None,
-        backstop: None,
         ..report()
     };
     expect![[r#"

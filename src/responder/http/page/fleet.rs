@@ -156,13 +156,7 @@ struct Pages {
 
 impl FleetPage {
     /// With so much of each sentence of a host's at most.
-    pub(super) fn new(
-        frame: Frame,
-        hosts: &[HostView],
-        wish: &Wish,
-        now: Timestamp,
-        most: usize,
-    ) -> Self {
+    pub(super) fn new(frame: Frame, hosts: &[HostView], wish: &Wish, now: Timestamp, most: usize) -> Self {
         let all = hosts.len();
         let sums = sums(hosts, wish);
         let mut chosen: Vec<_> = hosts.iter().filter(|host| wish.wants(host)).collect();

@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::words::{
-    BAD, PLAIN, Tone, WATCH, ago, brief, lasted, size, stored_size, tone_of, until, words,
-};
+use super::words::{BAD, PLAIN, Tone, WATCH, ago, brief, lasted, size, stored_size, tone_of, until, words};
 use crate::{
     domain::{incident::IncidentId, report::Disk},
     responder::journal::{AttemptView, BackstopView, HostView, LastReport, Next, OpenIncident},

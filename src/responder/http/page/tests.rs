@@ -9,8 +9,8 @@ use super::{fleet::FleetPage, *};
 use crate::{
     domain::report::{Disk, Holds, Report},
     responder::journal::{
-        AlertView, AttemptView, BackstopView, Event, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole,
-        LastReport, Next, NotificationView, OpenIncident, Tried,
+        AlertView, AttemptView, BackstopView, Event, HostView, HostWhole, IgnoredView, IncidentView,
+        IncidentWhole, LastReport, Next, NotificationView, OpenIncident, Tried,
     },
 };
 
@@ -217,7 +217,8 @@ fn every_page(text: &str) -> Vec<String> {
         fitting(|most| IncidentPage::new(frame(), &whole, now(), most)).unwrap(),
         attempt_page(&attempt(text)),
         fitting(|most| NotificationPage::new(frame(), &received, now(), most)).unwrap(),
-        fitting(|most| StatusPage::new(frame(), &known, std::slice::from_ref(&ignored), now(), most)).unwrap(),
+        fitting(|most| StatusPage::new(frame(), &known, std::slice::from_ref(&ignored), now(), most))
+            .unwrap(),
         config_page(text, None),
         refused.render().unwrap(),
     ]
@@ -298,9 +299,8 @@ fn an_address_says_which_hosts_are_shown_and_in_which_order() {
 #[test]
 fn many_hosts_stand_on_several_pages_of_bounded_weight() {
     let hosts: Vec<_> = (0..1000).map(|n| host_in_trouble(&format!("ray-{n:04}"), "x")).collect();
-    let page = |page| {
-        fleet(&hosts, &Wish { sort: fleet::Sort::Host, page: fleet::Page(page), ..Wish::default() })
-    };
+    let page =
+        |page| fleet(&hosts, &Wish { sort: fleet::Sort::Host, page: fleet::Page(page), ..Wish::default() });
     let first = page(1);
     assert!(
         first.contains("ray-0039") && !first.contains("ray-0040") && first.contains("Page 1 of 25"),
@@ -322,36 +322,52 @@ fn host_that_told(name: &str, backstop: Option<BackstopView>, secs: i64) -> Host
 }
 
 /// One whose last run ended freed, so many minutes ago.
-fn freed(minutes: i64, overdue: bool) -> Option<BackstopView> {
-    Some(BackstopView {
+fn freed(minutes: i64, overdue: bool) -> BackstopView {
+    BackstopView {
         finished_at: Some(now() - SignedDuration::from_mins(minutes)),
         outcome: Some("freed".to_owned()),
         scheduled_since: Some(now() - SignedDuration::from_hours(50)),
         interval_secs: 3600,
         overdue,
         note: None,
-    })
+    }
 }
 
 #[test]
 fn what_a_host_told_of_its_backstop_is_said_in_words_and_with_its_age() {
-    let none = |overdue| freed(0, overdue).map(|told| BackstopView { finished_at: None, outcome: None, ..told });
-    let noted = none(false).map(|told| BackstopView { note: Some("it is no file".to_owned()), ..told });
+    let none = |overdue| BackstopView { finished_at: None, outcome: None, ..freed(0, overdue) };
+    let noted = BackstopView { note: Some("it is no file".to_owned()), ..none(false) };
     for (told, secs, expected) in [
-        (freed(40, false), 120, r#"<span class="mark good">freed</span><span class="sub">40 min ago</span>"#),
         (
-            freed(40, false),
+            Some(freed(40, false)),
+            120,
+            r#"<span class="mark good">freed</span><span class="sub">40 min ago</span>"#,
+        ),
+        (
+            Some(freed(40, false)),
             1800,
             r#"<span class="mark good">freed</span><span class="sub">40 min ago; told 30 min ago</span>"#,
         ),
         (
-            freed(400, true),
+            Some(freed(400, true)),
             0,
             r#"<span class="mark bad">overdue</span><span class="sub">the last freed, 6 h 40 min ago</span>"#,
         ),
-        (none(true), 0, r#"<span class="mark bad">overdue</span><span class="sub">none for 2 d 2 h</span>"#),
-        (none(false), 0, r#"<span class="mark ">none yet</span><span class="sub">awaited for 2 d 2 h</span>"#),
-        (noted, 0, r#"<span class="mark watch">cannot be told</span><span class="sub">it is no file</span>"#),
+        (
+            Some(none(true)),
+            0,
+            r#"<span class="mark bad">overdue</span><span class="sub">none for 2 d 2 h</span>"#,
+        ),
+        (
+            Some(none(false)),
+            0,
+            r#"<span class="mark ">none yet</span><span class="sub">awaited for 2 d 2 h</span>"#,
+        ),
+        (
+            Some(noted),
+            0,
+            r#"<span class="mark watch">cannot be told</span><span class="sub">it is no file</span>"#,
+        ),
         // Its version does not tell.
         (None, 0, r#"<span class="quiet">not told</span>"#),
     ] {
@@ -368,9 +384,9 @@ fn what_a_host_told_of_its_backstop_is_said_in_words_and_with_its_age() {
 #[test]
 fn hosts_are_found_and_sorted_by_their_backstop() {
     let hosts = [
-        host_that_told("fresh", freed(10, false), 0),
-        host_that_told("late", freed(300, true), 0),
-        host_that_told("older", freed(70, false), 0),
+        host_that_told("fresh", Some(freed(10, false)), 0),
+        host_that_told("late", Some(freed(300, true)), 0),
+        host_that_told("older", Some(freed(70, false)), 0),
         host("new"),
         host_that_told("old-version", None, 0),
     ];

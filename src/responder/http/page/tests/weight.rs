@@ -4,8 +4,11 @@
 use super::*;
 
 /// What each page loads.
-const LOADED: [&str; 3] =
-    [include_str!("../assets/page.css"), include_str!("../assets/page.js"), include_str!("../assets/icon.svg")];
+const LOADED: [&str; 3] = [
+    include_str!("../assets/page.css"),
+    include_str!("../assets/page.js"),
+    include_str!("../assets/icon.svg"),
+];
 /// What answers have before their bodies, all of them together.
 const HEADS: usize = 2_000;
 
@@ -129,10 +132,13 @@ fn long_incident(count: usize, text: &str) -> IncidentWhole {
             ..whole.incident.alerts[0].clone()
         })
         .collect();
-    let of_all = |what| Event { at: now(), event: what, reason: Some("expired".to_owned()), ..Event::default() };
+    let of_all =
+        |what| Event { at: now(), event: what, reason: Some("expired".to_owned()), ..Event::default() };
     whole.timeline.push(of_all("opened"));
     for _ in 0..count {
-        whole.timeline.extend(["alert_joined", "attempt_started", "attempt_ended"].map(|word| event(word, text)));
+        whole
+            .timeline
+            .extend(["alert_joined", "attempt_started", "attempt_ended"].map(|word| event(word, text)));
     }
     whole.timeline.push(of_all("escalated"));
     whole.timeline.push(of_all("closed"));
@@ -173,7 +179,8 @@ fn a_host_of_many_disks_shows_the_fullest() {
     for text in texts() {
         let mut view = host_in_trouble("ray-80", &text);
         let report = view.last_report.as_mut().unwrap();
-        let disk = |n: u64| Disk { mount: format!("{n}:{text}"), avail_after_bytes: n, ..report.disks[0].clone() };
+        let disk =
+            |n: u64| Disk { mount: format!("{n}:{text}"), avail_after_bytes: n, ..report.disks[0].clone() };
         report.disks = (0..5000).rev().map(disk).collect();
         let host = HostWhole { host: view, incidents: vec![], attempts: vec![] };
         let html = fitting(|most| HostPage::new(frame(), &host, None, now(), most)).unwrap();
@@ -185,9 +192,8 @@ fn a_host_of_many_disks_shows_the_fullest() {
 #[test]
 fn a_fleet_of_a_thousand_hosts_with_the_longest_names_is_no_heavier() {
     for text in texts() {
-        let mut hosts: Vec<_> = (0..1000)
-            .map(|n| host_in_trouble(&format!("{n:04}{}", "h".repeat(249)), &text))
-            .collect();
+        let mut hosts: Vec<_> =
+            (0..1000).map(|n| host_in_trouble(&format!("{n:04}{}", "h".repeat(249)), &text)).collect();
         for host in &mut hosts {
             let incident = host.incident.as_mut().unwrap();
             incident.escalation = Some("critical_nothing_to_free".to_owned());
