@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod attempt;
+pub mod backstop;
 pub mod decision;
 pub mod evidence;
 pub mod hold;

@@ -102,9 +102,11 @@ const STATEMENTS: [&str; 6] = [
      FROM (SELECT i, ?3 - ?4 + ?4 / ?2 * i AS at FROM n)",
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
      INSERT INTO hosts (host, lane, last_outcome, failures_in_row) SELECT 'h-' || i, 'proven', 'freed', 0 FROM n",
-    "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds)
+    "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds,
+         backstop)
      SELECT host, id, MAX(finished_at), report ->> '$.mode', report ->> '$.version', finished_at, report -> '$.disks',
-         190000000000, NULL FROM attempts GROUP BY host",
+         190000000000, NULL, json_object('interval_secs', 3600, 'scheduled_secs', 900000,
+         'last', json_array(600, 'freed')) FROM attempts GROUP BY host",
 ];
 
 /// Some 2 kB, as a report of one worker has them.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     attempt::{AttemptId, Mode, Outcome, Trigger},
+    backstop::{self, Backstop, Stood},
     evidence::{Evidence, EvidenceKind, WorkerState},
     line::line,
 };
@@ -44,6 +45,8 @@ pub struct Seen {
     pub version: String,
     /// What was measured, where the sweep looked at the workers.
     pub measured: Option<Measured>,
+    /// How its backstop stood, where it tells.
+    pub backstop: Option<Stood>,
 }
 
 /// What a sweep measured.
@@ -96,6 +99,9 @@ pub struct Report {
     /// What the prune did, where one ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<PruneReport>,
+    /// What the host knows of its own sweeps by cron; absent from versions that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "backstop::if_readable")]
+    pub backstop: Option<Backstop>,
 }
 
 /// A file system under one or more temp roots.
@@ -370,7 +376,8 @@ impl Report {
                 .iter()
                 .fold(0, |sum: u64, worker| sum.saturating_add(worker.tmp_after_bytes)),
         });
-        Seen { mode: self.mode, version: self.version.clone(), measured }
+        let backstop = self.backstop.as_ref().map(|backstop| backstop.at(self.finished_at));
+        Seen { mode: self.mode, version: self.version.clone(), measured, backstop }
     }
 
     /// Reads the one line that a sweep prints. A cut line is never a report: the line's end is what
@@ -406,6 +413,8 @@ fn is_zero(n: &u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn report() -> Report {
@@ -429,6 +438,34 @@ mod tests {
         line.push(b'\n');
         let error = Report::from_line(&line, AttemptId::now()).unwrap_err();
         assert!(matches!(error, ReportError::OtherAttempt { .. }));
+    }
+
+    /// Hosts of an older version tell nothing of it, one of a newer one may tell it otherwise.
+    #[test]
+    fn a_report_counts_whatever_it_says_of_the_backstop() {
+        let report = report();
+        assert_eq!(report.seen().backstop, None);
+        let readable = json!({ "interval_secs": 3600, "last": { "finished_at": "1970-01-01T00:00:00Z",
+            "outcome": "held" }, "more": 1 });
+        let mut text = serde_json::to_value(&report).unwrap();
+        for (said, expected) in [
+            (readable, Some(Some((0, Outcome::Held)))),
+            (json!({ "interval_secs": 60 }), Some(None)),
+            (json!(null), None),
+            (json!("yes"), None),
+            (json!([{}]), None),
+            (json!({ "interval_secs": -1 }), None),
+            (json!({ "interval_secs": 1, "last": { "finished_at": "soon", "outcome": "held" } }), None),
+            (
+                json!({ "interval_secs": 1, "last": { "finished_at": "1970-01-01T00:00:00Z", "outcome": "x" } }),
+                None,
+            ),
+        ] {
+            text["backstop"] = said;
+            let read = Report::from_line(format!("{text}\n").as_bytes(), report.attempt).unwrap();
+            assert_eq!(read.seen().backstop.map(|stood| stood.last), expected, "{text}");
+            assert_eq!(Report { backstop: None, ..read }, report);
+        }
     }
 
     #[test]

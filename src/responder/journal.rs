@@ -33,8 +33,8 @@ mod waits;
 pub use questions::{AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST};
 pub use timeline::Event;
 pub use views::{
-    AlertView, AttemptView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole, LastReport,
-    NotificationView, OpenHost, OpenIncident, Tried,
+    AlertView, AttemptView, BackstopView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole,
+    LastReport, NotificationView, OpenHost, OpenIncident, Tried,
 };
 pub use waits::{Next, Waiting};
 

@@ -18,6 +18,7 @@ use std::{
 
 use jiff::Timestamp;
 
+pub(super) use self::state::scheduled_since;
 use self::state::{Found, RootKey, State};
 use super::{
     discover::{self, Worker},

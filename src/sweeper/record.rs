@@ -3,12 +3,13 @@
 
 use std::{
     fs::{self, DirBuilder, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::logbook::{Entry, LINES, REPORTS};
@@ -19,6 +20,9 @@ use crate::{
         report::Report,
     },
 };
+
+/// No last result is longer.
+const LAST_BYTES: u64 = 4096;
 
 /// The result of the last sweep of one trigger, as `measure` exports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +63,42 @@ pub(crate) fn keep(report: &Report, settings: &SweepSettings) -> Vec<String> {
     missing
 }
 
-/// The last result of each trigger that ever swept since boot.
+/// The last result of each trigger that ever swept since boot, as far as it can be read.
 pub(crate) fn last_sweeps(runtime_dir: &Path) -> Vec<LastSweep> {
-    [Trigger::Alert, Trigger::Cron, Trigger::Manual]
-        .iter()
-        .filter_map(|trigger| serde_json::from_slice(&fs::read(last_path(runtime_dir, *trigger)).ok()?).ok())
-        .collect()
+    let last = |trigger| last_sweep(runtime_dir, trigger).ok().flatten();
+    [Trigger::Alert, Trigger::Cron, Trigger::Manual].into_iter().filter_map(last).collect()
+}
+
+/// The last result of a trigger; none where it has not swept since boot.
+pub(crate) fn last_sweep(runtime_dir: &Path, trigger: Trigger) -> io::Result<Option<LastSweep>> {
+    let text = match read_short(&last_path(runtime_dir, trigger), LAST_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let last: LastSweep = serde_json::from_slice(&text)?;
+    if last.trigger == trigger {
+        Ok(Some(last))
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is of a sweep by {}", last.trigger.as_str()),
+        ))
+    }
+}
+
+/// Reads a file that is ours and has to be short. What is none, such as a pipe, is not waited for.
+pub(crate) fn read_short(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    let mut text = vec![];
+    file.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {most} bytes")));
+    }
+    Ok(text)
 }
 
 fn last_path(runtime_dir: &Path, trigger: Trigger) -> PathBuf {
@@ -141,6 +175,36 @@ mod tests {
             [1],
             "a dry run is a look"
         );
+    }
+
+    #[test]
+    fn a_last_result_that_is_none_is_said_and_neither_waited_for_nor_read_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-cron.json");
+        let read = || last_sweep(folder.path(), Trigger::Cron);
+        assert_eq!(read().unwrap(), None);
+        let alert = Report { trigger: Trigger::Alert, ..report(1) };
+        let settings = SweepSettings { runtime_dir: folder.path().to_owned(), ..SweepSettings::default() };
+        // Its log has no place here; its result has.
+        keep(&alert, &SweepSettings { log_dir: folder.path().join("log"), ..settings });
+        let of_another = fs::read_to_string(folder.path().join("last-alert.json")).unwrap();
+        let of_cron = of_another.replace("alert", "cron");
+        for text in ["", "{", "[]", "{}", &of_cron[..of_cron.len() - 1], &of_another] {
+            fs::write(&path, text).unwrap();
+            read().unwrap_err();
+        }
+        fs::write(&path, &of_cron).unwrap();
+        assert_eq!(read().unwrap().unwrap().finished_at.as_second(), 1);
+        // As long as no disk is: what is read of it is bounded.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(read().unwrap_err().to_string().contains("longer than 4096 bytes"));
+        fs::rename(&path, folder.path().join("long")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(read().unwrap_err().to_string(), "it is no file");
+        fs::rename(&path, folder.path().join("pipe")).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(read().unwrap_err().to_string(), "it is no file");
+        assert_eq!(last_sweeps(folder.path()).len(), 1);
     }
 
     #[test]

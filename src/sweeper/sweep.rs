@@ -76,6 +76,7 @@ impl Swept {
     ) -> Report {
         let workers_freed: u64 = self.workers.iter().map(|worker| worker.freed_bytes).sum();
         let prune_freed = self.prune.as_ref().map_or(0, |prune| prune.freed_bytes);
+        let finished_at = Timestamp::now();
         Report {
             schema: SCHEMA,
             attempt: request.attempt,
@@ -85,13 +86,14 @@ impl Swept {
             mode: settings.mode,
             dry_run: request.dry_run,
             started_at,
-            finished_at: Timestamp::now(),
+            finished_at,
             outcome: self.outcome,
             reason: self.reason,
             freed_bytes: workers_freed + prune_freed,
             disks: self.disks,
             workers: self.workers,
             prune: self.prune,
+            backstop: Some(backstop::told(request, settings, self.outcome, finished_at)),
         }
     }
 }

@@ -81,6 +81,8 @@ beside_an_attempt() {
     ok 'which is a run that Prometheus is told of'
     wait "$ssh" || code=$?
     is 'the attempt has come to its end' '0 alert' "$code $(jq -r .trigger "$WORK/report")"
+    is 'and tells of the run that found it at work' 'busy 60' \
+        "$(jq -r '.backstop | "\(.last.outcome) \(.interval_secs)"' "$WORK/report")"
     # While everything is still there: the textfile, node_exporter, Prometheus.
     wait_for 130 'Prometheus to know of a run by cron' prometheus_says 'time() - raysweep_last_sweep_timestamp_seconds{trigger="cron"} < 120'
     wait_for 20 'Prometheus to know the interval' prometheus_says 'raysweep_backstop_interval_seconds == 60'
@@ -191,6 +193,11 @@ full_log() {
     on "$HOST" sh -c 'cd /var/log/raysweep && printf "{\"schema\":1,\"cut\":" >sweeps.jsonl && cat /dev/zero >rest 2>/dev/null; true'
     on "$HOST" raysweep sweep --trigger cron --json >"$WORK/out" 2>"$WORK/err" || code=$?
     is 'a sweep whose log has no room is one all the same' '0 cron' "$code $(jq -r .trigger "$WORK/out")"
+    is 'and is the last run itself' "$(jq -r '"\(.finished_at) \(.outcome)"' "$WORK/out")" \
+        "$(jq -r '.backstop.last | "\(.finished_at) \(.outcome)"' "$WORK/out")"
+    on "$HOST" raysweep sweep --trigger alert --dry-run --json >"$WORK/looked"
+    is 'which the next sweep tells too, though no log has it' "$(jq -c .backstop.last "$WORK/out")" \
+        "$(jq -c .backstop.last "$WORK/looked")"
     grep -q 'No space left on device' "$WORK/err" || not_ok 'it does not say that it kept nothing'
     on "$HOST" rm /var/log/raysweep/rest
     on "$HOST" raysweep sweep --trigger cron --json >"$WORK/out" 2>"$WORK/err"

@@ -107,6 +107,24 @@ fn filters_sorts_and_goes_back(browser: &Browser) {
 }
 
 #[test]
+fn the_host_whose_own_sweeps_do_not_come_any_more_is_found_in_words() {
+    let (stage, browser) = (Stage::new(), Browser::start());
+    browser.open(&stage.url("/"));
+    browser.follow("Backstop");
+    browser.waits_for_address("hosts by their backstop", |address| address == "/?sort=backstop");
+    let first = browser.text("tbody tr");
+    for said in ["ray-84", "overdue", "the last nothing to free, 5 h "] {
+        assert!(first.contains(said), "{said}: {first}");
+    }
+    browser.click(".sums li:last-child a");
+    browser.waits_for_address("those alone", |address| address.contains("show=backstop"));
+    assert_eq!(browser.texts("tbody th"), ["ray-84"]);
+    browser.follow("ray-84");
+    browser.waits_for_address("the host's page", |address| address == "/hosts/ray-84");
+    assert!(browser.text("main dl").contains("overdue the last nothing to free, 5 h "));
+}
+
+#[test]
 fn keys_alone_lead_past_the_head_of_the_page_to_the_host_that_needs_a_person() {
     let (stage, browser) = (Stage::new(), Browser::start());
     // Where the keys stand is lost to a page that reads itself again before anything has the focus.

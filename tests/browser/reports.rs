@@ -21,7 +21,14 @@ pub(crate) fn report(host: &str, outcome: &str, free: [u64; 2], workers: Value) 
         "disks": [{ "mount": "259:1", "size_bytes": 500 * GB, "avail_before_bytes": free[0] * GB,
             "avail_after_bytes": free[1] * GB }],
         "workers": workers,
+        "backstop": backstop(outcome, 12),
     })
+}
+
+/// An hourly backstop that has run for a month, the last time so many minutes ago.
+fn backstop(outcome: &str, minutes: i64) -> Value {
+    json!({ "interval_secs": 3600, "scheduled_since": minutes_ago(30 * 24 * 60),
+        "last": { "finished_at": minutes_ago(minutes), "outcome": outcome } })
 }
 
 /// A host at work on a full disk: a training run on one worker, little on the other.
@@ -86,7 +93,31 @@ pub(crate) fn held(host: &str) -> Value {
         "evidence": [{ "kind": "pooled_worker", "pid": 3120, "detail": "ray::IDLE" }], "removed": [],
         "kept": [kept("tmp", "/tmp/tmp7dd0", 139 * GB, "job_alive", "a job is alive and may come back for it")],
     });
-    report(host, "held", [160, 160], json!([worker]))
+    let mut report = report(host, "held", [160, 160], json!([worker]));
+    report["backstop"] = backstop("nothing_to_free", 317);
+    report
+}
+
+/// A report of a worker with thousands of entries in each of its lists, and of hundreds of others.
+pub(crate) fn long(host: &str) -> Value {
+    let path = |n: usize| format!("/tmp/{n}/{}", "<\"deep & wide\">/".repeat(12));
+    let others = (0..300).map(|n| {
+        json!({
+            "name": format!("ray-worker-{n}"), "runtime": "docker", "state": "no_job", "verdict": "nothing_to_remove",
+            "tmp_before_bytes": GB, "tmp_after_bytes": GB, "freed_bytes": 0, "evidence": [], "removed": [],
+            "kept": [kept("tmp", &path(n), GB, "too_young", "changed 4 min ago, kept for 30 min")],
+        })
+    });
+    let worker = json!({
+        "name": "ray-worker-long", "runtime": "docker", "state": "active", "verdict": "active",
+        "tmp_before_bytes": 300 * GB, "tmp_after_bytes": 290 * GB, "freed_bytes": 10 * GB,
+        "evidence": (0..2000).map(|n| json!({ "kind": "ray_task", "pid": n, "detail": path(n) })).collect::<Value>(),
+        "removed": (0..2000).map(|n| removed("tmp", &path(n), GB, 1)).collect::<Value>(),
+        "kept": (0..2000).map(|n| kept("tmp", &path(n), GB, "worker_active", "the worker is at work"))
+            .chain([kept("tmp", "/tmp/in-use", 1, "in_use", "a process has it open")]).collect::<Value>(),
+        "errors": (0..2000).map(|n| json!(path(n))).collect::<Value>(),
+    });
+    report(host, "active", [9, 9], others.chain([worker]).collect())
 }
 
 /// A report in which each text is one of these, as far as a host may write it.

@@ -44,6 +44,17 @@ impl Stage {
         stage
     }
 
+    /// One whose hosts say more than a page has room for.
+    pub(crate) fn long() -> Self {
+        let stage = Self::with(&[(AT_WORK, reports::long(AT_WORK))]);
+        for number in 0..300 {
+            let path = format!("/tmp/{number}/{}", "x".repeat(200));
+            let labels = json!({ "alertname": LARGE, "host": AT_WORK, "path": path });
+            assert_eq!(stage.responder.send(payload(&[alert(&labels, 5)])), 200);
+        }
+        stage
+    }
+
     fn with(reports: &[(&str, Value)]) -> Self {
         let fleet = StandIns::new([""; 0]);
         let hosts = "hosts:\n  - { name: ray-80, address: ray-80 }\n  - { name: ray-81, address: ray-81 }\n  \

@@ -45,6 +45,7 @@ impl super::Report {
             disks: vec![],
             workers: vec![],
             prune: None,
+            backstop: None,
         }
     }
 }

@@ -21,14 +21,12 @@ use super::{
 };
 use crate::{
     config::{self, sweep::SweepSettings},
-    domain::hold,
+    domain::{backstop::RUN, hold},
     fleet::order::health::{Cron, Examination, Health, LastRun, Settings, Textfile},
 };
 
 /// How long a container runtime may take to say that it is there.
 const PING: Duration = Duration::from_secs(5);
-/// What a run of cron may take until its end: its part of the fleet's five minutes, and the sweep itself.
-const RUN: Duration = Duration::from_mins(15);
 /// The longest figures that are read.
 const TEXTFILE_BYTES: u64 = 16 << 20;
 

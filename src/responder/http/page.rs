@@ -40,23 +40,28 @@ use crate::{
 
 mod attempt;
 mod attempts;
+mod config;
 mod fleet;
 mod host;
 mod incident;
 mod notification;
+mod room;
 mod row;
 mod status;
 mod words;
 
-pub use status::shown;
+pub use config::shown;
 
 use self::{
-    attempt::AttemptPage,
+    attempt::{AttemptPage, Reported},
+    config::ConfigPage,
     fleet::{FleetPage, Wish},
     host::HostPage,
     incident::IncidentPage,
     notification::NotificationPage,
-    status::{ConfigPage, Known, StatusPage},
+    room::fitting,
+    status::{Known, StatusPage},
+    words::{SENTENCE, brief},
 };
 
 /// Nothing from elsewhere is loaded, nothing in the page itself is run, nobody frames it.
@@ -123,6 +128,8 @@ enum Refused {
     Query(String),
     /// The journal cannot be read.
     Journal(JournalError),
+    /// A template writes into memory; it has nothing that could fail.
+    Template(askama::Error),
 }
 
 impl From<JournalError> for Refused {
@@ -131,10 +138,16 @@ impl From<JournalError> for Refused {
     }
 }
 
+impl From<askama::Error> for Refused {
+    fn from(error: askama::Error) -> Self {
+        Self::Template(error)
+    }
+}
+
 /// A page, or why there is none.
-fn answer<J: Journal>(web: &Web<J>, frame: &Frame, page: Result<impl Template, Refused>) -> Response {
+fn answer<J: Journal>(web: &Web<J>, frame: &Frame, page: Result<String, Refused>) -> Response {
     let (status, heading, why) = match page {
-        Ok(page) => return rendered(StatusCode::OK, &page),
+        Ok(html) => return sent(StatusCode::OK, html),
         Err(Refused::Missing(why)) => (StatusCode::NOT_FOUND, "There is no such thing", why),
         Err(Refused::Query(why)) => (StatusCode::BAD_REQUEST, "The address cannot be read", why),
         Err(Refused::Journal(error)) => {
@@ -142,22 +155,26 @@ fn answer<J: Journal>(web: &Web<J>, frame: &Frame, page: Result<impl Template, R
             error!(reason = error.reason(), %error, "the journal cannot be read");
             (StatusCode::SERVICE_UNAVAILABLE, "The journal cannot be read", error.to_string())
         }
+        Err(Refused::Template(error)) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "The page cannot be made", error.to_string())
+        }
     };
-    rendered(status, &RefusedPage { frame: frame.clone(), status: status.as_u16(), heading, why })
+    let why = brief(&why, SENTENCE);
+    let page = RefusedPage { frame: frame.clone(), status: status.as_u16(), heading, why };
+    match page.render() {
+        Ok(html) => sent(status, html),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }
 
-fn rendered(status: StatusCode, page: &impl Template) -> Response {
+fn sent(status: StatusCode, html: String) -> Response {
     let headers: [(HeaderName, HeaderValue); 4] = [
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    match page.render() {
-        Ok(html) => (status, headers, Html(html)).into_response(),
-        // A template writes into memory; it has nothing that could fail.
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+    (status, headers, Html(html)).into_response()
 }
 
 async fn fleet<J: Journal>(
@@ -167,8 +184,9 @@ async fn fleet<J: Journal>(
     let frame = Frame::new(&web, "./");
     let page = async {
         let Query(wish) = wish.map_err(|rejection| Refused::Query(rejection.body_text()))?;
+        wish.check().map_err(Refused::Query)?;
         let hosts = web.journal.hosts(&web.serving().inventory, frame.now).await?;
-        Ok(FleetPage::new(frame.clone(), hosts, &wish, frame.now))
+        Ok(fitting(|most| FleetPage::new(frame.clone(), &hosts, &wish, frame.now, most))?)
     };
     answer(&web, &frame, page.await)
 }
@@ -183,7 +201,7 @@ async fn host<J: Journal>(State(web): State<Arc<Web<J>>>, Path(name): Path<Strin
             Some(incident) => web.journal.incident(incident.id, api::ATTEMPTS_BESIDE).await?,
             None => None,
         };
-        Ok(HostPage::new(frame.clone(), &host, newest.as_ref(), frame.now))
+        Ok(fitting(|most| HostPage::new(frame.clone(), &host, newest.as_ref(), frame.now, most))?)
     };
     answer(&web, &frame, page.await)
 }
@@ -194,7 +212,7 @@ async fn incident<J: Journal>(State(web): State<Arc<Web<J>>>, Path(id): Path<Str
         let missing = || Refused::Missing(format!("No incident {id:?} is known, or none any more."));
         let known = IncidentId(id.parse().map_err(|_| missing())?);
         let whole = web.journal.incident(known, api::ATTEMPTS_BESIDE).await?.ok_or_else(missing)?;
-        Ok(IncidentPage::new(frame.clone(), &whole, frame.now))
+        Ok(fitting(|most| IncidentPage::new(frame.clone(), &whole, frame.now, most))?)
     };
     answer(&web, &frame, page.await)
 }
@@ -205,7 +223,8 @@ async fn attempt<J: Journal>(State(web): State<Arc<Web<J>>>, Path(id): Path<Stri
         let missing = || Refused::Missing(format!("No attempt {id:?} is known, or none any more."));
         let known = id.parse().map_err(|_| missing())?;
         let attempt = web.journal.attempt(known).await?.ok_or_else(missing)?;
-        Ok(AttemptPage::new(frame.clone(), &attempt, frame.now))
+        let reported = Reported::new(&attempt);
+        Ok(fitting(|most| AttemptPage::new(frame.clone(), &reported, frame.now, most))?)
     };
     answer(&web, &frame, page.await)
 }
@@ -216,7 +235,7 @@ async fn notification<J: Journal>(State(web): State<Arc<Web<J>>>, Path(id): Path
         let missing = || Refused::Missing(format!("No notification {id:?} is kept, or none any more."));
         let known = id.parse().map_err(|_| missing())?;
         let notification = web.journal.notification(known).await?.ok_or_else(missing)?;
-        Ok(NotificationPage::new(frame.clone(), &notification, frame.now))
+        Ok(fitting(|most| NotificationPage::new(frame.clone(), &notification, frame.now, most))?)
     };
     answer(&web, &frame, page.await)
 }
@@ -235,15 +254,21 @@ async fn status<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
             journal_errors: web.metrics.journal_failures(),
         };
         let ignored = web.journal.ignored(IGNORED).await?;
-        Ok(StatusPage::new(frame.clone(), known, &ignored, frame.now))
+        Ok(fitting(|most| StatusPage::new(frame.clone(), &known, &ignored, frame.now, most))?)
     };
     answer(&web, &frame, page.await)
 }
 
-async fn config<J: Journal>(State(web): State<Arc<Web<J>>>) -> Response {
+async fn config<J: Journal>(
+    State(web): State<Arc<Web<J>>>,
+    wish: Result<Query<config::Wish>, QueryRejection>,
+) -> Response {
     let frame = Frame::new(&web, "./");
-    let text = web.serving().config.clone();
-    answer(&web, &frame, Ok(ConfigPage { frame: frame.clone(), text }))
+    let page = || {
+        let Query(wish) = wish.map_err(|rejection| Refused::Query(rejection.body_text()))?;
+        Ok(ConfigPage::new(frame.clone(), &web.serving().config, &wish).render()?)
+    };
+    answer(&web, &frame, page())
 }
 
 /// An instant that a metric holds as Unix time.

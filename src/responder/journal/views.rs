@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{timeline::Event, waits::Next};
 use crate::domain::{
+    backstop::{Stood, before},
     host::HostName,
     incident::IncidentId,
     report::{Disk, Holds},
@@ -227,6 +228,41 @@ pub struct LastReport {
     pub tmp_bytes: Option<i64>,
     /// What held the space then.
     pub holds: Option<Holds>,
+    /// What it told of its own sweeps by cron; nothing where its version does not tell.
+    pub backstop: Option<BackstopView>,
+}
+
+/// A host's own sweeps by cron, as they stood when it reported last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackstopView {
+    /// When the last one ended; nothing where none was known since the host was started.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Since when they are expected by the schedule that there is, where the host knew.
+    pub scheduled_since: Option<Timestamp>,
+    /// Seconds that lie at most between two of them, by the schedule.
+    pub interval_secs: u64,
+    /// Whether two had been missed.
+    pub overdue: bool,
+    /// Why the last one could not be told, where one is recorded.
+    pub note: Option<String>,
+}
+
+impl BackstopView {
+    /// In the responder's time, in which it was reported at that instant.
+    pub fn new(stood: Stood, reported_at: Timestamp) -> Self {
+        let overdue = stood.is_overdue();
+        let Stood { interval_secs, scheduled_secs, last, note } = stood;
+        Self {
+            finished_at: last.map(|(secs, _)| before(reported_at, secs)),
+            outcome: last.map(|(_, outcome)| outcome.as_str().to_owned()),
+            scheduled_since: scheduled_secs.map(|secs| before(reported_at, secs)),
+            interval_secs,
+            overdue,
+            note,
+        }
+    }
 }
 
 /// An incident with all that belongs to it.

@@ -3,7 +3,7 @@
 //! It lies in the runtime folder, which a reboot empties. A file that is broken, of another version or
 //! not there is no state: everything is measured anew, within the budget.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use crate::{
 
 const NAME: &str = "measure.json";
 const VERSION: u32 = 1;
+/// No state is longer: a root takes some 500 bytes.
+const MOST_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,13 +89,20 @@ pub(super) struct Found {
     pub(super) measured_at: Timestamp,
 }
 
+/// Since when cron is expected to sweep by this schedule, as `measure` saw it: by one that it has not seen yet,
+/// from now on. Nobody knows where it has kept nothing, or a time that is yet to come.
+pub(in crate::sweeper) fn scheduled_since(
+    runtime_dir: &Path,
+    schedule: &Schedule,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let Scheduled { schedule: seen, since } = State::kept(runtime_dir)?.scheduled;
+    Some(if seen == *schedule { since } else { now }).filter(|since| *since <= now)
+}
+
 impl State {
     pub(super) fn read(runtime_dir: &Path, schedule: &Schedule, now: Timestamp) -> Self {
-        let kept = fs::read(runtime_dir.join(NAME))
-            .ok()
-            .and_then(|text| serde_json::from_slice::<Self>(&text).ok())
-            .filter(|state| state.version == VERSION && state.is_sound());
-        let mut state = kept.unwrap_or_else(|| Self::new(schedule, now));
+        let mut state = Self::kept(runtime_dir).unwrap_or_else(|| Self::new(schedule, now));
         if state.scheduled.schedule != *schedule {
             state.scheduled = Scheduled { schedule: schedule.clone(), since: now };
         }
@@ -101,6 +110,12 @@ impl State {
         state.looks.earn(LOOKS, now, 0.0);
         state.walks.earn(WALKS, now, dearest);
         state
+    }
+
+    fn kept(runtime_dir: &Path) -> Option<Self> {
+        let text = record::read_short(&runtime_dir.join(NAME), MOST_BYTES).ok()?;
+        let state: Self = serde_json::from_slice(&text).ok()?;
+        Some(state).filter(|state| state.version == VERSION && state.is_sound())
     }
 
     /// Since when cron is expected to sweep as it is to now.
@@ -161,6 +176,8 @@ impl RootState {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     impl RootState {
@@ -210,6 +227,19 @@ mod tests {
         assert_eq!(since("7 * * * *", 200), 100);
         assert_eq!(since("@daily", 300), 300);
         assert_eq!(since("@daily", 400), 300);
+        // Who only asks changes nothing.
+        let known = |schedule: &str, now| {
+            let since = scheduled_since(folder.path(), &schedule.parse().unwrap(), at(now));
+            since.map(Timestamp::as_second)
+        };
+        assert_eq!(known("@daily", 500), Some(300));
+        assert_eq!(known("@hourly", 500), Some(500));
+        assert_eq!(known("@daily", 500), Some(300));
+        assert_eq!(known("@daily", 299), None, "the clock has been set back");
+        fs::write(folder.path().join(NAME), "{").unwrap();
+        assert_eq!(known("@daily", 500), None);
+        fs::rename(folder.path().join(NAME), folder.path().join("gone")).unwrap();
+        assert_eq!(known("@daily", 500), None);
     }
 
     #[test]

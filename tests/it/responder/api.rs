@@ -35,6 +35,8 @@ fn report() -> String {
             "kept": [{ "class": "tmp", "path": "/tmp/tmpab12", "bytes": 8_000_000_000_u64,
                 "why": "worker_active", "detail": "the worker is at work" }],
         }],
+        "backstop": { "interval_secs": 3600, "scheduled_since": "2026-01-02T10:00:05Z",
+            "last": { "finished_at": "2026-01-05T09:07:05Z", "outcome": "freed" } },
     })
     .to_string()
 }
@@ -333,6 +335,12 @@ fn hosts_are_told_with_what_they_wait_for_and_what_holds_their_space() {
     assert_eq!((&report["mode"], &report["tmp_bytes"]), (&"enforce".into(), &9_000_000_000_u64.into()));
     assert_eq!(report["disks"][0]["size_bytes"], 500_000_000_000_u64);
     assert_eq!(report["holds"]["signs"]["ray_task"], 1);
+    let backstop = &report["backstop"];
+    assert_eq!((&backstop["outcome"], &backstop["overdue"]), (&"freed".into(), &false.into()));
+    // By the host's clock it was 53 minutes before the report.
+    let at = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let before = at(&report["reported_at"]).duration_since(at(&backstop["finished_at"]));
+    assert_eq!(before, jiff::SignedDuration::from_mins(53));
     let waits = |host: &Value| host["next_attempt"]["waits_for"].clone();
     assert_eq!((waits(busy), waits(host("down-81"))), ("recheck".into(), "backoff".into()));
     assert_eq!(host("down-81")["lane"], "failing");

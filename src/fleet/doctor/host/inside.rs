@@ -2,7 +2,7 @@
 
 use super::{Check, Seen, State};
 use crate::{
-    domain::attempt::Mode,
+    domain::{attempt::Mode, backstop::MISSED},
     fleet::{
         deploy::examine::There,
         doctor::{Side, clock_check, links, skew},
@@ -17,8 +17,6 @@ use crate::{
 const GRACE_SECS: u64 = 30;
 /// Older figures are late by two runs.
 const STALE_SECS: u64 = 180;
-/// So many runs that did not end are no accident.
-const MISSED: usize = 2;
 
 pub(super) fn judge(host: &Seen) -> Vec<Check> {
     let skipped = |because: &str| -> Vec<Check> {
@@ -236,7 +234,7 @@ impl Look<'_> {
                 format!("{ended}; when the next was due cannot be told"),
                 "see schedule in the host's sweep.yml",
             ),
-            Some(missed) if *missed >= MISSED => {
+            Some(missed) if *missed >= usize::from(MISSED) => {
                 Check::broken(LINK, format!("{ended}; {missed} were due since"), ADVICE)
             }
             Some(_) if last.as_ref().is_some_and(|last| last.outcome == "failed") => Check::warn(

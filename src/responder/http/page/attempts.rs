@@ -1,6 +1,9 @@
 //! Attempts as the page lists them.
 
-use super::words::{PLAIN, Tone, instant, lasted, stored_size, tone_of, words};
+use super::{
+    room::Part,
+    words::{PLAIN, SENTENCE, Tone, brief, instant, lasted, stored_size, tone_of, words},
+};
 use crate::responder::journal::AttemptView;
 
 /// An attempt's line.
@@ -28,8 +31,15 @@ impl AttemptRow {
             tone,
             freed: freed.map(stored_size).unwrap_or_default(),
             took: took(attempt).unwrap_or_default(),
-            why: attempt.reason.as_deref().map(words).unwrap_or_default(),
+            why: attempt.reason.as_deref().map(|why| brief(&words(why), SENTENCE)).unwrap_or_default(),
         }
+    }
+
+    /// So many of them, the newest, as they come; and how many there are beside them.
+    pub(super) fn newest(attempts: &[AttemptView], most: usize) -> (Vec<Self>, Option<String>) {
+        let part = Part::first(attempts.iter().collect(), most);
+        let more = part.more();
+        (part.shown.into_iter().map(Self::new).collect(), more)
     }
 }
 

@@ -11,10 +11,13 @@ use super::{
     Frame,
     row::{Row, fullest, left},
 };
-use crate::responder::journal::HostView;
+use crate::responder::journal::{BackstopView, HostView};
 
-/// So many hosts stand on one page: with more of them it would not be at hand on a slow line.
-const HOSTS_EACH: usize = 50;
+/// So many hosts stand on one page: with more of them it would not be at hand on a slow line, however long their
+/// names.
+const HOSTS_EACH: usize = 40;
+/// No host's name is longer.
+const NAME_MOST: usize = 253;
 
 /// What an address asks for. A form sends all of its fields, the empty ones too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +73,7 @@ choices! {
         Person = "needs a person",
         Failing = "cannot be reached",
         Running = "sweeping now",
+        Backstop = "backstop overdue",
     }
 }
 choices! {
@@ -85,6 +89,7 @@ choices! {
         Temp = "temp files",
         Last = "last attempt",
         Next = "next attempt",
+        Backstop = "backstop",
     }
 }
 choices! {
@@ -150,10 +155,11 @@ struct Pages {
 }
 
 impl FleetPage {
-    pub(super) fn new(frame: Frame, hosts: Vec<HostView>, wish: &Wish, now: Timestamp) -> Self {
+    /// With so much of each sentence of a host's at most.
+    pub(super) fn new(frame: Frame, hosts: &[HostView], wish: &Wish, now: Timestamp, most: usize) -> Self {
         let all = hosts.len();
-        let sums = sums(&hosts, wish);
-        let mut chosen: Vec<_> = hosts.into_iter().filter(|host| wish.wants(host)).collect();
+        let sums = sums(hosts, wish);
+        let mut chosen: Vec<_> = hosts.iter().filter(|host| wish.wants(host)).collect();
         wish.sort(&mut chosen);
         let of = chosen.len().div_ceil(HOSTS_EACH).max(1);
         let page = wish.page.0.clamp(1, of);
@@ -168,7 +174,7 @@ impl FleetPage {
             orders: choices(Order::ALL, wish.order),
             caption: format!("{} of {all} hosts of the inventory", chosen.len()),
             columns: columns(wish),
-            rows: shown.map(|host| Row::new(host, now)).collect(),
+            rows: shown.map(|host| Row::new(host, now, most)).collect(),
             pages: (of > 1).then(|| Pages {
                 page,
                 of,
@@ -180,6 +186,16 @@ impl FleetPage {
 }
 
 impl Wish {
+    /// What could be no part of any host's name would stand in each link of the page, however long it is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let length = self.host.len();
+        if length <= NAME_MOST {
+            Ok(())
+        } else {
+            Err(format!("host: no name is as long as {length}; {NAME_MOST} characters are the most"))
+        }
+    }
+
     fn wants(&self, host: &HostView) -> bool {
         let mode = host.last_report.as_ref().map(|report| report.mode.as_str());
         let of_mode = match self.mode {
@@ -192,7 +208,7 @@ impl Wish {
     }
 
     /// Whatever the order, hosts that are alike in it stand by their names.
-    fn sort(&self, hosts: &mut [HostView]) {
+    fn sort(&self, hosts: &mut [&HostView]) {
         hosts.sort_by(|a, b| a.name.cmp(&b.name));
         match self.sort {
             Sort::Trouble => hosts.sort_by_key(|host| Reverse(trouble(host))),
@@ -203,6 +219,10 @@ impl Wish {
             Sort::Next => hosts.sort_by_key(|host| {
                 let at = host.next_attempt.as_ref().map(|next| next.at);
                 (host.running.is_none(), at.is_none(), at)
+            }),
+            Sort::Backstop => hosts.sort_by_key(|host| {
+                let at = backstop(host).and_then(|backstop| backstop.finished_at);
+                (!is_overdue(host), backstop(host).is_none(), at)
             }),
         }
         if self.order == Order::Up {
@@ -220,6 +240,7 @@ impl Show {
             Self::Person => incident.is_some_and(|incident| incident.escalation.is_some()),
             Self::Failing => host.failures_in_row > 0,
             Self::Running => host.running.is_some(),
+            Self::Backstop => is_overdue(host),
         }
     }
 }
@@ -246,6 +267,14 @@ fn temp(host: &HostView) -> Option<i64> {
 
 fn last(host: &HostView) -> Option<Timestamp> {
     host.last_attempt.as_ref()?.finished_at
+}
+
+fn backstop(host: &HostView) -> Option<&BackstopView> {
+    host.last_report.as_ref()?.backstop.as_ref()
+}
+
+fn is_overdue(host: &HostView) -> bool {
+    backstop(host).is_some_and(|backstop| backstop.overdue)
 }
 
 fn sums(hosts: &[HostView], wish: &Wish) -> Vec<Sum> {
@@ -279,6 +308,7 @@ fn columns(wish: &Wish) -> Vec<Column> {
         ("Incident", Some(Sort::Trouble)),
         ("Last attempt", Some(Sort::Last)),
         ("Next attempt", Some(Sort::Next)),
+        ("Backstop", Some(Sort::Backstop)),
     ];
     let each = columns.into_iter().map(|(label, sort)| {
         let is_chosen = sort == Some(wish.sort);

@@ -7,12 +7,13 @@ use super::{
     Frame,
     attempts::AttemptRow,
     incident::IncidentShown,
-    row::{Bar, Row, disk_bar},
-    words::{instant, lasted, until, words},
+    room::Part,
+    row::{Bar, Row, disk_bar, left},
+    words::{PATH, SENTENCE, brief, instant, lasted, until, words},
 };
 use crate::{
-    domain::incident::IncidentId,
-    responder::journal::{HostView, HostWhole, IncidentView, IncidentWhole},
+    domain::{incident::IncidentId, report::Disk},
+    responder::journal::{HostView, HostWhole, IncidentView, IncidentWhole, LastReport},
 };
 
 /// A host's page.
@@ -23,9 +24,11 @@ pub(super) struct HostPage {
     row: Row,
     version: Option<String>,
     disks: Vec<DiskShown>,
+    more_disks: Option<String>,
     reached: String,
     incident: Option<IncidentShown>,
     attempts: Vec<AttemptRow>,
+    more_attempts: Option<String>,
     earlier: Vec<Earlier>,
 }
 
@@ -42,31 +45,42 @@ struct Earlier {
 }
 
 impl HostPage {
-    /// With the newest incident whole, where there is one.
+    /// With the newest incident whole, where there is one, and so many entries of each list at most.
     pub(super) fn new(
         frame: Frame,
         host: &HostWhole,
         newest: Option<&IncidentWhole>,
         now: Timestamp,
+        most: usize,
     ) -> Self {
         let HostWhole { host: view, incidents, attempts } = host;
         let report = view.last_report.as_ref();
-        let disks = report.map(|report| {
-            let each = report.disks.iter();
-            each.map(|disk| DiskShown { name: disk.mount.clone(), bar: disk_bar(disk, report, now) })
-                .collect()
-        });
+        let disks = Part::first(report.map(by_what_is_left).unwrap_or_default(), most);
+        let disk = |disk: &Disk| {
+            let bar = disk_bar(disk, report?, now);
+            Some(DiskShown { name: brief(&disk.mount, PATH), bar })
+        };
+        let (attempts, more_attempts) = AttemptRow::newest(attempts, most);
         Self {
             frame,
-            row: Row::new(view, now),
-            version: report.map(|report| report.version.clone()),
-            disks: disks.unwrap_or_default(),
+            row: Row::new(view, now, SENTENCE),
+            version: report.map(|report| brief(&report.version, PATH)),
+            more_disks: disks.more(),
+            disks: disks.shown.into_iter().filter_map(disk).collect(),
             reached: reached(view, now),
-            incident: newest.map(|whole| IncidentShown::new(whole, now)),
-            attempts: attempts.iter().map(AttemptRow::new).collect(),
+            incident: newest.map(|whole| IncidentShown::new(whole, now, most)),
+            attempts,
+            more_attempts,
             earlier: incidents.iter().skip(1).map(Earlier::new).collect(),
         }
     }
+}
+
+/// The fullest first.
+fn by_what_is_left(report: &LastReport) -> Vec<&Disk> {
+    let mut disks: Vec<_> = report.disks.iter().collect();
+    disks.sort_by(|a, b| left(a).total_cmp(&left(b)));
+    disks
 }
 
 fn reached(host: &HostView, now: Timestamp) -> String {

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::{
     Frame,
     attempts::AttemptRow,
-    words::{BAD, PLAIN, Tone, WATCH, ago, instant, size, stored_size, words},
+    room::Part,
+    words::{BAD, PATH, PLAIN, SENTENCE, Tone, WATCH, ago, brief, instant, size, stored_size, words},
 };
 use crate::{
     domain::{incident::IncidentId, report::Holds},
@@ -22,15 +23,14 @@ pub(super) struct IncidentPage {
     frame: Frame,
     incident: IncidentShown,
     attempts: Vec<AttemptRow>,
+    more_attempts: Option<String>,
 }
 
 impl IncidentPage {
-    pub(super) fn new(frame: Frame, whole: &IncidentWhole, now: Timestamp) -> Self {
-        Self {
-            frame,
-            incident: IncidentShown::new(whole, now),
-            attempts: whole.history.iter().map(AttemptRow::new).collect(),
-        }
+    /// With so many entries of each list at most.
+    pub(super) fn new(frame: Frame, whole: &IncidentWhole, now: Timestamp, most: usize) -> Self {
+        let (attempts, more_attempts) = AttemptRow::newest(&whole.history, most);
+        Self { frame, incident: IncidentShown::new(whole, now, most), attempts, more_attempts }
     }
 }
 
@@ -48,7 +48,9 @@ pub(super) struct IncidentShown {
     pub(super) tried: String,
     pub(super) holds: String,
     pub(super) alerts: Vec<AlertShown>,
+    pub(super) more_alerts: Option<String>,
     pub(super) events: Vec<EventShown>,
+    pub(super) more_events: Option<String>,
 }
 
 /// An alert, in words.
@@ -73,9 +75,11 @@ pub(super) struct EventShown {
 }
 
 impl IncidentShown {
-    pub(super) fn new(whole: &IncidentWhole, now: Timestamp) -> Self {
+    pub(super) fn new(whole: &IncidentWhole, now: Timestamp, most: usize) -> Self {
         let IncidentWhole { incident, timeline, .. } = whole;
         let (word, tone) = state(incident);
+        let alerts = alerts(&incident.alerts, most);
+        let events = events(timeline, most);
         Self {
             id: incident.id,
             host: incident.host.clone(),
@@ -89,10 +93,27 @@ impl IncidentShown {
             escalated: incident.escalation.as_deref().map(escalated),
             tried: tried(incident),
             holds: holds(incident.tried.holds.as_ref()),
-            alerts: incident.alerts.iter().map(|alert| AlertShown::new(alert, now)).collect(),
-            events: timeline.iter().map(EventShown::new).collect(),
+            more_alerts: alerts.more(),
+            alerts: alerts.shown.into_iter().map(|alert| AlertShown::new(alert, now)).collect(),
+            more_events: events.more(),
+            events: events.shown.into_iter().rev().map(EventShown::new).collect(),
         }
     }
+}
+
+/// Where not all have room, those that were received last, and those that fire.
+fn alerts(alerts: &[AlertView], most: usize) -> Part<&AlertView> {
+    let mut all: Vec<_> = alerts.iter().collect();
+    if all.len() > most {
+        all.sort_by_key(|alert| Reverse(alert.last_seen));
+    }
+    Part::of(all, most, |alert| alert.status == "firing")
+}
+
+/// The newest first. Where not all have room, those are the first, and what is said of the incident itself.
+fn events(timeline: &[Event], most: usize) -> Part<&Event> {
+    let is_of_all = |event: &&Event| event.alert.is_none() && event.attempt.is_none();
+    Part::of(timeline.iter().rev().collect(), most, is_of_all)
 }
 
 fn told(at: Timestamp, now: Timestamp) -> String {
@@ -123,7 +144,7 @@ fn escalated(reason: &str) -> String {
 fn tried(incident: &IncidentView) -> String {
     let each: Vec<_> =
         incident.tried.tried.iter().map(|(outcome, count)| format!("{count} × {}", words(outcome))).collect();
-    if each.is_empty() { "nothing that has ended".to_owned() } else { each.join(", ") }
+    if each.is_empty() { "nothing that has ended".to_owned() } else { brief(&each.join(", "), SENTENCE) }
 }
 
 /// The most bytes first, then who is at work.
@@ -134,14 +155,18 @@ fn holds(holds: Option<&Holds>) -> String {
     let kept = kept.into_iter().map(|(why, bytes)| format!("{} {}", size(*bytes), words(why)));
     let signs = signs.iter().map(|(kind, count)| format!("{count} × {}", words(kind)));
     let all: Vec<_> = kept.chain(signs).collect();
-    if all.is_empty() { "nothing that a report tells of".to_owned() } else { all.join(", ") }
+    if all.is_empty() {
+        "nothing that a report tells of".to_owned()
+    } else {
+        brief(&all.join(", "), 2 * SENTENCE)
+    }
 }
 
 impl AlertShown {
     fn new(alert: &AlertView, now: Timestamp) -> Self {
         let AlertView { first_notification: first, last_notification: last, .. } = alert;
         Self {
-            name: alert.name.clone(),
+            name: brief(&alert.name, PATH),
             status: alert.status.clone(),
             urgency: alert.urgency.clone(),
             since: instant(alert.starts_at),
@@ -155,7 +180,7 @@ impl AlertShown {
 impl EventShown {
     fn new(event: &Event) -> Self {
         let attempt = event.attempt.clone().filter(|_| event.event == "attempt_ended");
-        Self { at: event.at, shown: instant(event.at), what: what(event), attempt }
+        Self { at: event.at, shown: instant(event.at), what: brief(&what(event), SENTENCE), attempt }
     }
 }
 

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::responder::journal::NotificationView;
 
-/// So much of a notification is shown; the whole of it is one click away.
-const BYTES_MOST: usize = 64 * 1024;
+/// So many bytes of a notification are shown for each entry that a list may have on a page; the whole of it is one
+/// click away.
+const BYTES_AN_ENTRY: usize = 640;
 
 /// A notification's page.
 #[derive(Debug, Template)]
@@ -25,14 +26,15 @@ pub(super) struct NotificationPage {
 }
 
 impl NotificationPage {
-    pub(super) fn new(frame: Frame, notification: &NotificationView, now: Timestamp) -> Self {
+    pub(super) fn new(frame: Frame, notification: &NotificationView, now: Timestamp, most: usize) -> Self {
         let NotificationView { id, received_at, body } = notification;
-        let start = &body[..body.len().min(BYTES_MOST)];
+        let most = most * BYTES_AN_ENTRY;
+        let start = &body[..body.len().min(most)];
         // Set out in lines it may be a hundred times as long, so only what is short is.
         let pretty = serde_json::from_slice::<serde_json::Value>(start)
             .and_then(|value| serde_json::to_string_pretty(&value))
             .unwrap_or_else(|_| String::from_utf8_lossy(start).into_owned());
-        let end = pretty.floor_char_boundary(BYTES_MOST);
+        let end = pretty.floor_char_boundary(most);
         let is_whole = end == pretty.len() && start.len() == body.len();
         Self {
             frame,

@@ -2,22 +2,32 @@
 
 use jiff::Timestamp;
 
-use super::words::{BAD, Tone, WATCH, ago, lasted, size, stored_size, tone_of, until, words};
+use super::words::{BAD, PLAIN, Tone, WATCH, ago, brief, lasted, size, stored_size, tone_of, until, words};
 use crate::{
     domain::{incident::IncidentId, report::Disk},
-    responder::journal::{AttemptView, HostView, LastReport, OpenIncident},
+    responder::journal::{AttemptView, BackstopView, HostView, LastReport, OpenIncident},
 };
+
+/// A report that is not older is as good as one of now.
+const FRESH_SECS: i64 = 120;
+/// So much of a host's name stands where only a reader for the blind reads it.
+const NAME: usize = 32;
 
 /// A host's line.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: String,
+    /// The same, for what stands beside it.
+    pub(super) short_name: String,
     pub(super) mode: Option<String>,
     pub(super) disk: Option<Bar>,
     pub(super) temp: Option<Bar>,
     pub(super) incident: Option<Incident>,
     pub(super) last: Option<Last>,
     pub(super) next: Option<Waiting>,
+    pub(super) backstop: Option<Backstop>,
+    /// Why there is none.
+    pub(super) no_backstop: &'static str,
 }
 
 /// A share of a whole, in words as well.
@@ -53,17 +63,29 @@ pub(super) struct Waiting {
     pub(super) sub: String,
 }
 
+/// The host's own sweeps by cron, as it reported them last.
+#[derive(Debug)]
+pub(super) struct Backstop {
+    pub(super) word: String,
+    pub(super) tone: Tone,
+    pub(super) sub: String,
+}
+
 impl Row {
-    pub(super) fn new(host: &HostView, now: Timestamp) -> Self {
+    /// With so much of each sentence at most that the host has said.
+    pub(super) fn new(host: &HostView, now: Timestamp, most: usize) -> Self {
         let report = host.last_report.as_ref();
         Self {
             name: host.name.clone(),
+            short_name: brief(&host.name, NAME),
             mode: report.map(|report| report.mode.clone()),
             disk: report.and_then(|report| fullest_bar(report, now)),
             temp: report.and_then(|report| temp_bar(report, now)),
             incident: host.incident.as_ref().map(|incident| in_brief(incident, now)),
-            last: host.last_attempt.as_ref().map(|attempt| last(attempt, now)),
+            last: host.last_attempt.as_ref().map(|attempt| last(attempt, now, most)),
             next: next(host, now),
+            backstop: report.and_then(|report| backstop(report, now, most)),
+            no_backstop: if report.is_some() { "not told" } else { "not known yet" },
         }
     }
 }
@@ -132,13 +154,13 @@ fn in_brief(incident: &OpenIncident, now: Timestamp) -> Incident {
     Incident { id: incident.id, word, tone, sub }
 }
 
-fn last(attempt: &AttemptView, now: Timestamp) -> Last {
+fn last(attempt: &AttemptView, now: Timestamp, most: usize) -> Last {
     let outcome = attempt.outcome.as_deref().unwrap_or("under way");
     let freed = attempt.freed_bytes.filter(|bytes| *bytes > 0).map(stored_size);
     let at = attempt.finished_at.unwrap_or(attempt.queued_at);
     let parts = [
         freed.map(|freed| format!("{freed} freed")),
-        attempt.reason.as_deref().map(words),
+        attempt.reason.as_deref().map(|why| brief(&words(why), most)),
         Some(ago(at, now)),
     ];
     Last {
@@ -147,6 +169,30 @@ fn last(attempt: &AttemptView, now: Timestamp) -> Last {
         tone: tone_of(outcome),
         sub: parts.into_iter().flatten().collect::<Vec<_>>().join(", "),
     }
+}
+
+/// What was so when the host reported need not be so now: where that is not just now, it says when.
+fn backstop(report: &LastReport, now: Timestamp, most: usize) -> Option<Backstop> {
+    let BackstopView { finished_at, outcome, scheduled_since, overdue, note, .. } =
+        report.backstop.as_ref()?;
+    let last = finished_at.zip(outcome.as_deref());
+    let (word, tone, sub) = match (last, note) {
+        (Some((at, outcome)), _) if *overdue => {
+            ("overdue".to_owned(), BAD, format!("the last {}, {}", words(outcome), ago(at, now)))
+        }
+        (Some((at, outcome)), _) => (words(outcome), tone_of(outcome), ago(at, now)),
+        (None, Some(note)) => ("cannot be told".to_owned(), WATCH, brief(note, most)),
+        (None, None) => {
+            let (word, tone, how) =
+                if *overdue { ("overdue", BAD, "none") } else { ("none yet", PLAIN, "awaited") };
+            let since = scheduled_since.map(|since| format!("{how} for {}", lasted(since, now)));
+            (word.to_owned(), tone, since.unwrap_or_default())
+        }
+    };
+    let is_fresh = now.duration_since(report.reported_at).as_secs() <= FRESH_SECS;
+    let told = (!is_fresh).then(|| format!("told {}", ago(report.reported_at, now)));
+    let sub = [Some(sub).filter(|sub| !sub.is_empty()), told].into_iter().flatten().collect::<Vec<_>>();
+    Some(Backstop { word, tone, sub: sub.join("; ") })
 }
 
 fn next(host: &HostView, now: Timestamp) -> Option<Waiting> {

@@ -1,14 +1,13 @@
-//! How the responder itself stands, and the configuration that it runs with.
+//! How the responder itself stands.
 
 use askama::Template;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     Frame,
     attempt::Fact,
-    words::{ago, instant, lasted, words},
+    room::Part,
+    words::{PATH, SENTENCE, ago, brief, instant, lasted, words},
 };
 use crate::responder::journal::IgnoredView;
 
@@ -23,6 +22,7 @@ pub(super) struct StatusPage {
     reasons: Vec<String>,
     facts: Vec<Fact>,
     ignored: Vec<IgnoredShown>,
+    more_ignored: Option<String>,
 }
 
 /// What there is to know of a responder.
@@ -50,10 +50,22 @@ struct IgnoredShown {
 }
 
 impl StatusPage {
-    pub(super) fn new(frame: Frame, known: Known, ignored: &[IgnoredView], now: Timestamp) -> Self {
-        let facts = facts(&known, now);
-        let ignored = ignored.iter().map(|one| IgnoredShown::new(one, now)).collect();
-        Self { frame, reasons: known.reasons, facts, ignored }
+    /// With so many entries of each list at most.
+    pub(super) fn new(
+        frame: Frame,
+        known: &Known,
+        ignored: &[IgnoredView],
+        now: Timestamp,
+        most: usize,
+    ) -> Self {
+        let part = Part::first(ignored.iter().collect(), most);
+        Self {
+            frame,
+            reasons: known.reasons.iter().map(|reason| brief(reason, SENTENCE)).collect(),
+            facts: facts(known, now),
+            more_ignored: part.more(),
+            ignored: part.shown.into_iter().map(|one| IgnoredShown::new(one, now)).collect(),
+        }
     }
 }
 
@@ -93,75 +105,11 @@ impl IgnoredShown {
         let labels = ignored.labels.to_string();
         let cut: String = labels.chars().take(LABELS_MOST).collect();
         Self {
-            name: ignored.name.clone(),
+            name: brief(&ignored.name, PATH),
             reason: words(&ignored.reason),
             labels: if cut.len() < labels.len() { cut + "…" } else { labels },
             seen: ago(ignored.last_seen, now),
             times: ignored.times,
-        }
-    }
-}
-
-/// The configuration's page.
-#[derive(Debug, Template)]
-#[template(path = "config.html")]
-pub(super) struct ConfigPage {
-    pub(super) frame: Frame,
-    pub(super) text: String,
-}
-
-/// A configuration as it may be shown to whoever is let in. What is secret in it stands in files; what an
-/// address holds before its `@` is the one exception.
-pub fn shown(config: &impl Serialize) -> String {
-    let Ok(mut config) = serde_json::to_value(config) else { return String::new() };
-    mask(&mut config);
-    serde_json::to_string_pretty(&config).unwrap_or_default()
-}
-
-fn mask(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let Some(masked) = without_user(text) {
-                *text = masked;
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(mask),
-        Value::Object(values) => values.values_mut().for_each(mask),
-        _ => {}
-    }
-}
-
-/// `http://jo:secret@host/path` → `http://***@host/path`.
-fn without_user(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let (_, host) = authority.rsplit_once('@')?;
-    Some(format!("{scheme}://***@{host}{}", &rest[authority.len()..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_an_address_holds_before_its_at_is_masked_wherever_it_stands() {
-        let config = json!({
-            "alertmanager": { "url": "https://jo:se@cret@am.example:9093/x?y=a@b" },
-            "hosts": [{ "address": "10.0.0.80" }, "http://token@h"],
-            "mail": "jo@example.org",
-        });
-        let text = shown(&config);
-        for (expected, is_there) in [
-            ("https://***@am.example:9093/x?y=a@b", true),
-            ("http://***@h", true),
-            ("10.0.0.80", true),
-            ("jo@example.org", true),
-            ("cret", false),
-            ("token", false),
-        ] {
-            assert_eq!(text.contains(expected), is_there, "{expected}: {text}");
         }
     }
 }

@@ -1,17 +1,20 @@
 //! What somebody else wrote never becomes a part of the page, and the table shows the hosts that an address
 //! asks for.
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{fleet::FleetPage, *};
 use crate::{
     domain::report::{Disk, Holds, Report},
     responder::journal::{
-        AlertView, AttemptView, Event, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole,
-        LastReport, Next, NotificationView, OpenIncident, Tried,
+        AlertView, AttemptView, BackstopView, Event, HostView, HostWhole, IgnoredView, IncidentView,
+        IncidentWhole, LastReport, Next, NotificationView, OpenIncident, Tried,
     },
 };
+
+mod weight;
 
 const ID: &str = "01936b2e-7c1a-7000-8000-000000000001";
 
@@ -23,8 +26,8 @@ fn frame() -> Frame {
     Frame { now: now(), shown: words::instant(now()), to_top: "../" }
 }
 
-/// An attempt in which every text is somebody else's.
-fn attempt(text: &str) -> AttemptView {
+/// A report in which every text is this one.
+fn report(text: &str) -> Value {
     let worker = json!({
         "name": text, "runtime": text, "state": "active", "verdict": "active", "note": text,
         "tmp_before_bytes": 9_000_000_000_u64, "tmp_after_bytes": 9_000_000_000_u64, "freed_bytes": 0,
@@ -33,14 +36,23 @@ fn attempt(text: &str) -> AttemptView {
         "kept": [{ "class": "tmp", "path": text, "bytes": 3, "why": "in_use", "detail": text, "pid": 4711 }],
         "errors": [text],
     });
-    let report = json!({
+    json!({
         "schema": 1, "attempt": ID, "host": text, "version": text, "trigger": "alert", "mode": "enforce",
         "dry_run": false, "started_at": now(), "finished_at": now(), "outcome": "active", "reason": text,
         "freed_bytes": 0, "workers": [worker],
         "disks": [{ "mount": text, "size_bytes": 100, "avail_before_bytes": 10, "avail_after_bytes": 20 }],
         "prune": { "mode": text, "freed_bytes": 1, "removed": 2, "busy": [text], "errors": [text] },
-    });
+    })
+}
+
+/// An attempt in which every text is somebody else's.
+fn attempt(text: &str) -> AttemptView {
+    let report = report(text);
     serde_json::from_value::<Report>(report.clone()).unwrap();
+    reporting(text, report)
+}
+
+fn reporting(text: &str, report: Value) -> AttemptView {
     AttemptView {
         id: ID.to_owned(),
         host: "ray-80".to_owned(),
@@ -150,6 +162,14 @@ fn host_in_trouble(name: &str, text: &str) -> HostView {
             }],
             tmp_bytes: Some(40),
             holds: None,
+            backstop: Some(BackstopView {
+                finished_at: None,
+                outcome: None,
+                scheduled_since: None,
+                interval_secs: 3600,
+                overdue: false,
+                note: Some(text.to_owned()),
+            }),
         }),
         ..host(name)
     }
@@ -192,18 +212,30 @@ fn every_page(text: &str) -> Vec<String> {
     let refused =
         RefusedPage { frame: frame(), status: 404, heading: "There is no such thing", why: text.to_owned() };
     vec![
-        FleetPage::new(frame(), vec![host_in_trouble("ray-80", text)], &Wish::default(), now())
-            .render()
+        fleet(&[host_in_trouble("ray-80", text)], &Wish::default()),
+        fleet(&[], &wish),
+        fitting(|most| HostPage::new(frame(), &host, Some(&whole), now(), most)).unwrap(),
+        fitting(|most| IncidentPage::new(frame(), &whole, now(), most)).unwrap(),
+        attempt_page(&attempt(text)),
+        fitting(|most| NotificationPage::new(frame(), &received, now(), most)).unwrap(),
+        fitting(|most| StatusPage::new(frame(), &known, std::slice::from_ref(&ignored), now(), most))
             .unwrap(),
-        FleetPage::new(frame(), vec![], &wish, now()).render().unwrap(),
-        HostPage::new(frame(), &host, Some(&whole), now()).render().unwrap(),
-        IncidentPage::new(frame(), &whole, now()).render().unwrap(),
-        AttemptPage::new(frame(), &attempt(text), now()).render().unwrap(),
-        NotificationPage::new(frame(), &received, now()).render().unwrap(),
-        StatusPage::new(frame(), known, &[ignored], now()).render().unwrap(),
-        ConfigPage { frame: frame(), text: text.to_owned() }.render().unwrap(),
+        config_page(text, None),
         refused.render().unwrap(),
     ]
+}
+
+fn fleet(hosts: &[HostView], wish: &Wish) -> String {
+    fitting(|most| FleetPage::new(frame(), hosts, wish, now(), most)).unwrap()
+}
+
+fn attempt_page(attempt: &AttemptView) -> String {
+    let reported = Reported::new(attempt);
+    fitting(|most| AttemptPage::new(frame(), &reported, now(), most)).unwrap()
+}
+
+fn config_page(text: &str, part: Option<usize>) -> String {
+    ConfigPage::new(frame(), text, &config::Wish { part }).render().unwrap()
 }
 
 /// What tags and attributes are made of.
@@ -249,7 +281,7 @@ fn an_address_says_which_hosts_are_shown_and_in_which_order() {
     };
     let shown = |query: &str| {
         let wish: Wish = serde_urlencoded::from_str(query).unwrap();
-        let html = FleetPage::new(frame(), hosts(), &wish, now()).render().unwrap();
+        let html = fleet(&hosts(), &wish);
         let names = html.split("href=\"hosts/").skip(1);
         names.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
     };
@@ -267,18 +299,104 @@ fn an_address_says_which_hosts_are_shown_and_in_which_order() {
 
 #[test]
 fn many_hosts_stand_on_several_pages_of_bounded_weight() {
-    let hosts = || (0..1000).map(|n| host_in_trouble(&format!("ray-{n:04}"), "x")).collect();
-    let page = |page| {
-        let wish = Wish { sort: fleet::Sort::Host, page: fleet::Page(page), ..Wish::default() };
-        FleetPage::new(frame(), hosts(), &wish, now()).render().unwrap()
-    };
+    let hosts: Vec<_> = (0..1000).map(|n| host_in_trouble(&format!("ray-{n:04}"), "x")).collect();
+    let page =
+        |page| fleet(&hosts, &Wish { sort: fleet::Sort::Host, page: fleet::Page(page), ..Wish::default() });
     let first = page(1);
     assert!(
-        first.contains("ray-0049") && !first.contains("ray-0050") && first.contains("Page 1 of 20"),
+        first.contains("ray-0039") && !first.contains("ray-0040") && first.contains("Page 1 of 25"),
         "{first}"
     );
-    assert!(page(20).contains("ray-0999"));
-    assert!(page(999).contains("Page 20 of 20"), "a page too far is the last one");
-    let weight = first.len() + include_str!("assets/page.css").len() + include_str!("assets/page.js").len();
-    assert!(weight < 100_000, "{weight} bytes");
+    assert!(page(25).contains("ray-0999"));
+    assert!(page(999).contains("Page 25 of 25"), "a page too far is the last one");
+}
+
+/// A host that told this of its backstop, so many seconds ago.
+fn host_that_told(name: &str, backstop: Option<BackstopView>, secs: i64) -> HostView {
+    let mut host = host_in_trouble(name, "x");
+    host.last_report = host.last_report.map(|report| LastReport {
+        reported_at: now() - SignedDuration::from_secs(secs),
+        backstop,
+        ..report
+    });
+    host
+}
+
+/// One whose last run ended freed, so many minutes ago.
+fn freed(minutes: i64, overdue: bool) -> BackstopView {
+    BackstopView {
+        finished_at: Some(now() - SignedDuration::from_mins(minutes)),
+        outcome: Some("freed".to_owned()),
+        scheduled_since: Some(now() - SignedDuration::from_hours(50)),
+        interval_secs: 3600,
+        overdue,
+        note: None,
+    }
+}
+
+#[test]
+fn what_a_host_told_of_its_backstop_is_said_in_words_and_with_its_age() {
+    let none = |overdue| BackstopView { finished_at: None, outcome: None, ..freed(0, overdue) };
+    let noted = BackstopView { note: Some("it is no file".to_owned()), ..none(false) };
+    for (told, secs, expected) in [
+        (
+            Some(freed(40, false)),
+            120,
+            r#"<span class="mark good">freed</span><span class="sub">40 min ago</span>"#,
+        ),
+        (
+            Some(freed(40, false)),
+            1800,
+            r#"<span class="mark good">freed</span><span class="sub">40 min ago; told 30 min ago</span>"#,
+        ),
+        (
+            Some(freed(400, true)),
+            0,
+            r#"<span class="mark bad">overdue</span><span class="sub">the last freed, 6 h 40 min ago</span>"#,
+        ),
+        (
+            Some(none(true)),
+            0,
+            r#"<span class="mark bad">overdue</span><span class="sub">none for 2 d 2 h</span>"#,
+        ),
+        (
+            Some(none(false)),
+            0,
+            r#"<span class="mark ">none yet</span><span class="sub">awaited for 2 d 2 h</span>"#,
+        ),
+        (
+            Some(noted),
+            0,
+            r#"<span class="mark watch">cannot be told</span><span class="sub">it is no file</span>"#,
+        ),
+        // Its version does not tell.
+        (None, 0, r#"<span class="quiet">not told</span>"#),
+    ] {
+        let html = fleet(&[host_that_told("ray-80", told, secs)], &Wish::default());
+        let (_, cell) = html.split_once(r#"<td data-label="Backstop"><span>"#).unwrap();
+        let (cell, _) = cell.split_once("</span></td>").unwrap();
+        assert_eq!(cell, expected);
+    }
+    let new = fleet(&[host("ray-80")], &Wish::default());
+    let (_, cell) = new.split_once(r#"<td data-label="Backstop"><span>"#).unwrap();
+    assert!(cell.starts_with(r#"<span class="quiet">not known yet</span></span></td>"#), "{cell}");
+}
+
+#[test]
+fn hosts_are_found_and_sorted_by_their_backstop() {
+    let hosts = [
+        host_that_told("fresh", Some(freed(10, false)), 0),
+        host_that_told("late", Some(freed(300, true)), 0),
+        host_that_told("older", Some(freed(70, false)), 0),
+        host("new"),
+        host_that_told("old-version", None, 0),
+    ];
+    let shown = |query: &str| {
+        let html = fleet(&hosts, &serde_urlencoded::from_str(query).unwrap());
+        let names = html.split("href=\"hosts/").skip(1);
+        names.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("sort=backstop"), ["late", "older", "fresh", "new", "old-version"]);
+    assert_eq!(shown("sort=backstop&order=up"), ["old-version", "new", "fresh", "older", "late"]);
+    assert_eq!(shown("show=backstop"), ["late"]);
 }

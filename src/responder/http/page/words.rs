@@ -17,6 +17,23 @@ pub(super) fn words(word: &str) -> String {
     if word.contains(' ') { word.to_owned() } else { word.replace('_', " ") }
 }
 
+/// So much of a path or a name is shown, and of a sentence.
+pub(super) const PATH: usize = 160;
+pub(super) const SENTENCE: usize = 300;
+
+/// A text of so many characters at most; of a longer one the begin and, since that tells as much of a path, the
+/// end.
+pub(super) fn brief(text: &str, most: usize) -> String {
+    if text.len() <= most || text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let tail = most / 3;
+    let head = most.saturating_sub(tail + 1);
+    let begin = text.char_indices().nth(head).map_or(text, |(at, _)| &text[..at]);
+    let end = tail.checked_sub(1).and_then(|before| text.char_indices().rev().nth(before));
+    format!("{begin}…{}", end.map_or("", |(at, _)| &text[at..]))
+}
+
 /// How an outcome stands.
 pub(super) fn tone_of(outcome: &str) -> Tone {
     match outcome {
@@ -67,6 +84,17 @@ pub(super) fn stored_size(bytes: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_begin_and_its_end() {
+        assert_eq!(brief("/tmp/a", 6), "/tmp/a");
+        assert_eq!(brief("äöüäöü", 6), "äöüäöü");
+        assert_eq!(brief("0123456789", 9), "01234…789");
+        assert_eq!(brief("äöüäöüäöüä", 9), "äöüäö…öüä");
+        for most in 1..20 {
+            assert_eq!(brief(&"ä".repeat(1000), most).chars().count(), most);
+        }
+    }
 
     #[test]
     fn a_distance_is_told_in_the_units_that_matter() {

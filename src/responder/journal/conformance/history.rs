@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::{
     attempt::Mode,
+    backstop::Stood,
     report::{Disk, Measured, Seen},
 };
 
@@ -14,6 +15,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     an_incident_is_told_with_all_that_belongs_to_it(empty().await).await;
     a_host_stands_where_its_attempts_and_its_incident_left_it(empty().await).await;
     what_a_host_measured_stands_until_it_measures_again(empty().await).await;
+    what_a_host_told_of_its_backstop_last_is_what_is_known_of_it(empty().await).await;
     a_notification_is_there_as_it_was_received(empty().await).await;
 }
 
@@ -217,12 +219,12 @@ async fn what_a_host_measured_stands_until_it_measures_again(journal: impl Journ
     let reports = async |mode, measured: Option<Measured>, now| {
         let attempt = asked("a", None);
         let fence = started(&journal, &attempt, now).await;
-        let seen = Seen { mode, version: format!("0.{now}"), measured };
+        let seen = Seen { mode, version: format!("0.{now}"), measured, backstop: None };
         let ended = Ended { seen: Some(seen), ..ended(Outcome::Freed) };
         let mut work = journal.begin().await.unwrap();
         // Who has lost its claim has nothing to say.
-        let lost =
-            Ended { seen: Some(Seen { mode, version: "lost".to_owned(), measured: None }), ..ended.clone() };
+        let lost = Seen { mode, version: "lost".to_owned(), measured: None, backstop: None };
+        let lost = Ended { seen: Some(lost), ..ended.clone() };
         assert!(!work.end_attempt(attempt.id, Fence(fence.0 + 1), &lost, at(now)).await.unwrap());
         assert!(work.end_attempt(attempt.id, fence, &ended, at(now)).await.unwrap());
         work.commit().await.unwrap();
@@ -241,6 +243,47 @@ async fn what_a_host_measured_stands_until_it_measures_again(journal: impl Journ
     assert_eq!((&held.disks, held.tmp_bytes, &held.holds), (&first.disks, Some(7), &first.holds));
     let again = reports(Mode::Observe, measured(3), 3).await;
     assert_eq!((again.measured_at, again.tmp_bytes, again.disks), (Some(at(3)), Some(3), vec![disk(3)]));
+}
+
+async fn what_a_host_told_of_its_backstop_last_is_what_is_known_of_it(journal: impl Journal) {
+    let reports = async |backstop: Option<Stood>, now| {
+        let attempt = asked("a", None);
+        let fence = started(&journal, &attempt, now).await;
+        let seen = Seen { mode: Mode::Enforce, version: "0.1".to_owned(), measured: None, backstop };
+        let ended = Ended { seen: Some(seen), ..ended(Outcome::Held) };
+        let mut work = journal.begin().await.unwrap();
+        assert!(work.end_attempt(attempt.id, fence, &ended, at(now)).await.unwrap());
+        work.commit().await.unwrap();
+        told(&journal, now).await
+    };
+    let stood = |scheduled_secs, last| Some(Stood { interval_secs: 60, scheduled_secs, last, note: None });
+    // By the responder's clock, whatever the host's says; one that is on hold tells as well as any.
+    let first = reports(stood(Some(900), Some((30, Outcome::Busy))), 5000).await.unwrap();
+    assert_eq!((first.finished_at, first.outcome.as_deref()), (Some(at(4970)), Some("busy")));
+    assert_eq!((first.scheduled_since, first.interval_secs), (Some(at(4100)), 60));
+    assert_eq!((first.overdue, &first.note), (false, &None));
+    // How it stood then, however long ago that is.
+    assert_eq!(told(&journal, 500_000).await, Some(first));
+    let late = reports(stood(Some(9000), Some((1021, Outcome::Freed))), 6000).await.unwrap();
+    assert_eq!((late.finished_at, late.overdue), (Some(at(4979)), true));
+    let noted = Stood { interval_secs: 60, scheduled_secs: None, last: None, note: Some("why".to_owned()) };
+    let noted = reports(Some(noted), 6500).await.unwrap();
+    assert_eq!((noted.finished_at, noted.outcome, noted.overdue), (None, None, false));
+    assert_eq!(noted.note.as_deref(), Some("why"));
+    // Set again, the clock moves what was told with the report.
+    reports(stood(Some(900), Some((30, Outcome::Busy))), 7000).await.unwrap();
+    let mut work = journal.begin().await.unwrap();
+    work.shift(SignedDuration::from_secs(-500), at(0)).await.unwrap();
+    work.commit().await.unwrap();
+    let moved = told(&journal, 7000).await.unwrap();
+    assert_eq!((moved.finished_at, moved.scheduled_since), (Some(at(6470)), Some(at(5600))));
+    // One of an older version tells nothing, and nothing is known any more.
+    assert_eq!(reports(None, 8000).await, None);
+}
+
+/// What is known of the backstop of host a.
+async fn told(journal: &impl Journal, now: i64) -> Option<BackstopView> {
+    journal.hosts(&[host("a")], at(now)).await.unwrap().pop().unwrap().last_report.unwrap().backstop
 }
 
 async fn a_notification_is_there_as_it_was_received(journal: impl Journal) {

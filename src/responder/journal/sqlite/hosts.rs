@@ -6,17 +6,17 @@ use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    super::{AttemptView, HostView, JournalError, LastReport, OpenIncident, Waiting},
+    super::{AttemptView, BackstopView, HostView, JournalError, LastReport, OpenIncident, Waiting},
     attempts,
     columns::{maybe_time, time_of},
     rows::{corrupt, word},
 };
-use crate::domain::{host::HostName, incident::IncidentId, standing::Lane};
+use crate::domain::{backstop::Stood, host::HostName, incident::IncidentId, standing::Lane};
 
 /// Where these hosts stand (?1: a JSON list of them), and what each reported last.
 pub(super) const STANDINGS: &str =
     "SELECT known.value AS name, lane, last_outcome, failures_in_row, not_before, attempt, reported_at, mode,
-     version, measured_at, disks, tmp_bytes, holds FROM json_each(?1) AS known
+     version, measured_at, disks, tmp_bytes, holds, backstop FROM json_each(?1) AS known
      LEFT JOIN hosts ON hosts.host = known.value
      LEFT JOIN last_reports ON last_reports.host = known.value ORDER BY known.key";
 /// The open incidents; one a host at most.
@@ -117,14 +117,18 @@ fn last_report(row: &SqliteRow) -> Result<Option<LastReport>, JournalError> {
     let Some(attempt) = row.try_get("attempt")? else { return Ok(None) };
     let disks: Option<&str> = row.try_get("disks")?;
     let holds: Option<&str> = row.try_get("holds")?;
+    let backstop: Option<&str> = row.try_get("backstop")?;
+    let stood: Option<Stood> = backstop.map(serde_json::from_str).transpose().map_err(corrupt)?;
+    let reported_at = time_of(row, "reported_at")?;
     Ok(Some(LastReport {
         attempt,
-        reported_at: time_of(row, "reported_at")?,
+        reported_at,
         mode: row.try_get("mode")?,
         version: row.try_get("version")?,
         measured_at: maybe_time(row, "measured_at")?,
         disks: disks.map(serde_json::from_str).transpose().map_err(corrupt)?.unwrap_or_default(),
         tmp_bytes: row.try_get("tmp_bytes")?,
         holds: holds.map(serde_json::from_str).transpose().map_err(corrupt)?,
+        backstop: stood.map(|stood| BackstopView::new(stood, reported_at)),
     }))
 }

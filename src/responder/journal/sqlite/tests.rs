@@ -127,6 +127,7 @@ fn a_journal_of_the_first_version_is_brought_to_this_one_with_what_it_holds() {
             ("1", "enforce", "0.1.0")
         );
         assert_eq!((last.disks[0].avail_after_bytes, last.tmp_bytes), (2, Some(7)));
+        assert!(last.backstop.is_none(), "no version told of it");
         assert!(hosts[1].last_report.is_none());
         let whole = journal.incident(stored.id, 1).await.unwrap().unwrap();
         assert_eq!((whole.incident.alerts.len(), whole.notifications.len()), (1, 0));

@@ -158,7 +158,7 @@ impl SqliteWork {
     }
 
     /// What the host of an attempt has reported is its last report now. Who is on hold or busy measures
-    /// nothing: what was measured before still stands.
+    /// nothing: what was measured before still stands. Of its backstop each report tells anew.
     fn see(
         &self,
         attempt: AttemptId,
@@ -166,14 +166,15 @@ impl SqliteWork {
         holds: Option<&str>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let Seen { mode, version, measured } = seen;
+        let Seen { mode, version, measured, backstop } = seen;
         let measured = measured.as_ref();
+        let backstop = backstop.as_ref().map(serde_json::to_string).transpose().map_err(rows::corrupt)?;
         let disks = measured.map(|measured| serde_json::to_string(&measured.disks)).transpose();
         self.execute(
-            "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds)
-             SELECT host, id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM attempts WHERE id = ?1
+            "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds,
+             backstop) SELECT host, id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM attempts WHERE id = ?1
              ON CONFLICT (host) DO UPDATE SET attempt = excluded.attempt, reported_at = excluded.reported_at,
-             mode = excluded.mode, version = excluded.version,
+             mode = excluded.mode, version = excluded.version, backstop = excluded.backstop,
              measured_at = COALESCE(excluded.measured_at, measured_at), disks = COALESCE(excluded.disks, disks),
              tmp_bytes = COALESCE(excluded.tmp_bytes, tmp_bytes), holds = COALESCE(excluded.holds, holds)",
             params![
@@ -185,6 +186,7 @@ impl SqliteWork {
                 disks.map_err(rows::corrupt)?,
                 measured.map(|measured| i64::try_from(measured.tmp_bytes).unwrap_or(i64::MAX)),
                 holds.filter(|_| measured.is_some()),
+                backstop,
             ],
         )?;
         Ok(())
