@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     attempt::{AttemptId, Mode, Outcome, Trigger},
     evidence::{Evidence, EvidenceKind, WorkerState},
-    line::line,
+    line::{line, line_within},
 };
 
 /// What holds a host's space, in the few words that metrics and a person on call can take in.
@@ -58,6 +58,13 @@ pub const SCHEMA: u32 = 1;
 
 /// So many entries of each list are reported, the largest; the report says how many are left out.
 pub const LISTED: usize = 100;
+
+/// A text as a report tells it: one line of bounded length. Paths, errors and what processes say of
+/// themselves may be of any length, and one worker's must not crowd out all others'.
+pub fn told(text: &(impl fmt::Display + ?Sized)) -> String {
+    const CHARACTERS: usize = 500;
+    line_within(text, CHARACTERS)
+}
 
 /// What one sweep of a host did and saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
