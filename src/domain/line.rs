@@ -8,7 +8,12 @@ const CHARACTERS: usize = 300;
 /// One line of bounded length: whoever wrote the text cannot begin another one. What drives a terminal
 /// is escaped, and what is too long is cut off.
 pub fn line(text: &(impl fmt::Display + ?Sized)) -> String {
-    let mut line = Line { text: String::new(), left: CHARACTERS };
+    line_within(text, CHARACTERS)
+}
+
+/// One line of another length.
+pub fn line_within(text: &(impl fmt::Display + ?Sized), characters: usize) -> String {
+    let mut line = Line { text: String::new(), left: characters };
     // It fails once the line is full: whatever comes after that is not even made.
     if write!(line, "{text}").is_err() {
         line.text.push('…');

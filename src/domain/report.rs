@@ -10,7 +10,7 @@ use super::{
     attempt::{AttemptId, Mode, Outcome, Trigger},
     backstop::{self, Backstop, Stood},
     evidence::{Evidence, EvidenceKind, WorkerState},
-    line::line,
+    line::{line, line_within},
 };
 
 mod blank;
@@ -63,6 +63,13 @@ pub const SCHEMA: u32 = 1;
 
 /// So many entries of each list are reported, the largest; the report says how many are left out.
 pub const LISTED: usize = 100;
+
+/// A text as a report tells it: one line of bounded length. Paths, errors and what processes say of
+/// themselves may be of any length, and one worker's must not crowd out all others'.
+pub fn told(text: &(impl fmt::Display + ?Sized)) -> String {
+    const CHARACTERS: usize = 500;
+    line_within(text, CHARACTERS)
+}
 
 /// What one sweep of a host did and saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,14 +19,14 @@ use jiff::Timestamp;
 use super::{
     FileId,
     inside::{Tree, is_begun, name_before},
-    jobs::Jobs,
+    jobs::{Jobs, LiveJob},
     signs::Signs,
 };
 use crate::{
     config::{sweep::Ages, units::Span},
     domain::{
         evidence::WorkerState,
-        report::{Class, KeptBecause},
+        report::{Class, KeptBecause, told},
     },
 };
 
@@ -124,11 +124,14 @@ pub(crate) struct Situation<'a> {
     pub(crate) jobs: &'a Jobs,
     pub(crate) now: Timestamp,
     pub(crate) ages: &'a Ages,
-    /// On a bare host only what belongs to this user may go.
+    /// Only what belongs to this user may go: on a bare host Ray's, and where nobody but a raylet names the
+    /// folder, the raylet's.
     pub(crate) owner: Option<u32>,
     /// Who else can write to the temp root, where somebody can: nobody judges them, so whatever they may
     /// hold by name stays.
     pub(crate) shared_with: Option<&'a str>,
+    /// By how much the host's clock was set forward while things were written here.
+    pub(crate) set_forward: Duration,
 }
 
 /// Why a candidate stays.
@@ -141,7 +144,7 @@ pub(crate) struct Keep {
 
 impl Keep {
     pub(crate) fn new(why: KeptBecause, detail: impl Into<String>) -> Self {
-        Self { why, detail: detail.into(), pid: None }
+        Self { why, detail: told(&detail.into()), pid: None }
     }
 }
 
@@ -159,11 +162,19 @@ impl Situation<'_> {
 
     /// State and age, by class.
     pub(crate) fn kept_by_age(&self, class: Class, newest: Timestamp) -> Option<Keep> {
+        let newest = self.as_of_this_clock(newest);
         match class {
             Class::RayTmp | Class::Pip | Class::Tmp | Class::CheckpointTmp => self.leftover_kept(newest),
             Class::DeadSession | Class::Detached => self.younger_than(self.ages.dead_session, newest),
             Class::DeadSessionLogs | Class::SessionLogs => self.younger_than(self.ages.logs, newest),
         }
+    }
+
+    /// When something changed, if it may have been before the clock was set. What is so young that it would
+    /// then lie in the future has changed since.
+    fn as_of_this_clock(&self, newest: Timestamp) -> Timestamp {
+        let then = newest.checked_add(self.set_forward).ok().filter(|then| *then <= self.now);
+        then.unwrap_or(newest)
     }
 
     fn leftover_kept(&self, newest: Timestamp) -> Option<Keep> {
@@ -196,10 +207,7 @@ impl Situation<'_> {
         }
         let job = match self.jobs {
             Jobs::Known(jobs) if jobs.is_empty() => "a pooled worker waits for a job".to_owned(),
-            Jobs::Known(jobs) => format!(
-                "job {} may still read it",
-                jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>().join(", ")
-            ),
+            Jobs::Known(jobs) => format!("job {} may still read it", some_of(jobs)),
             Jobs::Unknown(reason) => format!("Ray did not say which jobs are alive ({reason})"),
         };
         Some(Keep::new(
@@ -221,6 +229,16 @@ impl Situation<'_> {
             let detail = format!("changed {} ago, kept until {least} have passed", rounded(age));
             Keep::new(KeptBecause::TooYoung, detail)
         })
+    }
+}
+
+/// A cluster may have hundreds, and each leftover says which.
+fn some_of(jobs: &[LiveJob]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<&str> = jobs.iter().take(NAMED).map(|job| job.id.as_str()).collect();
+    match jobs.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -7,6 +7,8 @@ mod temp_roots;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use jiff::Timestamp;
+
 pub(crate) use self::containers::{connect, runtime};
 use self::{
     containers::{Container, running},
@@ -69,6 +71,8 @@ pub(crate) struct Worker {
     pub(crate) temp_roots: Vec<TempRoot>,
     /// Where the runtime says that its own layer of the file system lies, as the host names it.
     pub(crate) upper_layer: Option<PathBuf>,
+    /// When its container was started, as the host's clock stood then: the runtime has written it down.
+    pub(crate) started_at: Option<Timestamp>,
 }
 
 /// A folder that holds what Ray leaves behind.
@@ -80,6 +84,9 @@ pub(crate) struct TempRoot {
     pub(crate) sessions: PathBuf,
     /// Whether `tmp*` and the like in it are leftovers: not where only a raylet's arguments name it.
     pub(crate) leftovers: bool,
+    /// Whose it has to be to go, where a process names the folder and not root: anybody may call itself
+    /// raylet, and gets nothing deleted that it could not delete itself.
+    pub(crate) owner: Option<u32>,
 }
 
 /// A raylet and what its own arguments tell.
@@ -225,12 +232,27 @@ fn container_worker(
         return Err(reason);
     }
     let raylets = raylets_of(inside);
-    let mut variables: Vec<_> = raylets.iter().map(|raylet| environment(raylet.id)).collect();
-    variables.push(TempVariables::of(container.environment.iter().map(String::as_str)));
-    let temp_roots = temp_roots::of_container(&raylets, &variables)?;
+    let variables: Vec<_> = raylets.iter().map(|raylet| environment(raylet.id)).collect();
+    let own = TempVariables::of(container.environment.iter().map(String::as_str));
+    let temp_roots = temp_roots::of_container(&own, &raylets, &variables)?;
+    not_too_many(&raylets, &temp_roots)?;
     let id = Some(container.id.clone());
     let worker = worker(&container.name, container.runtime, id, init, raylets, temp_roots);
-    Ok(Worker { upper_layer: container.upper_layer.clone(), ..worker })
+    Ok(Worker { upper_layer: container.upper_layer.clone(), started_at: container.started_at, ..worker })
+}
+
+/// Any process may call itself raylet. Each is asked in its turn and each folder entered at once, so that
+/// one container's crowd would take the time of all others; a node has one raylet and few folders.
+fn not_too_many(raylets: &[Raylet], roots: &[TempRoot]) -> Result<(), String> {
+    const RAYLETS: usize = 8;
+    const ROOTS: usize = 16;
+    if raylets.len() > RAYLETS {
+        return Err(format!("{} processes in it are raylets, more than {RAYLETS}", raylets.len()));
+    }
+    if roots.len() > ROOTS {
+        return Err(format!("{} temporary folders are named in it, more than {ROOTS}", roots.len()));
+    }
+    Ok(())
 }
 
 fn raylets_of(processes: &[&Process]) -> Vec<Raylet> {
@@ -256,6 +278,7 @@ fn worker(
         raylets,
         temp_roots,
         upper_layer: None,
+        started_at: None,
     }
 }
 
@@ -314,7 +337,12 @@ impl Discovery {
             }
             return;
         };
-        let root = TempRoot { path: bare.temp_root.clone(), sessions: "ray".into(), leftovers: false };
+        let root = TempRoot {
+            path: bare.temp_root.clone(),
+            sessions: "ray".into(),
+            leftovers: false,
+            owner: Some(bare.user_id),
+        };
         self.workers.push(worker(NAME, Runtime::Bare, None, first, raylets_of(&ours), vec![root]));
     }
 
@@ -330,7 +358,8 @@ impl Discovery {
         let raylets = raylets_of(inside);
         let roots = match why_refused(first, &membership, processes) {
             Some(reason) => Err(reason),
-            None => temp_roots::of_raylets(&raylets),
+            None => temp_roots::of_raylets(&raylets)
+                .and_then(|roots| not_too_many(&raylets, &roots).map(|()| roots)),
         };
         match roots {
             Ok(roots) => self.workers.push(worker(&name, Runtime::Unknown, id, first, raylets, roots)),

@@ -101,8 +101,9 @@ fn signs_of(process: &Process, role: &Role, runtime: Runtime) -> Vec<Evidence> {
     let foreign_to_us = runtime == Runtime::Bare && *role == Role::Foreign;
     if *role != Role::Machinery && !foreign_to_us {
         let gpu = process.open.iter().find(|path| is_gpu(path));
-        signs
-            .extend(gpu.map(|gpu| sign(EvidenceKind::GpuHolder, format!("{title} holds {}", gpu.display()))));
+        signs.extend(gpu.map(|gpu| {
+            sign(EvidenceKind::GpuHolder, format!("{title} holds {}", shown(&gpu.display().to_string())))
+        }));
     }
     signs
 }

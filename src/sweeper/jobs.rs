@@ -6,14 +6,14 @@
 
 mod exec;
 
-use std::{num::NonZeroUsize, sync::OnceLock, thread::available_parallelism, time::Duration};
+use std::{num::NonZeroUsize, sync::OnceLock, thread::available_parallelism, time::Instant};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout_at};
 
 use super::discover::{Raylet, Runtime, Worker};
-use crate::config::sweep::SweepSettings;
+use crate::{config::sweep::SweepSettings, domain::report::told};
 
 /// What Ray said of the jobs of a worker's cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,31 +33,34 @@ pub(crate) struct LiveJob {
     pub(crate) held_by: String,
 }
 
-/// Asks for one worker, within `activity.ray_timeout`. What it starts there has ended when it returns.
-pub(crate) async fn ask(worker: &Worker, settings: &SweepSettings) -> Jobs {
-    match answer(worker, settings).await {
+/// Asks for one worker. From its turn on it has `activity.ray_timeout` for all of its raylets together, and
+/// nobody is asked after `until`; a program that does not end when its time is over is waited for a little
+/// longer. What it starts there has ended when it returns, or the reason says that it has not.
+pub(crate) async fn ask(worker: &Worker, settings: &SweepSettings, until: Instant) -> Jobs {
+    match answer(worker, settings, until).await {
         Ok(jobs) => Jobs::Known(jobs),
-        Err(reason) => Jobs::Unknown(reason),
+        Err(reason) => Jobs::Unknown(told(&reason)),
     }
 }
 
-async fn answer(worker: &Worker, settings: &SweepSettings) -> Result<Vec<LiveJob>, String> {
+async fn answer(worker: &Worker, settings: &SweepSettings, until: Instant) -> Result<Vec<LiveJob>, String> {
     let (Runtime::Docker | Runtime::Podman, Some(container)) = (worker.runtime, &worker.container) else {
         return Err(format!("no runtime through which Ray could be asked ({})", worker.runtime.as_str()));
     };
     if worker.raylets.is_empty() {
         return Err("no raylet runs that could name its cluster".to_owned());
     }
-    let mut asked: Vec<&str> = vec![];
+    let questions = Question::all_of(&worker.raylets)?;
+    let turn = timeout_at(until.into(), turns().acquire()).await;
+    let _turn = turn.map_err(|_| "its turn to be asked did not come in time")?.map_err(|e| e.to_string())?;
+    let until = until.min(Instant::now() + settings.activity.ray_timeout.0);
     let mut jobs = vec![];
-    for raylet in &worker.raylets {
-        let question = Question::of(raylet, settings.activity.ray_timeout.0)?;
-        if asked.contains(&question.gcs_address) {
-            continue;
+    for question in questions {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err("not all of its raylets could be asked in time".to_owned());
         }
-        asked.push(question.gcs_address);
-        let _turn = turns().acquire().await.map_err(|error| error.to_string())?;
-        let output = exec::run(container, &question, settings).await?;
+        let output = exec::run(container, &question, left, settings).await?;
         jobs.extend(parse(&output, Timestamp::now())?);
     }
     Ok(jobs)
@@ -72,17 +75,28 @@ fn turns() -> &'static Semaphore {
 }
 
 /// What is run in the worker, and as whom.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Question<'a> {
     python: &'a str,
     gcs_address: &'a str,
-    /// Ended by the kernel inside the container, whatever becomes of us.
-    alarm_secs: u64,
     user: String,
 }
 
 impl<'a> Question<'a> {
-    fn of(raylet: &'a Raylet, timeout: Duration) -> Result<Self, String> {
+    /// The same is asked once. But what one user's program says of a cluster does not stand for what
+    /// another's would: both have to be at rest.
+    fn all_of(raylets: &'a [Raylet]) -> Result<Vec<Self>, String> {
+        let mut questions = vec![];
+        for raylet in raylets {
+            let question = Self::of(raylet)?;
+            if !questions.contains(&question) {
+                questions.push(question);
+            }
+        }
+        Ok(questions)
+    }
+
+    fn of(raylet: &'a Raylet) -> Result<Self, String> {
         let python = raylet.python.as_deref().ok_or("the raylet names no Python")?;
         let gcs_address = raylet.gcs_address.as_deref().ok_or("the raylet names no GCS")?;
         if !is_python(python) {
@@ -92,12 +106,13 @@ impl<'a> Question<'a> {
             return Err(format!("the raylet's GCS is no host and port: {gcs_address:?}"));
         }
         let user = format!("{}:{}", raylet.user_id, raylet.group_id);
-        Ok(Self { python, gcs_address, alarm_secs: timeout.as_secs().max(1), user })
+        Ok(Self { python, gcs_address, user })
     }
 
-    /// Nothing is written beside the modules that are imported (-B).
-    fn command(&self) -> Vec<String> {
-        let alarm = self.alarm_secs.to_string();
+    /// Nothing is written beside the modules that are imported (-B). When the alarm comes, the kernel ends it
+    /// inside the container, whatever becomes of us.
+    fn command(&self, alarm_secs: u64) -> Vec<String> {
+        let alarm = alarm_secs.to_string();
         [self.python, "-B", "-c", SCRIPT, self.gcs_address, &alarm].map(str::to_owned).to_vec()
     }
 }
@@ -128,16 +143,20 @@ fn parse(output: &str, now: Timestamp) -> Result<Vec<LiveJob>, String> {
 }
 
 impl Line {
+    /// Ray's own have 8 digits.
+    const LONGEST_ID: usize = 64;
+
     fn job(self, now: Timestamp) -> Result<LiveJob, String> {
         let started_at = Timestamp::from_millisecond(self.start_ms)
             .ok()
             .filter(|_| self.start_ms >= 0)
             .ok_or_else(|| format!("job {:?} started at {} ms", self.id, self.start_ms))?;
-        if self.id.is_empty() || !self.id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(format!("{:?} is no job id", self.id));
+        let is_id = (1..=Self::LONGEST_ID).contains(&self.id.len());
+        if !is_id || !self.id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(format!("{:?} is no job id", told(&self.id)));
         }
         // What is older than every job may go: a clock ahead of ours must not make more of it.
-        Ok(LiveJob { id: self.id, started_at: started_at.min(now), held_by: self.held_by })
+        Ok(LiveJob { id: self.id, started_at: started_at.min(now), held_by: told(&self.held_by) })
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Process {
     pub(crate) parent: i32,
     /// The arguments. A title set by setproctitle shows as one argument.
     pub(crate) arguments: Vec<String>,
-    /// What `/proc/PID/exe` names, in the process's own namespace.
+    /// What `/proc/PID/exe` names, in the process's own namespace, where that can be said.
     pub(crate) exe: Option<PathBuf>,
     /// Its real user and group, as the host numbers them.
     pub(crate) user_id: u32,
@@ -32,10 +32,13 @@ pub(crate) struct Process {
     /// The lines of `/proc/PID/cgroup`.
     pub(crate) cgroup: String,
     /// What its file descriptors name (`/proc/PID/fd/*`), each name once: those of sockets, pipes and the
-    /// kernel's own objects say nothing, and are most of them.
+    /// kernel's own objects say nothing, and are most of them. One that is too long to be said is not in
+    /// it: neither a log of Ray's nor a device is called so.
     pub(crate) open: Vec<PathBuf>,
     /// What its standard input is.
     pub(crate) stdin: Option<PathBuf>,
+    /// Whether its group is the one that its terminal listens to.
+    pub(crate) in_foreground: bool,
 }
 
 impl Process {
@@ -165,7 +168,7 @@ fn read_process(
         inner_pid,
         parent: stat.parent,
         arguments,
-        exe: Some(proc::link(&folder.join("exe"))?),
+        exe: proc::link(&folder.join("exe"))?,
         user_id,
         group_id,
         cpu_ticks: stat.cpu_ticks,
@@ -174,6 +177,7 @@ fn read_process(
         cgroup: proc::text(&folder.join("cgroup"))?,
         open,
         stdin,
+        in_foreground: stat.in_foreground,
     }))
 }
 
@@ -186,7 +190,7 @@ fn open_files(folder: &Path) -> OpenFiles {
     let mut stdin = None;
     for descriptor in proc::numbers(folder)? {
         match proc::link(&folder.join(descriptor.to_string())) {
-            Ok(path) => {
+            Ok(Some(path)) => {
                 if descriptor == 0 {
                     stdin = Some(path.clone());
                 }
@@ -194,7 +198,7 @@ fn open_files(folder: &Path) -> OpenFiles {
                     open.insert(path);
                 }
             }
-            Err(Unread::Vanished) => {}
+            Ok(None) | Err(Unread::Vanished) => {}
             Err(error) => return Err(error),
         }
     }

@@ -15,7 +15,10 @@ use ureq::Agent;
 use super::discover::Worker;
 use crate::{
     config::sweep::RayApi,
-    domain::evidence::{Evidence, EvidenceKind},
+    domain::{
+        evidence::{Evidence, EvidenceKind},
+        report::told,
+    },
 };
 
 /// The most that the API lists at once.
@@ -55,7 +58,7 @@ impl StateApi {
                 Some(node) => at_work.get(node).cloned(),
             })?,
         };
-        Some(Evidence::new(EvidenceKind::RayApi, detail))
+        Some(Evidence::new(EvidenceKind::RayApi, told(&detail)))
     }
 }
 

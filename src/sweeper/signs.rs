@@ -29,6 +29,9 @@ pub(crate) struct Signs {
     /// Every path that a process's fds, maps, cwd, root and exe name, for a look-up by session name, and
     /// one process that names it: thousands of processes map the same libraries.
     pub(crate) names: BTreeMap<String, i32>,
+    /// Mount namespaces in which one of these names is too long to be said, and a process that uses what is
+    /// called so. It could name anything there; elsewhere the file itself tells.
+    pub(crate) too_long: BTreeMap<FileId, i32>,
 }
 
 /// The path that a unix socket is bound to, as far as it tells sockets apart: names are wrong across
@@ -86,10 +89,30 @@ impl Signs {
             .map(|(_, pid)| *pid)
     }
 
+    /// A process that uses something by a name that is too long to be said, in any of these mount namespaces.
+    pub(crate) fn nameless_in(&self, namespaces: impl IntoIterator<Item = FileId>) -> Option<i32> {
+        namespaces.into_iter().find_map(|namespace| self.too_long.get(&namespace).copied())
+    }
+
     /// A process whose arguments or open paths contain this name, such as `session_2026-…_123`.
     pub(crate) fn mentioned_by(&self, name: &str) -> Option<i32> {
         let arguments = self.arguments.iter().map(|(pid, text)| (text, pid));
         arguments.chain(&self.names).find(|(text, _)| text.contains(name)).map(|(_, pid)| *pid)
+    }
+}
+
+/// What one process calls the files that it uses.
+#[derive(Debug, Default)]
+struct Names {
+    said: BTreeSet<String>,
+    one_is_too_long: bool,
+}
+
+impl Names {
+    fn say(&mut self, name: &str) {
+        if !self.said.contains(name) {
+            self.said.insert(name.to_owned());
+        }
     }
 }
 
@@ -111,16 +134,20 @@ impl Reading {
             return Ok(());
         }
         // Each kind of sign stands for itself: a process that ends after the first still had it.
-        let mut names = BTreeSet::new();
+        let mut names = Names::default();
         self.signs.arguments.push((pid, arguments.join(" ")));
         let read = self.files(&folder, pid, &mut names);
-        for name in names {
+        for name in names.said {
             self.signs.names.entry(name).or_insert(pid);
+        }
+        if names.one_is_too_long {
+            let mounts = proc::file_id(&folder.join("ns/mnt"))?;
+            self.signs.too_long.entry(mounts).or_insert(pid);
         }
         read
     }
 
-    fn files(&mut self, folder: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+    fn files(&mut self, folder: &Path, pid: i32, names: &mut Names) -> Result<(), Unread> {
         for link in ["cwd", "root", "exe"] {
             self.link(&folder.join(link), pid, names)?;
         }
@@ -130,21 +157,22 @@ impl Reading {
     }
 
     /// What a link of /proc leads to, by file and by name.
-    fn link(&mut self, path: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+    fn link(&mut self, path: &Path, pid: i32, names: &mut Names) -> Result<(), Unread> {
         let name = proc::link(path)?;
-        if proc::is_in_no_file_system(&name) {
+        if name.as_deref().is_some_and(proc::is_in_no_file_system) {
             return Ok(());
         }
-        let name = name.to_string_lossy();
         let id = proc::file_id(path)?;
         self.signs.files.entry(id).or_insert(pid);
-        if name != "/" {
-            names.insert(name.into_owned());
+        match name {
+            None => names.one_is_too_long = true,
+            Some(name) if name == Path::new("/") => {}
+            Some(name) => names.say(&name.to_string_lossy()),
         }
         Ok(())
     }
 
-    fn descriptors(&mut self, folder: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+    fn descriptors(&mut self, folder: &Path, pid: i32, names: &mut Names) -> Result<(), Unread> {
         for descriptor in proc::numbers(folder)? {
             match self.link(&folder.join(descriptor.to_string()), pid, names) {
                 // This one was closed meanwhile; the others are still to be read.
@@ -158,7 +186,7 @@ impl Reading {
     /// Mapped files, with their descriptors closed or not. Maps show the device of the file's super
     /// block, which is not what stat shows on btrfs nor, on older kernels, through overlayfs: so each
     /// is looked up through `map_files` as well, once for all processes that share it.
-    fn maps(&mut self, folder: &Path, pid: i32, names: &mut BTreeSet<String>) -> Result<(), Unread> {
+    fn maps(&mut self, folder: &Path, pid: i32, names: &mut Names) -> Result<(), Unread> {
         // A thread's own folder has no `map_files`; the whole process shares its maps.
         let map_files = match folder.parent() {
             Some(tasks) if tasks.ends_with("task") => tasks.with_file_name("map_files"),
@@ -171,7 +199,7 @@ impl Reading {
             };
             self.signs.files.entry(map.id).or_insert(pid);
             if !map.name.is_empty() {
-                names.insert(map.name.to_owned());
+                names.say(map.name);
             }
             if self.mapped.contains(&map.id) {
                 continue;

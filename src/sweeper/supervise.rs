@@ -42,7 +42,7 @@ pub const ARGUMENT: &str = "sweeping";
 const MARGIN: Duration = Duration::from_secs(20);
 /// What the host's log may take.
 const KEEPING: Duration = Duration::from_secs(5);
-/// Every list in a report is bounded.
+/// Every list in a report is bounded, and every text in it.
 const MOST_BYTES: usize = 64 << 20;
 
 /// What the child is for.

@@ -1,5 +1,6 @@
 //! The order of a sweep: hold, discover, judge, remove, prune, report. The lock is its parent's.
 
+mod clock;
 mod entered;
 mod judged;
 mod outcome;
@@ -22,7 +23,7 @@ use self::{
 };
 use super::{
     FileId, backstop,
-    discover::{self, Discovery, Refused, Runtime, Worker},
+    discover::{self, Discovery, Refused, Worker},
     hold,
     inside::{Inside, Usage},
     processes::Snapshot,
@@ -32,10 +33,10 @@ use super::{
     temp_root::{self, Findings, Orders},
 };
 use crate::{
-    config::sweep::SweepSettings,
+    config::{sweep::SweepSettings, units::Span},
     domain::{
         attempt::{Mode, Outcome, SweepRequest, Trigger},
-        report::{Disk, LISTED, PruneReport, Report, SCHEMA, Verdict, WorkerReport},
+        report::{Disk, LISTED, PruneReport, Report, SCHEMA, Verdict, WorkerReport, told},
     },
 };
 
@@ -118,6 +119,8 @@ struct Root {
     sessions: PathBuf,
     /// Whether `tmp*` and the like in it are leftovers for every worker that has it.
     leftovers: bool,
+    /// Whose it has to be to go, as its first worker's folder is named.
+    owner: Option<u32>,
     /// Who else can write to it.
     shared_with: Option<String>,
 }
@@ -163,7 +166,8 @@ impl Sweep<'_> {
         let mut roots = self.enter(&discovery.workers, &mut reports);
         spare_what_strangers_share(&mut roots, &discovery.workers, &mut reports);
         self.set_aside_what_is_small(&mut roots, &mut reports);
-        let judged = Judged::by_one_window(self.settings, &discovery.workers, &roots, window, runtime);
+        let workers = &discovery.workers;
+        let judged = Judged::by_one_window(self.settings, workers, &roots, window, runtime, self.deadline);
         judged.tell(&mut reports);
         (self.tell)(&reports);
         let before: Vec<_> = roots.iter().map(|root| root.usage).collect();
@@ -190,7 +194,8 @@ impl Sweep<'_> {
                 // A variable may name a folder that nobody has made.
                 Ok(None) => continue,
                 Err(reason) => {
-                    reports[index].errors.push(format!("{}: {reason}", temp_root.path.display()));
+                    let error = format!("{}: {reason}", temp_root.path.display());
+                    reports[index].errors.push(told(&error));
                     continue;
                 }
             };
@@ -207,10 +212,9 @@ impl Sweep<'_> {
                     shared.members.push(index);
                     shared.leftovers &= temp_root.leftovers;
                     let with = &workers[shared.members[0]].name;
-                    reports[index].note = Some(format!(
-                        "shares {} with {with} and is judged together with it",
-                        temp_root.path.display()
-                    ));
+                    let root = temp_root.path.display();
+                    let note = format!("shares {root} with {with} and is judged together with it");
+                    reports[index].note = Some(told(&note));
                 }
                 None => roots.push(Root {
                     inside,
@@ -220,6 +224,7 @@ impl Sweep<'_> {
                     members: vec![index],
                     sessions: temp_root.sessions.clone(),
                     leftovers: temp_root.leftovers,
+                    owner: temp_root.owner,
                     shared_with: None,
                 }),
             }
@@ -261,8 +266,9 @@ impl Sweep<'_> {
         lately: &Lately,
         reports: &mut [WorkerReport],
     ) {
-        let situation = judged.situation(&root.members);
         let members: Vec<&Worker> = root.members.iter().map(|index| &workers[*index]).collect();
+        let set_forward = clock::set_forward(&members);
+        let situation = judged.situation(&root.members, set_forward);
         let awake = || {
             let now = match Snapshot::read() {
                 Ok(now) => now,
@@ -276,10 +282,10 @@ impl Sweep<'_> {
                 }
             })
         };
-        let signs = || Signs::read().map(|signs| Rc::new(with_folders(signs, folders)));
+        let read = || Signs::read().map(|signs| Rc::new(with_folders(signs, folders)));
+        let namespaces: Vec<FileId> = members.iter().map(|member| member.mount_namespace).collect();
+        let signs = || all_named(read()?, &namespaces);
         let first = &workers[root.members[0]];
-        let bare = self.settings.bare.as_ref().filter(|_| first.runtime == Runtime::Bare);
-        let owner = bare.map(|bare| bare.user_id);
         let orders = Orders {
             attempt: self.request.attempt,
             root: &root.path,
@@ -288,14 +294,14 @@ impl Sweep<'_> {
             leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
             live_pids: &judged.pids_inside(workers, &root.members),
             sessions: &root.sessions,
-            first_signs: &|| lately.signs(&signs),
+            first_signs: &|| all_named(lately.signs(&read)?, &namespaces),
             signs: &signs,
             awake: &awake,
             held: &|| hold::reason(&self.settings.hold_file),
         };
         let findings = temp_root::sweep(
             &mut root.inside,
-            &situation.rules(self.settings, owner, root.shared_with.as_deref()),
+            &situation.rules(self.settings, root.owner, root.shared_with.as_deref()),
             &orders,
         );
         // After the deadline nobody can look again.
@@ -312,6 +318,7 @@ impl Sweep<'_> {
                 add(report, findings);
             }
             report.verdict = verdict_of(report, self.deletes());
+            report.note = report.note.take().or_else(|| note_on_the_clock(set_forward));
         }
     }
 
@@ -341,6 +348,16 @@ fn with_folders(mut signs: Signs, folders: &[(FileId, i32)]) -> Signs {
     signs
 }
 
+/// A name that cannot be said could be that of anything under these workers' temp roots.
+fn all_named(signs: Rc<Signs>, namespaces: &[FileId]) -> io::Result<Rc<Signs>> {
+    match signs.nameless_in(namespaces.iter().copied()) {
+        None => Ok(signs),
+        Some(pid) => {
+            Err(io::Error::other(format!("process {pid} uses something whose path is too long to be read")))
+        }
+    }
+}
+
 /// The signs of a moment ago, for the first look at one temp root after the other: a reading takes up to
 /// a second, and whatever is detached is judged again by a new one.
 #[derive(Default)]
@@ -360,6 +377,14 @@ impl Lately {
         *self.0.borrow_mut() = Some((at, Rc::clone(&signs)));
         Ok(signs)
     }
+}
+
+/// For whoever wonders why something old is called young.
+fn note_on_the_clock(set_forward: Duration) -> Option<String> {
+    let by = Span(Duration::from_secs(set_forward.as_secs()));
+    (set_forward >= Duration::from_mins(1)).then(|| {
+        format!("the host's clock was set forward by {by} since the container started: ages are counted without that")
+    })
 }
 
 /// What somebody who is not judged may hold by name alone stays.
@@ -400,7 +425,7 @@ fn add(report: &mut WorkerReport, findings: Findings) {
 
 fn refused(refused: &Refused) -> WorkerReport {
     WorkerReport {
-        errors: vec![refused.reason.clone()],
+        errors: vec![told(&refused.reason)],
         ..WorkerReport::blank(&refused.name, refused.runtime.as_str())
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::domain::{
     attempt::AttemptId,
-    report::{Kept, KeptBecause, Removed},
+    report::{Kept, KeptBecause, Removed, told},
 };
 
 /// So many candidates are detached before all of them are judged again by one reading of /proc: a
@@ -66,7 +66,7 @@ pub(crate) struct Orders<'a> {
 pub(crate) fn sweep(inside: &mut Inside, situation: &Situation<'_>, orders: &Orders<'_>) -> Findings {
     let mut run = Run { inside, situation, orders, findings: Findings::default(), listed: 0, is_cut: false };
     if let Err(error) = run.everything() {
-        run.findings.error(error.to_string());
+        run.findings.error(&error.to_string());
     }
     run.findings
 }
@@ -97,7 +97,7 @@ impl Run<'_> {
     fn keep(&mut self, candidate: &Candidate, bytes: u64, keep: Keep) {
         self.findings.keep(Kept {
             class: candidate.class,
-            path: shown(&self.orders.root.join(&candidate.path)),
+            path: told(&shown(&self.orders.root.join(&candidate.path))),
             bytes,
             why: keep.why,
             detail: keep.detail,
@@ -106,7 +106,7 @@ impl Run<'_> {
     }
 
     fn removed(&mut self, candidate: &Candidate, bytes: u64, files: u64) {
-        let path = shown(&self.orders.root.join(&candidate.path));
+        let path = told(&shown(&self.orders.root.join(&candidate.path)));
         self.findings.remove(Removed { class: candidate.class, path, bytes, files });
     }
 

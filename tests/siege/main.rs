@@ -16,11 +16,13 @@ mod proxy;
 mod races;
 mod roots;
 mod shapes;
+mod shells;
 mod stage;
 // The end-to-end tests use more of these than the siege does.
 #[allow(dead_code)]
 #[path = "../e2e/sweeping.rs"]
 mod sweeping;
+mod words;
 #[allow(dead_code)]
 #[path = "../e2e/world.rs"]
 mod world;

@@ -37,7 +37,15 @@ fn job(minutes_ago: i64) -> LiveJob {
 
 fn kept(state: WorkerState, jobs: &Jobs, class: Class, minutes_old: i64) -> Option<KeptBecause> {
     let ages = Ages::default();
-    let situation = Situation { state, jobs, now: now(), ages: &ages, owner: None, shared_with: None };
+    let situation = Situation {
+        state,
+        jobs,
+        now: now(),
+        ages: &ages,
+        owner: None,
+        shared_with: None,
+        set_forward: Duration::ZERO,
+    };
     situation.keeps(&candidate(class), &tree(at(minutes_old)), &Signs::default()).map(|keep| keep.why)
 }
 
@@ -100,6 +108,7 @@ fn a_job_that_starts_now_does_not_make_a_young_leftover_old() {
         ages: &ages,
         owner: None,
         shared_with: None,
+        set_forward: Duration::ZERO,
     };
     assert_eq!(situation.kept_by_age(Class::Tmp, at(1)).map(|keep| keep.why), Some(KeptBecause::TooYoung));
 }
@@ -121,7 +130,15 @@ fn what_is_dead_goes_in_any_state_by_its_own_age() {
 fn whoever_reads_the_report_is_told_the_rule_and_its_figures() {
     let ages = Ages::default();
     let told = |state, jobs: &Jobs, minutes_old| {
-        let situation = Situation { state, jobs, now: now(), ages: &ages, owner: None, shared_with: None };
+        let situation = Situation {
+            state,
+            jobs,
+            now: now(),
+            ages: &ages,
+            owner: None,
+            shared_with: None,
+            set_forward: Duration::ZERO,
+        };
         situation.kept_by_age(Class::Tmp, at(minutes_old)).unwrap().detail
     };
     let (none, two) = (Jobs::Known(vec![]), Jobs::Known(vec![job(300), job(60)]));
@@ -137,9 +154,62 @@ fn whoever_reads_the_report_is_told_the_rule_and_its_figures() {
     }
 }
 
+/// Each of a hundred leftovers says why it stays; what says so may be a container.
+#[test]
+fn of_any_number_of_jobs_and_of_any_complaint_a_leftover_tells_a_bounded_part() {
+    let ages = Ages::default();
+    let told = |jobs: &Jobs| {
+        let state = WorkerState::InJob;
+        let situation = Situation {
+            state,
+            jobs,
+            now: now(),
+            ages: &ages,
+            owner: None,
+            shared_with: None,
+            set_forward: Duration::ZERO,
+        };
+        situation.kept_by_age(Class::Tmp, at(9)).unwrap().detail
+    };
+    let many = told(&Jobs::Known(vec![job(60); 500]));
+    assert!(many.starts_with("job 01000000, 01000000, 01000000 and 497 more may still read it"), "{many}");
+    let long = told(&Jobs::Unknown("\n".repeat(4 << 20)));
+    assert!(long.len() < 5_000, "{}", long.len());
+    let path = PathBuf::from("x/".repeat(1 << 20));
+    assert!(kept_by_mount(&Tree { mount: Some(path), ..tree(now()) }).unwrap().detail.len() < 5_000);
+}
+
 #[test]
 fn a_change_in_the_future_is_no_age() {
     assert_eq!(kept(WorkerState::NoJob, &Jobs::Known(vec![]), Class::Tmp, -60), Some(KeptBecause::TooYoung));
+}
+
+/// A job wrote at 03:05 by a clock that was 8 hours behind, and goes on by one that was set at 11:05.
+#[test]
+fn a_clock_that_was_set_forward_makes_nothing_older_than_it_is() {
+    let (ages, jobs) = (Ages::default(), Jobs::Known(vec![job(60)]));
+    let rests = Jobs::Known(vec![]);
+    let kept = |state, jobs, hours: u64, minutes_old| {
+        let set_forward = Duration::from_hours(hours);
+        let (now, ages) = (now(), &ages);
+        let situation = Situation { state, jobs, now, ages, owner: None, shared_with: None, set_forward };
+        situation.kept_by_age(Class::Tmp, at(minutes_old)).map(|keep| keep.why)
+    };
+    let eight = 8 * 60;
+    assert_eq!(kept(WorkerState::InJob, &jobs, 0, eight + 5), None);
+    assert_eq!(kept(WorkerState::InJob, &jobs, 8, eight + 5), Some(KeptBecause::JobAlive));
+    assert_eq!(kept(WorkerState::InJob, &jobs, 8, eight + 69), Some(KeptBecause::JobAlive));
+    assert_eq!(kept(WorkerState::InJob, &jobs, 8, eight + 70), None);
+    assert_eq!(
+        kept(WorkerState::InJob, &jobs, 48, 48 * 60 + 5),
+        Some(KeptBecause::JobAlive),
+        "not a day old"
+    );
+    assert_eq!(kept(WorkerState::NoJob, &rests, 8, eight + 9), Some(KeptBecause::TooYoung));
+    assert_eq!(kept(WorkerState::NoJob, &rests, 8, eight + 10), None);
+    // By a clock of half a century ago nothing could be 10 minutes old now.
+    assert_eq!(kept(WorkerState::NoJob, &rests, 50 * 365 * 24, 10), None);
+    assert_eq!(kept(WorkerState::NoJob, &rests, 50 * 365 * 24, 9), Some(KeptBecause::TooYoung));
 }
 
 fn why(tree: &Tree, signs: &Signs, owner: Option<u32>) -> Option<KeptBecause> {
@@ -151,6 +221,7 @@ fn why(tree: &Tree, signs: &Signs, owner: Option<u32>) -> Option<KeptBecause> {
         ages: &ages,
         owner,
         shared_with: None,
+        set_forward: Duration::ZERO,
     };
     situation.keeps(&candidate(Class::Tmp), tree, signs).map(|keep| keep.why)
 }
@@ -299,6 +370,7 @@ fn what_a_stranger_may_hold_by_name_stays_and_what_is_dead_goes() {
         ages: &ages,
         owner: None,
         shared_with,
+        set_forward: Duration::ZERO,
     };
     for class in LEFTOVER_CLASSES {
         assert_eq!(

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bollard::{API_DEFAULT_VERSION, Docker, models::ContainerInspectResponse};
+use jiff::Timestamp;
 
 use super::{DiscoverError, Runtime};
 use crate::config::sweep::Containers;
@@ -24,6 +25,8 @@ pub(super) struct Container {
     pub(super) environment: Vec<String>,
     /// Where its own layer lies, where the runtime keeps layers by overlayfs and says so.
     pub(super) upper_layer: Option<PathBuf>,
+    /// When it was started, by the clock as it stood then.
+    pub(super) started_at: Option<Timestamp>,
 }
 
 /// Every running container; none where no runtime has a socket.
@@ -78,12 +81,13 @@ pub(crate) async fn runtime(docker: &Docker, timeout: Duration) -> Result<Runtim
 fn container(id: String, runtime: Runtime, found: ContainerInspectResponse) -> Option<Container> {
     let state = found.state?;
     let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0)?;
+    let started_at = state.started_at.and_then(|text| text.parse().ok());
     let name = found.name.unwrap_or_default();
     let name = name.strip_prefix('/').unwrap_or(&name);
     let name = if name.is_empty() { id.clone() } else { name.to_owned() };
     let environment = found.config.and_then(|config| config.env).unwrap_or_default();
     let upper_layer = found.graph_driver.and_then(|driver| driver.data.get("UpperDir").map(PathBuf::from));
-    Some(Container { id, name, runtime, pid, environment, upper_layer })
+    Some(Container { id, name, runtime, pid, environment, upper_layer, started_at })
 }
 
 /// One call. The client's own timeout ends with the answer's head; this one covers all of it.

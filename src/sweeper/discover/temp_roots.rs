@@ -36,13 +36,24 @@ impl TempVariables {
 /// The temp roots of a container. Leftovers lie in what the environment calls a temporary folder and
 /// in `/tmp`. A folder that only a raylet's `--temp_dir` names holds sessions and nothing else of
 /// Ray's: beside it, in `/data` of `/data/ray`, `tmp*` may be anybody's.
-pub(super) fn of_container(raylets: &[Raylet], variables: &[TempVariables]) -> Result<Vec<TempRoot>, String> {
+///
+/// `own` is what root has started the container with, and comes first. The raylets' variables, in their
+/// order, are a process's word, as their arguments are.
+pub(super) fn of_container(
+    own: &TempVariables,
+    raylets: &[Raylet],
+    variables: &[TempVariables],
+) -> Result<Vec<TempRoot>, String> {
+    let by_root = own.folders().cloned().chain([PathBuf::from(DEFAULT)]).map(|folder| (folder, None));
+    let by_raylets = raylets.iter().zip(variables).flat_map(|(raylet, variables)| {
+        variables.folders().map(|folder| (folder.clone(), Some(raylet.user_id)))
+    });
     let mut roots: Vec<TempRoot> = vec![];
-    for folder in variables.iter().flat_map(TempVariables::folders).chain([&PathBuf::from(DEFAULT)]) {
-        let root = TempRoot { path: folder.clone(), sessions: "ray".into(), leftovers: true };
+    for (path, owner) in by_root.chain(by_raylets) {
+        let known = roots.iter().any(|known| known.path == path);
         // What is no folder for temporary files is none because a variable says so.
-        if usable(folder) && !roots.contains(&root) {
-            roots.push(root);
+        if usable(&path) && !known {
+            roots.push(TempRoot { path, sessions: "ray".into(), leftovers: true, owner });
         }
     }
     for root in of_raylets(raylets)? {
@@ -67,9 +78,9 @@ pub(super) fn of_raylets(raylets: &[Raylet]) -> Result<Vec<TempRoot>, String> {
                     folder.display()
                 ));
             }
-            let root = TempRoot { path: folder.to_owned(), sessions: PathBuf::new(), leftovers: false };
-            if !roots.contains(&root) {
-                roots.push(root);
+            if roots.iter().all(|known: &TempRoot| known.path != folder) {
+                let (path, owner) = (folder.to_owned(), Some(raylet.user_id));
+                roots.push(TempRoot { path, sessions: PathBuf::new(), leftovers: false, owner });
             }
         }
     }
@@ -103,11 +114,32 @@ mod tests {
 
     fn roots(temp_dirs: &[&str], environment: &[&str]) -> Result<Vec<(String, String, bool)>, String> {
         let raylets: Vec<Raylet> = temp_dirs.iter().map(|folder| raylet(folder)).collect();
-        let variables = [TempVariables::of(environment.iter().copied())];
-        Ok(of_container(&raylets, &variables)?
+        let own = TempVariables::of(environment.iter().copied());
+        Ok(of_container(&own, &raylets, &[])?
             .into_iter()
             .map(|root| (text(&root.path), text(&root.sessions), root.leftovers))
             .collect())
+    }
+
+    /// Where something may go, and whose it has to be, as a raylet of user 1000 names it.
+    fn owners(own: &[&str], raylet_says: &[&str], temp_dir: &str) -> Vec<(PathBuf, Option<u32>)> {
+        let raylet = Raylet { user_id: 1000, ..raylet(temp_dir) };
+        let [own, its] = [own, raylet_says].map(|entries| TempVariables::of(entries.iter().copied()));
+        let roots = of_container(&own, &[raylet], &[its]).unwrap();
+        roots.into_iter().map(|root| (root.path.join(root.sessions), root.owner)).collect()
+    }
+
+    #[test]
+    fn what_only_a_process_names_has_to_be_its_users_own() {
+        let named = |path: &str, owner| (PathBuf::from(path), owner);
+        let (tmp, claimed) = (named("/tmp/ray", None), named("/data", Some(1000)));
+        assert_eq!(owners(&[], &[], "/tmp/ray"), [named("/tmp/ray", None)]);
+        assert_eq!(owners(&[], &[], "/data"), [tmp.clone(), claimed.clone()]);
+        assert_eq!(owners(&[], &["TMPDIR=/data"], "/tmp/ray"), [tmp.clone(), named("/data/ray", Some(1000))]);
+        assert_eq!(
+            owners(&["TMPDIR=/data"], &["TMPDIR=/data"], "/data/ray"),
+            [named("/data/ray", None), tmp.clone()]
+        );
     }
 
     fn text(path: &Path) -> String {

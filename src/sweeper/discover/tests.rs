@@ -11,6 +11,7 @@ fn container(name: &str) -> Container {
         pid: 10,
         environment: vec![],
         upper_layer: None,
+        started_at: None,
     }
 }
 
@@ -117,7 +118,8 @@ fn a_raylet_on_the_bare_host_is_a_worker_only_by_roots_settings() {
     let discovery = assigned(vec![on_host(raylet(20, 1).of_user(1000))], &[], Some(&bare));
     assert_eq!(names(&discovery), [("host", "bare")]);
     // The raylet's own arguments say /tmp/ray, and are not asked.
-    let root = TempRoot { path: "/scratch".into(), sessions: "ray".into(), leftovers: false };
+    let owner = Some(1000);
+    let root = TempRoot { path: "/scratch".into(), sessions: "ray".into(), leftovers: false, owner };
     assert_eq!(discovery.workers[0].temp_roots, [root]);
 
     let discovery = assigned(vec![on_host(raylet(20, 1).of_user(1001))], &[], Some(&bare));
@@ -135,7 +137,8 @@ fn a_bare_host_whose_ray_has_stopped_is_a_worker_where_root_names_its_temp_root(
     let host = &discovery.workers[1];
     assert_eq!((host.init.pid, host.mount_namespace), (1, namespaces(0).mount), "through its first process");
     assert!(host.raylets.is_empty());
-    let root = TempRoot { path: "/scratch".into(), sessions: "ray".into(), leftovers: false };
+    let owner = Some(1000);
+    let root = TempRoot { path: "/scratch".into(), sessions: "ray".into(), leftovers: false, owner };
     assert_eq!(host.temp_roots, [root]);
 
     // Where Ray runs as somebody else the settings are wrong, and nobody knows whose the sessions are.
@@ -172,10 +175,14 @@ fn a_container_is_known_by_its_cgroup_where_there_is_only_v2() {
 }
 
 #[test]
-fn a_worker_carries_where_its_runtime_keeps_its_layer() {
-    let told = Container { upper_layer: Some("/disk/overlay2/x/diff".into()), ..container("ray-worker-1") };
+fn a_worker_carries_where_its_runtime_keeps_its_layer_and_when_it_started_it() {
+    let (upper_layer, started_at) = (Some("/disk/overlay2/x/diff".into()), Some(jiff::Timestamp::UNIX_EPOCH));
+    let told = Container { upper_layer: upper_layer.clone(), started_at, ..container("ray-worker-1") };
     let discovery = assigned(vec![init()], &[told], None);
-    assert_eq!(discovery.workers[0].upper_layer, Some("/disk/overlay2/x/diff".into()));
+    assert_eq!(
+        (&discovery.workers[0].upper_layer, discovery.workers[0].started_at),
+        (&upper_layer, started_at)
+    );
 }
 
 #[test]
@@ -184,13 +191,46 @@ fn a_raylet_of_which_no_runtime_tells_has_its_sessions_and_no_leftovers() {
     assert_eq!(names(&discovery), [("container-2e1163d20a8a", "unknown")]);
     let worker = &discovery.workers[0];
     assert_eq!(worker.raylets.len(), 2);
-    let root = TempRoot { path: "/tmp/ray".into(), sessions: "".into(), leftovers: false };
+    // The raylet names it, and runs as user 0.
+    let owner = Some(0);
+    let root = TempRoot { path: "/tmp/ray".into(), sessions: "".into(), leftovers: false, owner };
     assert_eq!(worker.temp_roots, [root]);
     assert!(!worker.runtime.leftovers_are_its_own());
 
     let service = raylet(20, 1).in_cgroup("0::/system.slice/ray.service\n");
     let discovery = assigned(vec![service], &[], None);
     assert_eq!(names(&discovery), [("mounts-4026531101", "unknown")]);
+}
+
+#[test]
+fn a_crowd_that_calls_itself_raylet_is_one_container_that_is_refused() {
+    let crowd = |number: i32| (0..number).map(|n| raylet(20 + n, 10));
+    let found = |raylets: Vec<Process>, containers: &[Container]| {
+        let discovery = assigned([vec![init()], raylets].concat(), containers, None);
+        (discovery.workers.len(), discovery.refused.first().map(|refused| refused.reason.clone()))
+    };
+    for containers in [&[container("ray-worker-1")][..], &[]] {
+        assert_eq!(found(crowd(8).collect(), containers), (1, None));
+        let (workers, reason) = found(crowd(9).collect(), containers);
+        assert!(workers == 0 && reason.unwrap().contains("9 processes in it are raylets"));
+        let folders = crowd(8).enumerate().map(|(n, mut raylet)| {
+            raylet.arguments.retain(|argument| !argument.contains("_dir="));
+            raylet.arguments.push(format!("--temp_dir=/data/{n}"));
+            raylet.arguments.push(format!("--session_dir=/scratch/{n}/session_1"));
+            raylet
+        });
+        let mut raylets: Vec<Process> = folders.collect();
+        let first_alone = raylets.split_off(1);
+        assert_eq!(found(raylets.clone(), containers), (1, None));
+        // In the container's own /tmp as well.
+        raylets.extend(first_alone);
+        let (workers, reason) = found(raylets, containers);
+        if containers.is_empty() {
+            assert_eq!((workers, reason), (1, None), "16 and no more");
+        } else {
+            assert!(workers == 0 && reason.unwrap().contains("17 temporary folders"));
+        }
+    }
 }
 
 #[test]

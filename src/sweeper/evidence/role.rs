@@ -24,7 +24,7 @@ pub(super) enum Role {
     Entrypoint,
     /// On root's list.
     Ignored,
-    /// Somebody's open terminal.
+    /// Somebody's open terminal, with nothing under way there.
     WaitingShell,
     /// A worker process of Ray's without a task.
     Pooled,
@@ -57,7 +57,7 @@ impl<'a> Roles<'a> {
             .filter(|process| belongs(process))
             .map(|process| (process.id.pid, process))
             .collect();
-        let family = Family::of(&members, activity);
+        let family = Family::of(&members, snapshot, activity);
         let by_id = members
             .values()
             .map(|process| (process.id, (*process, family.role(process, activity))))
@@ -97,7 +97,7 @@ const BESIDE_RAYLET: [&str; 4] = [
 /// What the raylet starts its workers with, until they have a title.
 const WORKER_SCRIPTS: [&str; 2] = ["_private/workers/setup_worker.py", "_private/workers/default_worker.py"];
 
-/// The raylets of a worker and what is around them.
+/// The raylets of a worker and what is around them, and whom shells have started.
 struct Family {
     raylets: BTreeSet<i32>,
     /// Every ancestor of a raylet inside the worker.
@@ -106,15 +106,22 @@ struct Family {
     starters: BTreeSet<i32>,
     /// The folders of the Ray packages that the raylets belong to.
     packages: Vec<String>,
+    /// Everybody on the host who has a child.
+    parents: BTreeSet<i32>,
+    /// Shells in which somebody types, at rest or not.
+    typed_into: BTreeSet<i32>,
 }
 
 impl Family {
-    fn of(members: &BTreeMap<i32, &Process>, activity: &Activity) -> Self {
+    fn of(members: &BTreeMap<i32, &Process>, snapshot: &Snapshot, activity: &Activity) -> Self {
+        let typed_into = members.values().filter(|process| is_typed_into(process));
         let mut family = Self {
             raylets: BTreeSet::new(),
             entrypoint: BTreeSet::new(),
             starters: BTreeSet::new(),
             packages: vec![],
+            parents: snapshot.processes.iter().map(|process| process.parent).collect(),
+            typed_into: typed_into.map(|process| process.id.pid).collect(),
         };
         for process in members.values().filter(|process| Raylet::of(process).is_some()) {
             family.raylets.insert(process.id.pid);
@@ -149,13 +156,20 @@ impl Family {
         if self.entrypoint.contains(&process.id.pid) {
             return Role::Entrypoint;
         }
-        if is_ignored(process, activity) {
+        // Between two of its steps a loop that was typed into a shell is nothing but a `sleep`.
+        if is_ignored(process, activity) && !self.typed_into.contains(&process.parent) {
             return Role::Ignored;
         }
-        if is_waiting_shell(process) {
+        if self.waits_at_its_prompt(process) {
             return Role::WaitingShell;
         }
         Role::Foreign
+    }
+
+    /// A shell that has started something comes back to what was typed after it.
+    fn waits_at_its_prompt(&self, process: &Process) -> bool {
+        let pid = process.id.pid;
+        self.typed_into.contains(&pid) && !self.parents.contains(&pid) && process.in_foreground
     }
 
     /// A task may be named anything, `IDLE` and `RuntimeEnvAgent` included. Named `IDLE` it cannot be
@@ -261,8 +275,9 @@ fn program(process: &Process) -> &str {
     }
 }
 
-/// A shell at a terminal with nothing to run: no script, no `-c`, and nothing is piped into it.
-fn is_waiting_shell(process: &Process) -> bool {
+/// A shell at a terminal that was given nothing to run: no script, no `-c`, and nothing is piped into
+/// it. What is typed there shows nowhere but in what it starts.
+fn is_typed_into(process: &Process) -> bool {
     const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "fish"];
     let runs_nothing = process
         .arguments

@@ -26,6 +26,7 @@ fn worker() -> Worker {
         raylets: vec![],
         temp_roots: vec![],
         upper_layer: None,
+        started_at: None,
     }
 }
 
@@ -294,7 +295,9 @@ fn what_root_ignores_is_no_work_by_its_program_and_not_by_its_title() {
 
 #[test]
 fn a_shell_waits_only_at_a_terminal_and_with_nothing_to_run() {
-    let bash = |arguments: &[&str], stdin: &str| process(60, 5, "/usr/bin/bash", arguments).with_stdin(stdin);
+    let bash = |arguments: &[&str], stdin: &str| {
+        process(60, 5, "/usr/bin/bash", arguments).with_stdin(stdin).in_foreground()
+    };
     for arguments in [&["bash"][..], &["-bash"], &["bash", "-il"], &["bash", "--norc"]] {
         for terminal in ["/dev/pts/0", "/dev/console", "/dev/tty"] {
             assert_rest(bash(arguments, terminal));
@@ -305,8 +308,69 @@ fn a_shell_waits_only_at_a_terminal_and_with_nothing_to_run() {
     for arguments in [&["bash", "run.sh"][..], &["bash", "-c", "x"], &["bash", "-lc", "x"]] {
         assert_active(bash(arguments, "/dev/pts/0"), EvidenceKind::ForeignProcess);
     }
-    let python = python(60, 5, &["bash"]).with_stdin("/dev/pts/0");
+    let python = python(60, 5, &["bash"]).with_stdin("/dev/pts/0").in_foreground();
     assert_active(python, EvidenceKind::ForeignProcess);
+}
+
+/// Somebody's `docker exec -it … bash`.
+fn shell(pid: i32, parent: i32) -> Process {
+    process(pid, parent, "/usr/bin/bash", &["bash"]).with_stdin("/dev/pts/0")
+}
+
+fn sleep(pid: i32, parent: i32) -> Process {
+    process(pid, parent, "/usr/bin/sleep", &["sleep", "300"])
+}
+
+/// The pids that speak for work beside a worker at rest.
+fn at_work(beside: impl IntoIterator<Item = Process>) -> Vec<i32> {
+    let processes: Vec<Process> = at_rest().into_iter().chain(beside).collect();
+    let judgement = judged(processes.clone(), processes);
+    let signs = judgement.evidence.iter().filter(|sign| sign.kind == EvidenceKind::ForeignProcess);
+    signs.filter_map(|sign| sign.pid).collect()
+}
+
+/// `D=$(mktemp -d); while sleep 300; do ./upload $D; done` holds its folder by nothing but its name.
+#[test]
+fn a_loop_that_was_typed_into_a_shell_is_at_work_between_its_steps() {
+    assert_eq!(at_work([shell(60, 5), sleep(61, 60).in_foreground()]), [60, 61]);
+    // With `&`: the shell waits at its prompt, and has a child.
+    let behind = [shell(60, 5).in_foreground(), shell(61, 60), sleep(62, 61)];
+    assert_eq!(at_work(behind), [60, 61, 62]);
+    // The shell that had started it has ended.
+    assert_eq!(at_work([shell(61, 10), sleep(62, 61)]), [61, 62]);
+    // Behind the prompt, and its step is one of the shell's own.
+    assert_eq!(at_work([shell(61, 10)]), [61]);
+    assert_eq!(at_work([shell(60, 5).in_foreground()]), [] as [i32; 0]);
+}
+
+/// What a shell has started is its child, into whatever namespaces and cgroup it went.
+#[test]
+fn a_shell_whose_child_is_elsewhere_does_not_wait() {
+    let elsewhere = sleep(61, 60).in_namespaces(namespaces(2)).in_cgroup("0::/user.slice\n");
+    assert_eq!(at_work([shell(60, 5).in_foreground(), elsewhere]), [60]);
+}
+
+/// `docker run -it IMAGE bash`, and Ray started there by hand.
+#[test]
+fn a_shell_that_has_started_ray_is_no_work_and_what_else_was_typed_there_is() {
+    let by_hand = |more: Vec<Process>| {
+        let mut processes = at_rest();
+        processes[0] = shell(10, 5).in_foreground();
+        processes.extend(more);
+        judged(processes.clone(), processes)
+    };
+    assert_eq!(by_hand(vec![]).state, WorkerState::NoJob);
+    let looping = by_hand(vec![sleep(61, 10)]);
+    assert_eq!((looping.state, looping.evidence[0].pid), (WorkerState::Active, Some(61)));
+    // A script of the container's own may wait as it likes, at a terminal too.
+    let script = |arguments: &[&str]| {
+        let mut processes = at_rest();
+        processes[0] = process(10, 5, "/usr/bin/bash", arguments).with_stdin("/dev/pts/0").in_foreground();
+        processes.push(sleep(61, 10));
+        judged(processes.clone(), processes).state
+    };
+    assert_eq!(script(&["bash", "-c", "ray start; sleep infinity"]), WorkerState::NoJob);
+    assert_eq!(script(&["bash", "/start.sh"]), WorkerState::NoJob);
 }
 
 #[test]

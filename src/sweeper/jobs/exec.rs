@@ -23,17 +23,20 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Between two questions whether it has ended: the API has no call that waits for it.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Runs the question and returns its standard output. It has ended when this returns, or the reason
-/// says that it has not.
+/// Runs the question, which has so much time, and returns its standard output. It has ended when this
+/// returns, or the reason says that it has not.
 pub(super) async fn run(
     container: &str,
     question: &Question<'_>,
+    time: Duration,
     settings: &SweepSettings,
 ) -> Result<String, String> {
-    let bound = settings.containers.timeout.0;
+    let until = Instant::now() + time;
+    let bound = settings.containers.timeout.0.min(time);
     let docker = connect(&settings.containers.socket, bound).await?;
+    let alarm_secs = alarm_secs(until.saturating_duration_since(Instant::now()));
     let options = CreateExecOptions {
-        cmd: Some(question.command()),
+        cmd: Some(question.command(alarm_secs)),
         user: Some(question.user.clone()),
         working_dir: Some("/".to_owned()),
         attach_stdout: Some(true),
@@ -45,19 +48,24 @@ pub(super) async fn run(
         .map_err(|_| "the runtime did not take the question in time".to_owned())?
         .map_err(|error| error.to_string())?;
     // From here on something may run inside: its own alarm ends it, and we wait for that in any case.
-    let deadline = Instant::now() + Duration::from_secs(question.alarm_secs) + GRACE;
+    let deadline = Instant::now() + Duration::from_secs(alarm_secs) + GRACE;
     let output = timeout_at(deadline, output_of(&docker, &created.id)).await;
     let code = ended(&docker, &created.id, deadline + GRACE).await?;
     let output = output.map_err(|_| "Ray did not answer in time".to_owned())??;
     match code {
         Some(0) => Ok(output.stdout),
-        Some(142) => Err(format!("Ray did not answer within {} s", question.alarm_secs)),
+        Some(142) => Err(format!("Ray did not answer within {alarm_secs} s")),
         code => Err(format!(
             "asking Ray ended with {}: {}",
             code.map_or("no exit code".to_owned(), |code| format!("exit code {code}")),
             output.complaint()
         )),
     }
+}
+
+/// An alarm counts whole seconds, and one of none never comes.
+pub(super) fn alarm_secs(left: Duration) -> u64 {
+    u64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }
 
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::sweeper::{
@@ -22,7 +22,12 @@ fn worker(runtime: Runtime, raylets: Vec<Raylet>) -> Worker {
         raylets,
         temp_roots: vec![],
         upper_layer: None,
+        started_at: None,
     }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_mins(1)
 }
 
 fn reason(worker: &Worker) -> String {
@@ -30,7 +35,7 @@ fn reason(worker: &Worker) -> String {
     // Whoever asks in spite of all finds nobody here.
     settings.containers.socket = PathBuf::from("/nonexistent/docker.sock");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    match runtime.block_on(ask(worker, &settings)) {
+    match runtime.block_on(ask(worker, &settings, soon())) {
         Jobs::Unknown(reason) => reason,
         Jobs::Known(jobs) => panic!("{jobs:?}"),
     }
@@ -85,12 +90,67 @@ fn what_a_raylet_names_is_passed_only_in_the_shape_of_what_it_should_be() {
 fn each_string_is_an_argument_of_its_own_and_runs_as_the_raylets_user() {
     let mut raylet = raylet();
     (raylet.user_id, raylet.group_id) = (1000, 100);
-    let question = Question::of(&raylet, Duration::from_secs(10)).unwrap();
+    let question = Question::of(&raylet).unwrap();
     assert_eq!(question.user, "1000:100");
-    assert_eq!(question.command(), ["/usr/bin/python3", "-B", "-c", SCRIPT, "10.0.0.80:6379", "10"]);
+    assert_eq!(question.command(10), ["/usr/bin/python3", "-B", "-c", SCRIPT, "10.0.0.80:6379", "10"]);
     assert!(SCRIPT.contains(MARKER), "the script and its reader name the same line");
     let alarm = SCRIPT.find("signal.alarm").unwrap();
     assert!(alarm < SCRIPT.find("ray").unwrap(), "the alarm is set before anything that may hang");
+}
+
+#[test]
+fn a_raylet_of_another_user_does_not_answer_for_this_one() {
+    let (real, again) = (raylet(), raylet());
+    let other_user = Raylet { user_id: 1000, ..raylet() };
+    let other_python = Raylet { python: Some("/tmp/python3".to_owned()), ..raylet() };
+    let other_cluster = Raylet { gcs_address: Some("10.0.0.81:6379".to_owned()), ..raylet() };
+    let raylets = [other_user, other_python, real, again, other_cluster];
+    let asked = Question::all_of(&raylets).unwrap();
+    let asked: Vec<_> = asked.iter().map(|one| (one.python, one.user.as_str(), one.gcs_address)).collect();
+    let (python, gcs) = ("/usr/bin/python3", "10.0.0.80:6379");
+    assert_eq!(
+        asked,
+        [
+            (python, "1000:0", gcs),
+            ("/tmp/python3", "0:0", gcs),
+            (python, "0:0", gcs),
+            (python, "0:0", "10.0.0.81:6379")
+        ]
+    );
+}
+
+#[test]
+fn who_is_not_asked_in_time_is_unknown() {
+    let settings = SweepSettings::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let worker = worker(Runtime::Docker, vec![raylet()]);
+    let said = runtime.block_on(async {
+        let all = u32::try_from(turns().available_permits()).unwrap();
+        let _taken = turns().acquire_many(all).await.unwrap();
+        ask(&worker, &settings, Instant::now()).await
+    });
+    let Jobs::Unknown(reason) = said else { panic!("{said:?}") };
+    assert!(reason.contains("in time"), "{reason}");
+    // An alarm of 0 is none.
+    for (millis, secs) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (9999, 10)] {
+        assert_eq!(exec::alarm_secs(Duration::from_millis(millis)), secs, "{millis}");
+    }
+}
+
+#[test]
+fn whatever_is_said_in_place_of_an_answer_is_told_in_bounded_length() {
+    let long = "x".repeat(4 << 20);
+    let mut raylet = raylet();
+    raylet.python = Some(long.clone());
+    assert!(reason(&worker(Runtime::Docker, vec![raylet])).len() < 2_000);
+    let line = |id: &str, held_by: &str| {
+        let output =
+            format!(r#"raysweep-live-jobs [{{"id": "{id}", "start_ms": 1, "held_by": "{held_by}"}}]"#);
+        parse(&output, Timestamp::now())
+    };
+    assert!(line("01", &long).unwrap()[0].held_by.len() < 2_000);
+    assert!(line(&"0".repeat(64), "").is_ok());
+    assert!(line(&"0".repeat(65), "").unwrap_err().contains("no job id"));
 }
 
 #[test]

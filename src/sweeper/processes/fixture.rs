@@ -32,6 +32,7 @@ pub(crate) fn process(pid: i32, parent: i32, exe: &str, arguments: &[&str]) -> P
         cgroup: format!("2:cpuacct:/docker/{CONTAINER}\n0::/system.slice/containerd.service\n"),
         open: vec![],
         stdin: None,
+        in_foreground: false,
     }
 }
 
@@ -43,6 +44,11 @@ impl Process {
 
     pub(crate) fn with_stdin(mut self, path: &str) -> Self {
         self.stdin = Some(path.into());
+        self
+    }
+
+    pub(crate) fn in_foreground(mut self) -> Self {
+        self.in_foreground = true;
         self
     }
 
@@ -115,5 +121,43 @@ pub(crate) fn worker(init: &Process) -> Worker {
         raylets: vec![],
         temp_roots: vec![],
         upper_layer: None,
+        started_at: None,
+    }
+}
+
+/// A process whose folder and standard input lie deeper than a path can say.
+#[cfg(test)]
+pub(crate) struct Deep {
+    pub(crate) sleeper: std::process::Child,
+    _folder: tempfile::TempDir,
+}
+
+#[cfg(test)]
+impl Deep {
+    pub(crate) fn new() -> Self {
+        use std::os::fd::{AsRawFd, OwnedFd};
+
+        use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+
+        let folder = tempfile::tempdir().unwrap();
+        let name = "d".repeat(240);
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = open(folder.path(), flags, Mode::empty()).unwrap();
+        let deepest = (0..20).fold(top, |above: OwnedFd, _| {
+            mkdirat(&above, &name, Mode::RWXU).unwrap();
+            openat(&above, &name, flags, Mode::empty()).unwrap()
+        });
+        let place = format!("/proc/self/fd/{}", deepest.as_raw_fd());
+        let mut command = std::process::Command::new("sleep");
+        let sleeper = command.arg("600").current_dir(place).stdin(deepest).spawn().unwrap();
+        Self { sleeper, _folder: folder }
+    }
+}
+
+#[cfg(test)]
+impl Drop for Deep {
+    fn drop(&mut self) {
+        let _ = self.sleeper.kill();
+        let _ = self.sleeper.wait();
     }
 }

@@ -66,9 +66,15 @@ pub(crate) fn text(path: &Path) -> Result<String, Unread> {
     bytes(path).map(|content| String::from_utf8_lossy(&content).into_owned())
 }
 
-/// What a link of /proc names, in the process's own namespace.
-pub(crate) fn link(path: &Path) -> Result<PathBuf, Unread> {
-    fs::read_link(path).map_err(|error| Unread::of(path, error))
+/// What a link of /proc names, in the process's own namespace. `None` where it leads to a path that is
+/// longer than the kernel says of one: whoever changes folder often enough stands in such a place, and
+/// everything else of that process can be read all the same.
+pub(crate) fn link(path: &Path) -> Result<Option<PathBuf>, Unread> {
+    match fs::read_link(path) {
+        Ok(name) => Ok(Some(name)),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NAMETOOLONG) => Ok(None),
+        Err(error) => Err(Unread::of(path, error)),
+    }
 }
 
 /// Whether a descriptor's name is that of a socket, a pipe or an object of the kernel's own, which make
@@ -132,6 +138,8 @@ pub(crate) struct Stat {
     /// Whether it is a zombie or already dead.
     pub(crate) ended: bool,
     pub(crate) kernel_thread: bool,
+    /// Whether its group is the one that its terminal listens to.
+    pub(crate) in_foreground: bool,
     pub(crate) cpu_ticks: u64,
     pub(crate) children_cpu_ticks: u64,
     pub(crate) start_ticks: u64,
@@ -152,10 +160,14 @@ impl Stat {
         let ticks = |number| field(number)?.parse::<u64>().ok();
         // Signed in the kernel's own format; negative where a clock went wrong.
         let children = |number| field(number)?.parse::<i64>().ok().map(|n| u64::try_from(n).unwrap_or(0));
+        let group = |number| field(number)?.parse::<i32>().ok();
+        // Without a terminal the second is negative; where it lies out of our sight both may be 0.
+        let (own, foreground) = (group(5)?, group(8)?);
         Some(Self {
             parent: field(4)?.parse().ok()?,
             ended: matches!(field(3)?, "Z" | "X" | "x"),
             kernel_thread: ticks(9)? & PF_KTHREAD != 0,
+            in_foreground: own > 0 && own == foreground,
             cpu_ticks: ticks(14)?.saturating_add(ticks(15)?),
             children_cpu_ticks: children(16)?.saturating_add(children(17)?),
             start_ticks: ticks(22)?,
@@ -193,6 +205,7 @@ mod tests {
                 parent: 7,
                 ended: false,
                 kernel_thread: false,
+                in_foreground: false,
                 cpu_ticks: 200,
                 children_cpu_ticks: 30,
                 start_ticks: 9876
@@ -209,6 +222,18 @@ mod tests {
         assert!(!of("D", "4194560").ended);
         assert!(of("S", "2129984").kernel_thread);
         assert!(!of("S", "4194560").kernel_thread);
+    }
+
+    #[test]
+    fn in_the_foreground_is_whose_group_the_terminal_listens_to() {
+        let of = |groups: &str| {
+            let line = format!("2 (x) S 1 {groups} 4194560 0 0 0 0 0 0 0 0 20 0 1 0 5 0");
+            Stat::parse(&line).unwrap().in_foreground
+        };
+        assert!(of("70 70 34816 70"));
+        assert!(!of("70 70 34816 71"), "another one is at work there");
+        assert!(!of("70 70 0 -1"), "it has no terminal");
+        assert!(!of("0 0 34816 0"), "both lie in a namespace that is not ours to see");
     }
 
     #[test]

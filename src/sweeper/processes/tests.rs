@@ -185,6 +185,16 @@ fn this_very_process_is_found_on_this_machine() {
 }
 
 #[test]
+fn a_process_in_a_place_too_deep_to_be_said_can_be_read_all_the_same() {
+    let deep = fixture::Deep::new();
+    let pid = i32::try_from(deep.sleeper.id()).unwrap();
+    let snapshot = Snapshot::read().unwrap();
+    assert!(!snapshot.unreadable.iter().any(|(unread, _)| *unread == pid), "{:?}", snapshot.unreadable);
+    let process = snapshot.find(pid).expect("the process");
+    assert_eq!((process.program(), &process.stdin), ("sleep", &None));
+}
+
+#[test]
 fn of_what_a_process_has_open_each_file_is_kept_once_and_no_socket() {
     let fake = FakeProc::new();
     let folder = fake.process(42, "x", STAT);

@@ -59,6 +59,7 @@ fn worker(node_id: Option<&str>) -> Worker {
         raylets: vec![raylet],
         temp_roots: vec![],
         upper_layer: None,
+        started_at: None,
     }
 }
 

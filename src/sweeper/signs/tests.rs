@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::*;
+use crate::sweeper::processes::fixture::Deep;
 
 fn id_of(path: &Path) -> FileId {
     let metadata = fs::metadata(path).unwrap();
@@ -32,6 +33,21 @@ fn an_open_file_a_bound_socket_and_a_lock_are_seen() {
     assert_eq!(signs.mentioned_by("session_of_this_test"), Some(own_pid()));
     let locks = fs::read_to_string("/proc/locks").unwrap();
     assert!(locks.lines().filter_map(parse::lock).flatten().any(|(_, id)| id == id_of(&path)), "{locks}");
+}
+
+/// Any user of any container may stand in such a place; it must not keep what is others' from being freed.
+#[test]
+fn a_path_that_is_too_long_to_be_said_is_told_by_its_file_and_its_namespace() {
+    let deep = Deep::new();
+    let pid = i32::try_from(deep.sleeper.id()).unwrap();
+    let stdin = format!("/proc/{pid}/fd/0");
+    assert_eq!(fs::read_link(&stdin).unwrap_err().raw_os_error(), Some(36), "ENAMETOOLONG");
+    let signs = Signs::read_of(Path::new("/proc"), [pid]).unwrap();
+    assert!(signs.files.contains_key(&id_of(Path::new(&stdin))));
+    let own = id_of(Path::new("/proc/self/ns/mnt"));
+    assert_eq!(signs.nameless_in([own]), Some(pid));
+    assert_eq!(signs.nameless_in([FileId { dev: 0, ino: 0 }]), None, "elsewhere it is no sign");
+    assert_eq!(own_signs().nameless_in([own]), None);
 }
 
 #[test]

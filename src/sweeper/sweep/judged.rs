@@ -71,9 +71,11 @@ impl Judged {
         roots: &[Root],
         window: Window,
         runtime: &Runtime,
+        deadline: Instant,
     ) -> Self {
         let concerned: BTreeSet<usize> = roots.iter().flat_map(|root| root.members.iter().copied()).collect();
-        let asked = concerned.iter().map(|index| jobs::ask(&workers[*index], settings));
+        let until = asking_until(Instant::now(), deadline);
+        let asked = concerned.iter().map(|index| jobs::ask(&workers[*index], settings, until));
         let answers = runtime.block_on(join_all(asked));
         let length = if concerned.is_empty() { Duration::ZERO } else { settings.activity.sampling_window.0 };
         let api = api_to_ask(&settings.activity, &concerned);
@@ -113,10 +115,10 @@ impl Judged {
     }
 
     /// A temp root is judged by all workers that share it: the busiest decides, and every job counts.
-    pub(super) fn situation(&self, members: &[usize]) -> SharedSituation {
+    pub(super) fn situation(&self, members: &[usize], set_forward: Duration) -> SharedSituation {
         let all = members.iter().map(|index| self.workers[*index].as_ref());
-        let mut shared =
-            SharedSituation { state: WorkerState::NoJob, jobs: Jobs::Known(vec![]), now: self.now };
+        let (state, jobs) = (WorkerState::NoJob, Jobs::Known(vec![]));
+        let mut shared = SharedSituation { state, jobs, now: self.now, set_forward };
         for one in all {
             let Some((judgement, jobs)) = one else {
                 shared.state = WorkerState::Active;
@@ -158,6 +160,7 @@ pub(super) struct SharedSituation {
     state: WorkerState,
     jobs: Jobs,
     now: Timestamp,
+    set_forward: Duration,
 }
 
 impl SharedSituation {
@@ -174,8 +177,15 @@ impl SharedSituation {
             ages: &settings.ages,
             owner,
             shared_with,
+            set_forward: self.set_forward,
         }
     }
+}
+
+/// All workers together are asked for a quarter of the time that is left: where a head is down each of
+/// them takes its whole time, and what is dead could go all the same.
+fn asking_until(now: Instant, deadline: Instant) -> Instant {
+    now + deadline.saturating_duration_since(now) / 4
 }
 
 /// Ray's own API, unless there is nobody whom it could speak of.
@@ -230,24 +240,30 @@ mod tests {
     #[test]
     fn the_busiest_of_those_who_share_decides_and_every_job_counts() {
         let resting = || Some((WorkerState::NoJob, Jobs::Known(vec![])));
-        let shared = judged(vec![resting(), Some((WorkerState::InJob, job("01")))]).situation(&[0, 1]);
+        let shared =
+            judged(vec![resting(), Some((WorkerState::InJob, job("01")))]).situation(&[0, 1], Duration::ZERO);
         assert_eq!((shared.state, shared.jobs), (WorkerState::InJob, job("01")));
-        let shared = judged(vec![Some((WorkerState::Active, job("01"))), resting()]).situation(&[0, 1]);
+        let shared = judged(vec![Some((WorkerState::Active, job("01"))), resting()])
+            .situation(&[0, 1], Duration::ZERO);
         assert_eq!((shared.state, shared.jobs), (WorkerState::Active, job("01")));
-        let shared = judged(vec![Some((WorkerState::Active, job("01"))), resting()]).situation(&[1]);
+        let shared =
+            judged(vec![Some((WorkerState::Active, job("01"))), resting()]).situation(&[1], Duration::ZERO);
         assert_eq!((shared.state, shared.jobs), (WorkerState::NoJob, Jobs::Known(vec![])));
     }
 
     #[test]
     fn who_was_not_judged_is_at_work_and_one_who_was_not_answered_hides_every_job() {
         let resting = || Some((WorkerState::NoJob, Jobs::Known(vec![])));
-        assert_eq!(judged(vec![resting(), None]).situation(&[0, 1]).state, WorkerState::Active);
+        assert_eq!(
+            judged(vec![resting(), None]).situation(&[0, 1], Duration::ZERO).state,
+            WorkerState::Active
+        );
         let unknown = || Jobs::Unknown("no answer".to_owned());
         for workers in [
             vec![Some((WorkerState::InJob, unknown())), Some((WorkerState::InJob, job("01")))],
             vec![Some((WorkerState::InJob, job("01"))), Some((WorkerState::InJob, unknown()))],
         ] {
-            assert_eq!(judged(workers).situation(&[0, 1]).jobs, unknown());
+            assert_eq!(judged(workers).situation(&[0, 1], Duration::ZERO).jobs, unknown());
         }
     }
 
@@ -300,6 +316,14 @@ mod tests {
         assert!(is_anew(opened(1).wait(Duration::from_millis(1)).unwrap()));
         // Half as long again as it was to last, so nobody waits here.
         assert!(!is_anew(opened(90).wait(Duration::from_mins(1)).unwrap()));
+    }
+
+    #[test]
+    fn most_of_the_time_is_left_when_all_were_asked() {
+        let now = Instant::now();
+        let deadline = now + Duration::from_mins(8);
+        assert_eq!(asking_until(now, deadline), now + Duration::from_mins(2));
+        assert_eq!(asking_until(deadline, now), deadline, "none is left");
     }
 
     #[test]

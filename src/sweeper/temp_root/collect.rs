@@ -83,7 +83,7 @@ impl Run<'_> {
         let checkpoints = self.entries(Path::new(""), &[CHECKPOINT])?;
         if self.is_cut {
             let many = format!("more {CHECKPOINT}* than one list holds: none of them is looked at");
-            self.findings.error(many);
+            self.findings.error(&many);
         } else {
             entries.extend(checkpoints);
         }
@@ -172,7 +172,7 @@ impl Run<'_> {
             Err(InsideError::NotFound) => Ok(None),
             Err(error) => {
                 let error = passing(error)?;
-                self.findings.error(format!("{}: {error}", shown(&self.orders.root.join(path))));
+                self.findings.error(&format!("{}: {error}", shown(&self.orders.root.join(path))));
                 Ok(None)
             }
         }
@@ -230,7 +230,7 @@ impl Run<'_> {
             Err(InsideError::NotFound) => return Ok(vec![]),
             Err(error) => {
                 let error = passing(error)?;
-                self.findings.error(format!("{}: {error}", shown(folder)));
+                self.findings.error(&format!("{}: {error}", shown(folder)));
                 return Ok(vec![]);
             }
         };

@@ -1,6 +1,6 @@
 //! What a sweep of a temp root did, in bounded lists.
 
-use crate::domain::report::{Kept, LISTED, Removed};
+use crate::domain::report::{Kept, LISTED, Removed, told};
 
 /// What was done under one temp root: of each kind the largest, and how many more.
 #[derive(Debug, Default)]
@@ -37,7 +37,8 @@ impl Findings {
     }
 
     /// What a round meets again is said once.
-    pub(super) fn error(&mut self, error: String) {
+    pub(super) fn error(&mut self, error: &str) {
+        let error = told(error);
         if self.errors.contains(&error) {
             return;
         }

@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -78,8 +79,15 @@ impl Stage {
     ) -> Findings {
         let (jobs, ages) = (Jobs::Known(vec![]), Ages::default());
         let now = Timestamp::now() + SignedDuration::from_hours(self.hours_later);
-        let situation =
-            Situation { state: self.state, jobs: &jobs, now, ages: &ages, owner: None, shared_with: None };
+        let situation = Situation {
+            state: self.state,
+            jobs: &jobs,
+            now,
+            ages: &ages,
+            owner: None,
+            shared_with: None,
+            set_forward: Duration::ZERO,
+        };
         let signs = || signs().map(Rc::new);
         let orders = Orders {
             attempt: AttemptId::now(),

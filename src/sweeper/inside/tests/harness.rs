@@ -39,6 +39,7 @@ pub(crate) fn worker_of(pid: u32) -> Worker {
         raylets: vec![],
         temp_roots: vec![],
         upper_layer: None,
+        started_at: None,
     }
 }
 

@@ -134,8 +134,8 @@ fn lists_hold_the_largest_and_say_how_many_they_have_lost() {
 fn errors_are_told_once_and_no_more_of_them_than_are_listed() {
     let mut findings = Findings::default();
     for number in 0..LISTED + 3 {
-        findings.error(format!("error {number}"));
-        findings.error("error 0".to_owned());
+        findings.error(&format!("error {number}"));
+        findings.error("error 0");
     }
     assert_eq!((findings.errors.len(), findings.cut.errors), (LISTED, 3));
 }
