@@ -59,7 +59,7 @@ fn judged(ended: Result<Ended, Failure>) -> (Verified, Option<String>) {
         Err(Failure::KeyChanged(at)) => format!("{} shows another host key than the pinned one", named(at)),
         Err(Failure::KeyUnknown(at)) => format!("no key of {} is pinned", named(at)),
         Err(Failure::NotLetIn(said)) => format!("it is not let in: {said}; is this machine in deploy.from?"),
-        Err(Failure::NoAnswer(said)) => said,
+        Err(Failure::NoAnswer(said) | Failure::Lost(said)) => said,
         Err(Failure::Local(error)) => format!("ssh cannot be run here: {error}"),
     };
     (Verified::No, Some(format!("the responder does not get to it: {why}")))
