@@ -83,9 +83,10 @@ fn settings() -> String {
          runtime_dir: {dir}\n\
          log_dir: {dir}\n\
          ages: {{no_job: 1ms, in_job: 1ms, job_start_margin: 1ms, dead_session: 1ms, logs: 1ms}}\n\
-         containers: {{socket: {socket}}}\n",
+         containers: {{socket: {socket}, own_temp_roots: ['{own}']}}\n",
         dir = dir.display(),
         socket = world::dir().join("docker.sock").display(),
+        own = world::dir().join("disk/tmp").display(),
     );
     fs::write(&file, text).unwrap();
     file.display().to_string()

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use globset::{GlobBuilder, GlobSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -153,6 +154,8 @@ pub struct Containers {
     pub socket: PathBuf,
     /// Containers whose name matches are workers; so is every container in which a raylet runs. Default `ray-worker*`.
     pub name_pattern: String,
+    /// Folders of the host that are mounted as a worker's temp root and in which nobody else works, such as `/data/ray-tmp-*`; `*` stands for no `/`. Default none: what a program of the host may hold there by name cannot be told, so only dead sessions go.
+    pub own_temp_roots: Vec<String>,
     /// How long one call to the API may take. Default `30s`.
     pub timeout: Span,
 }
@@ -162,8 +165,20 @@ impl Default for Containers {
         Self {
             socket: "/var/run/docker.sock".into(),
             name_pattern: "ray-worker*".to_owned(),
+            own_temp_roots: vec![],
             timeout: Span::secs(30),
         }
+    }
+}
+
+impl Containers {
+    /// The patterns of `own_temp_roots`, ready to be asked.
+    pub(crate) fn own_temp_roots(&self) -> Result<GlobSet, globset::Error> {
+        let mut patterns = GlobSet::builder();
+        for pattern in &self.own_temp_roots {
+            patterns.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+        }
+        patterns.build()
     }
 }
 

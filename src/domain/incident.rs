@@ -138,6 +138,10 @@ pub enum Escalation {
     CriticalNothingToFree,
     /// A critical alert fires and its host only observes: nothing will be deleted there.
     CriticalObserved,
+    /// A critical alert still fires after two sweeps in a row that freed something.
+    CriticalFreedTooLittle,
+    /// A critical alert fires and two sweeps of its host in a row have failed.
+    CriticalFailed,
     /// The incident has been open for too long, whatever the outcomes were.
     Overdue,
     /// The host's incidents of the last 24 hours, this one among them, have been open for too long.
@@ -146,10 +150,12 @@ pub enum Escalation {
 
 impl Escalation {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::CriticalActive,
         Self::CriticalNothingToFree,
         Self::CriticalObserved,
+        Self::CriticalFreedTooLittle,
+        Self::CriticalFailed,
         Self::Overdue,
         Self::Flapping,
     ];
@@ -160,6 +166,8 @@ impl Escalation {
             Self::CriticalActive => "critical_active",
             Self::CriticalNothingToFree => "critical_nothing_to_free",
             Self::CriticalObserved => "critical_observed",
+            Self::CriticalFreedTooLittle => "critical_freed_too_little",
+            Self::CriticalFailed => "critical_failed",
             Self::Overdue => "overdue",
             Self::Flapping => "flapping",
         }
@@ -229,17 +237,19 @@ impl Incident {
     /// An incident that closed meanwhile takes note and stays closed.
     pub fn finish(&mut self, outcome: Outcome, timing: &Timing, jitter: f64, now: Timestamp) {
         self.attempts = self.attempts.saturating_add(1);
-        self.last_outcome = Some(outcome);
+        let before = self.last_outcome.replace(outcome);
         self.failures_in_row = failures(self.failures_in_row, outcome);
         if self.is_closed() {
             return;
         }
         let wait = wait_after(outcome, timing, self.failures_in_row, jitter);
         self.state = State::Waiting { due_at: after(now, wait) };
-        self.escalate_for(outcome, now);
+        self.escalate_for(outcome, before, now);
     }
 
-    fn escalate_for(&mut self, outcome: Outcome, now: Timestamp) {
+    /// One outcome speaks for all workers of a host: a byte freed hides who is at work, and a failure hides
+    /// that there was nothing. So a second one of these in a row is told as well.
+    fn escalate_for(&mut self, outcome: Outcome, before: Option<Outcome>, now: Timestamp) {
         if self.urgency() != Some(Urgency::Critical) {
             return;
         }
@@ -247,6 +257,10 @@ impl Incident {
             Outcome::Active => self.escalate(Escalation::CriticalActive, now),
             Outcome::NothingToFree => self.escalate(Escalation::CriticalNothingToFree, now),
             Outcome::WouldFree => self.escalate(Escalation::CriticalObserved, now),
+            Outcome::Freed if before == Some(outcome) => {
+                self.escalate(Escalation::CriticalFreedTooLittle, now);
+            }
+            Outcome::Failed if before == Some(outcome) => self.escalate(Escalation::CriticalFailed, now),
             _ => {}
         }
     }

@@ -194,6 +194,25 @@ impl Client {
         self.post("run", wish.to_string().as_bytes())
     }
 
+    /// What the next attempt on each host waits for, where one is asked for: a word of the API's.
+    pub fn waits(&self) -> Result<BTreeMap<String, String>, ClientError> {
+        #[derive(Deserialize)]
+        struct Hosts {
+            hosts: Vec<Host>,
+        }
+        #[derive(Deserialize)]
+        struct Host {
+            name: String,
+            next_attempt: Option<Next>,
+        }
+        #[derive(Deserialize)]
+        struct Next {
+            waits_for: String,
+        }
+        let Hosts { hosts } = self.ask("hosts", &[])?;
+        Ok(hosts.into_iter().filter_map(|host| Some((host.name, host.next_attempt?.waits_for))).collect())
+    }
+
     fn post<T: DeserializeOwned>(&self, what: &str, body: &[u8]) -> Result<T, ClientError> {
         let url = format!("{}/api/v1/{what}", self.base);
         let request = self.agent.post(&url).content_type("application/json");

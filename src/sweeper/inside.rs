@@ -25,7 +25,12 @@ mod wire;
 
 pub(crate) use self::detach::{PREFIX as DETACHED, is_begun, name_before};
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,6 +76,8 @@ pub(crate) struct Usage {
     /// Bytes on disk under the root: `st_blocks`, hard links once, no mount crossed.
     pub(crate) used_bytes: u64,
     pub(crate) files: u64,
+    /// Whether all of it was seen; where its time was over before, the figures are what was seen till then.
+    pub(crate) is_whole: bool,
     /// The root itself, and the device of its file system.
     pub(crate) root: FileId,
     /// The device that what lies there takes its space from: under an overlay, the upper layer's.
@@ -147,6 +154,9 @@ pub(crate) enum InsideError {
     /// The temp root cannot be used: a network file system, a rootless container, a symlink.
     #[error("the temp root is refused: {0}")]
     RootRefused(String),
+    /// Its part of the time was over before it was looked at to its end.
+    #[error("it was not looked at to its end: its part of the sweep's time was over")]
+    OutOfTime,
     /// It is not there any more.
     #[error("it is gone")]
     NotFound,
@@ -169,6 +179,36 @@ pub(crate) struct Inside {
     devices: enter::Devices,
     /// What the child was told to be in use, by inode number.
     in_use: BTreeMap<u64, FileId>,
+    looking: Looking,
+}
+
+/// How long a look may take. Over the whole time there is only the deadline, after which nothing can be
+/// asked any more: who looks until then has seen everything and done nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Looking {
+    /// So much of the whole time is left when it ends at the latest.
+    leave: Duration,
+    /// No single look takes longer, so that the others get their turn.
+    most: Duration,
+}
+
+impl Looking {
+    /// As long as there is any time.
+    const ALL: Self = Self { leave: Duration::ZERO, most: Duration::MAX };
+
+    /// All looks together have one in so many parts of what is left, and any one of them one in so many of
+    /// that.
+    fn part(left: Duration, parts: u32, for_one: u32) -> Self {
+        let looking = left / parts.max(1);
+        Self { leave: left.saturating_sub(looking), most: looking / for_one.max(1) }
+    }
+
+    /// When a look ends that begins now, where the whole time ends then.
+    fn until(self, ends: Instant) -> Instant {
+        let now = Instant::now();
+        let latest = ends.checked_sub(self.leave).unwrap_or(now);
+        now.checked_add(self.most).map_or(latest, |most| most.min(latest))
+    }
 }
 
 /// The child's own main. Called before anything else when the first argument is [`ARGUMENT`].

@@ -6,6 +6,8 @@ use std::{ffi::OsString, fs, io, os::unix::ffi::OsStringExt, path::PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {
     pub(crate) id: u64,
+    /// The mount that it lies on.
+    pub(crate) parent: u64,
     /// `major:minor` of its file system.
     pub(crate) device: String,
     /// The folder of the file system that is mounted.
@@ -39,14 +41,15 @@ impl Mount {
         let text = |field: &[u8]| std::str::from_utf8(field).ok().map(str::to_owned);
         let mut fields = line.split(|byte| *byte == b' ');
         let id = text(fields.next()?)?.parse().ok()?;
-        let device = text(fields.nth(1)?)?;
+        let parent = text(fields.next()?)?.parse().ok()?;
+        let device = text(fields.next()?)?;
         let root = unescaped(fields.next()?);
         let point = unescaped(fields.next()?);
         let read_only = fields.next()?.split(|byte| *byte == b',').any(|option| option == b"ro");
         let mut fields = fields.skip_while(|field| field != b"-").skip(1);
         let kind = text(fields.next()?)?;
         let options = fields.nth(1)?.to_vec();
-        Some(Self { id, device, root, point, read_only, kind, options })
+        Some(Self { id, parent, device, root, point, read_only, kind, options })
     }
 
     /// The value of an option that is a path.
@@ -85,7 +88,8 @@ mod tests {
     fn a_line_is_read_field_by_field() {
         let line = br"36 35 98:0 /a\040b /mnt/\134x ro,noatime shared:1 master:2 - ext4 /dev/vda rw,errors=x";
         let mount = Mount::parse(line).unwrap();
-        assert_eq!((mount.id, mount.device.as_str(), mount.kind.as_str()), (36, "98:0", "ext4"));
+        assert_eq!((mount.id, mount.parent), (36, 35));
+        assert_eq!((mount.device.as_str(), mount.kind.as_str()), ("98:0", "ext4"));
         assert_eq!(mount.root, Path::new("/a b"));
         assert_eq!(mount.point, Path::new("/mnt/\\x"));
         assert!(mount.read_only);

@@ -19,12 +19,20 @@ use crate::{
     sweeper::discover::{Runtime, connect, runtime},
 };
 
+/// With less than this nothing is begun.
+const LEAST: Duration = Duration::from_secs(1);
+
 /// Prunes as root's setting says; `None` where it says `off`.
 pub(crate) async fn prune(settings: &SweepSettings, within: Duration) -> Option<PruneReport> {
     if settings.prune.mode == PruneMode::Off {
         return None;
     }
     let mut report = PruneReport { mode: settings.prune.mode.as_str().to_owned(), ..PruneReport::default() };
+    if within < LEAST {
+        // Not to answer in no time is no fault of the runtime's.
+        report.errors.push("the deadline of the sweep left no time to prune".to_owned());
+        return Some(report);
+    }
     let deadline = Instant::now() + within;
     // To say that it is there a runtime takes no longer than any other call; what it removes may take
     // as long as the sweep has.

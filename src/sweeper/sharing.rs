@@ -4,8 +4,11 @@
 //! hold what a stranger holds by nothing but its name. Nobody judges strangers, so nothing of that kind
 //! goes there; dead sessions are told by every process of the host and still do.
 
+mod hosts;
+mod view;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::{
         fd::{AsFd, AsRawFd},
@@ -14,12 +17,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use globset::GlobSet;
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, open, openat2},
     io::Errno,
 };
 
-use super::{FileId, discover::Worker, mountinfo::Mount, processes::Snapshot};
+use super::{
+    FileId,
+    candidates::shown,
+    discover::{Worker, membership::container_id_in},
+    mountinfo::Mount,
+    processes::{Process, Snapshot},
+};
 
 /// Folders of the host that are everybody's, whoever bind-mounts them.
 const EVERYBODYS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
@@ -31,6 +41,8 @@ pub(crate) struct Place {
     device: String,
     path: PathBuf,
     id: FileId,
+    /// What the host calls it, where the host has it as a folder of its own.
+    on_host: BTreeSet<PathBuf>,
 }
 
 impl Place {
@@ -51,11 +63,27 @@ impl Place {
         let real = fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
         let below = real.strip_prefix(&mount.point).map_err(io::Error::other)?;
         let metadata = fs::metadata(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
+        let path = mount.root.join(below);
         Ok(Some(Self {
+            on_host: hosts::names(&mount.device, &path, &mounts, &Mount::all_of(1)?),
             device: mount.device.clone(),
-            path: mount.root.join(below),
+            path,
             id: FileId { dev: metadata.dev(), ino: metadata.ino() },
         }))
+    }
+
+    /// That it is a folder of the host's, in words, unless root names it among those that are a worker's
+    /// alone: a program of the host may work in it by name, and nobody judges that one either.
+    pub(crate) fn of_the_host(&self, own: &GlobSet) -> Option<String> {
+        let name = self.on_host.first()?;
+        let is_named = self.on_host.iter().any(|name| own.is_match(name));
+        (!is_named).then(|| {
+            format!(
+                "it is the host's folder {}, where the host's programs may work as well \
+                 (if none does, name it in containers.own_temp_roots)",
+                shown(name)
+            )
+        })
     }
 
     /// Whether this is the folder that was found here.
@@ -81,10 +109,13 @@ impl Place {
                 return Some(format!("it is the host's own {folder}"));
             }
         }
-        for (namespace, (pid, mounts)) in &neighbours.0 {
+        for (namespace, Neighbour { who, mounts }) in &neighbours.others {
             let judged = members.iter().any(|member| member.mount_namespace == *namespace);
-            if !judged && mounts.iter().any(|mount| self.is_reached_by(mount)) {
-                return Some(format!("process {pid}, which is not of this worker, has it mounted too"));
+            let is_meant = |mount: &Mount| {
+                self.is_reached_by(mount) && !view::is_of_the_host(mount, mounts, &neighbours.host)
+            };
+            if !judged && mounts.iter().any(is_meant) {
+                return Some(format!("{who}, which is not of this worker, has it mounted too"));
             }
         }
         None
@@ -99,9 +130,20 @@ impl Place {
     }
 }
 
-/// What everybody but the host has mounted, by mount namespace, and a process of each.
+/// What everybody but the host has mounted, by mount namespace, and what the host has.
 #[derive(Debug)]
-pub(crate) struct Neighbours(BTreeMap<FileId, (i32, Vec<Mount>)>);
+pub(crate) struct Neighbours {
+    others: BTreeMap<FileId, Neighbour>,
+    host: Vec<Mount>,
+}
+
+/// One mount namespace.
+#[derive(Debug)]
+struct Neighbour {
+    /// A process of it, in words.
+    who: String,
+    mounts: Vec<Mount>,
+}
 
 impl Neighbours {
     /// Reads the mounts of every namespace that these processes live in.
@@ -114,16 +156,27 @@ impl Neighbours {
                 pids.entry(mount).or_default().push(process.id.pid);
             }
         }
-        let host = root_mount(&Mount::all_of(1)?);
-        let mut neighbours = BTreeMap::new();
+        let host = Mount::all_of(1)?;
+        let mut others = BTreeMap::new();
         for (namespace, pids) in pids {
             let Some((pid, mounts)) = mounts_of_any(&pids, Mount::all_of)? else { continue };
             // A service with mounts of its own is the host all the same.
-            if root_mount(&mounts) != host {
-                neighbours.insert(namespace, (pid, mounts));
+            if root_mount(&mounts) != root_mount(&host) {
+                let who = processes.find(pid).map_or_else(|| format!("process {pid}"), in_words);
+                others.insert(namespace, Neighbour { who, mounts });
             }
         }
-        Ok(Self(neighbours))
+        Ok(Self { others, host })
+    }
+}
+
+/// Whom a person has to look for: the program, and the container where a cgroup tells it.
+fn in_words(process: &Process) -> String {
+    let (pid, program) = (process.id.pid, shown(Path::new(process.program())));
+    let program: String = program.chars().take(64).collect();
+    match container_id_in(&process.cgroup) {
+        Some(id) => format!("process {pid} ({program}) of container {id:.12}"),
+        None => format!("process {pid} ({program})"),
     }
 }
 
@@ -164,13 +217,17 @@ fn mount_of(file: impl AsFd) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweeper::{
-        inside::tests::harness::{World, worker_of},
-        processes::fixture::{namespaces, process, snapshot, worker},
+    use crate::{
+        config::sweep::Containers,
+        sweeper::{
+            inside::tests::harness::{World, worker_of},
+            processes::fixture::{namespaces, process, snapshot, worker},
+        },
     };
 
     fn place(device: &str, path: &str) -> Place {
-        Place { device: device.to_owned(), path: path.into(), id: FileId { dev: 0, ino: 0 } }
+        let id = FileId { dev: 0, ino: 0 };
+        Place { device: device.to_owned(), path: path.into(), id, on_host: BTreeSet::new() }
     }
 
     fn line(device: &str, root: &str, options: &str) -> Mount {
@@ -205,13 +262,14 @@ mod tests {
         let worker = worker(&process(10, 1, "/x", &["x"]));
         let has = |number, root: &str| {
             let mounts = vec![line("0:50", "/", "rw"), line("8:1", root, "rw")];
-            Neighbours([(namespaces(number).mount, (20, mounts))].into())
+            let neighbour = Neighbour { who: in_words(&process(20, 1, "/bin/rsync", &["rsync"])), mounts };
+            Neighbours { others: [(namespaces(number).mount, neighbour)].into(), host: vec![] }
         };
         let stranger = |members: &[&Worker], neighbours: &Neighbours| {
             volume.stranger(members, &snapshot([]), neighbours)
         };
         let why = stranger(&[&worker], &has(2, "/volumes/v/_data")).unwrap();
-        assert!(why.contains("process 20"), "{why}");
+        assert!(why.contains("process 20 (rsync) of container 2e1163d20a8a, which"), "{why}");
         assert_eq!(stranger(&[&worker], &has(2, "/volumes/other/_data")), None);
         assert_eq!(stranger(&[&worker], &has(1, "/volumes/v/_data")), None, "it was judged itself");
         assert!(stranger(&[], &has(1, "/volumes/v/_data")).is_some());
@@ -228,6 +286,26 @@ mod tests {
         };
         let why = stranger(Path::new("/tmp")).unwrap();
         assert!(why.contains("the host's own /tmp"), "{why}");
+    }
+
+    #[test]
+    fn a_folder_of_the_hosts_is_the_workers_only_by_roots_word() {
+        let names = |names: &[&str]| names.iter().map(PathBuf::from).collect();
+        let bound = Place { on_host: names(&["/data/ray-1", "/srv/ray-1"]), ..place("8:32", "/ray-1") };
+        let root_says = |patterns: &[&str]| {
+            let own_temp_roots = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+            let containers = Containers { own_temp_roots, ..Containers::default() };
+            bound.of_the_host(&containers.own_temp_roots().unwrap())
+        };
+        for others in [&[][..], &["/data/ray-2"], &["/data"], &["/*"], &["/data/ray-1/*"]] {
+            let why = root_says(others).unwrap();
+            assert!(why.contains("the host's folder /data/ray-1,"), "{others:?}: {why}");
+        }
+        for own in [["/data/ray-*"], ["/srv/ray-1"]] {
+            assert_eq!(root_says(&own), None, "{own:?}");
+        }
+        let nobodys = place("8:32", "/ray-1").of_the_host(&GlobSet::empty());
+        assert_eq!(nobodys, None, "the host has no such folder");
     }
 
     #[test]
@@ -270,7 +348,7 @@ mod tests {
         let pivot = r#"mount -t tmpfs tmpfs "$SCRATCH"; cd "$SCRATCH"; mkdir old; pivot_root . old"#;
         let (Some(container), Some(service)) = (World::start(pivot), World::start("true")) else { return };
         let neighbours = Neighbours::read(&Snapshot::read().unwrap()).unwrap();
-        let has = |pid| neighbours.0.contains_key(&worker_of(pid).mount_namespace);
+        let has = |pid| neighbours.others.contains_key(&worker_of(pid).mount_namespace);
         assert!(has(container.pid));
         assert!(!has(service.pid), "its mounts are its own and its root is the host's");
         assert!(!has(std::process::id()));

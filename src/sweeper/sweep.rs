@@ -1,9 +1,11 @@
 //! The order of a sweep: hold, discover, judge, remove, prune, report. The lock is its parent's.
 
 mod clock;
+mod elsewhere;
 mod entered;
 mod judged;
 mod outcome;
+mod whose;
 
 use std::{
     cell::RefCell,
@@ -14,12 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use globset::GlobSet;
 use jiff::Timestamp;
 
 use self::{
     entered::{Asked, Entered},
     judged::{Judged, Window},
     outcome::{outcome_of, verdict_of},
+    whose::{spare_what_strangers_share, tell_of_no_root},
 };
 use super::{
     FileId, backstop,
@@ -99,6 +103,9 @@ impl Swept {
     }
 }
 
+/// Looking for what may go takes at most half of the time that is left, in each temp root.
+const LOOKING: u32 = 2;
+
 struct Sweep<'a> {
     request: &'a SweepRequest,
     only: Option<&'a str>,
@@ -116,7 +123,8 @@ struct Root {
     path: PathBuf,
     /// Indexes into the workers.
     members: Vec<usize>,
-    sessions: PathBuf,
+    /// Where its sessions lie in it, unless they lie in a root of their own.
+    sessions: Option<PathBuf>,
     /// Whether `tmp*` and the like in it are leftovers for every worker that has it.
     leftovers: bool,
     /// Whose it has to be to go, as its first worker's folder is named.
@@ -127,6 +135,12 @@ struct Root {
 
 impl Sweep<'_> {
     fn run(&self) -> Swept {
+        let own = match self.settings.containers.own_temp_roots() {
+            Ok(own) => own,
+            Err(error) => {
+                return Swept::ended(Outcome::Failed, format!("containers.own_temp_roots: {error}"));
+            }
+        };
         if let Some(reason) = hold::reason(&self.settings.hold_file) {
             return Swept::ended(Outcome::Held, reason);
         }
@@ -140,7 +154,7 @@ impl Sweep<'_> {
                 discovery.map(|discovery| (discovery, window)).map_err(|error| error.to_string())
             });
         match found {
-            Ok((discovery, window)) => self.workers(self.wanted(discovery), window, &runtime),
+            Ok((discovery, window)) => self.workers(self.wanted(discovery), window, &runtime, &own),
             Err(reason) => Swept::ended(Outcome::Failed, reason),
         }
     }
@@ -153,7 +167,13 @@ impl Sweep<'_> {
         discovery
     }
 
-    fn workers(&self, discovery: Discovery, window: Window, runtime: &tokio::runtime::Runtime) -> Swept {
+    fn workers(
+        &self,
+        discovery: Discovery,
+        window: Window,
+        runtime: &tokio::runtime::Runtime,
+        own: &GlobSet,
+    ) -> Swept {
         if let (Some(only), true) = (self.only, discovery.workers.is_empty() && discovery.refused.is_empty())
         {
             return Swept::ended(Outcome::Failed, format!("there is no worker named {only:?} on this host"));
@@ -164,7 +184,8 @@ impl Sweep<'_> {
             .map(|worker| WorkerReport::blank(&worker.name, worker.runtime.as_str()))
             .collect();
         let mut roots = self.enter(&discovery.workers, &mut reports);
-        spare_what_strangers_share(&mut roots, &discovery.workers, &mut reports);
+        tell_of_no_root(&roots, &mut reports);
+        spare_what_strangers_share(&mut roots, &discovery.workers, own, &mut reports);
         self.set_aside_what_is_small(&mut roots, &mut reports);
         let workers = &discovery.workers;
         let judged = Judged::by_one_window(self.settings, workers, &roots, window, runtime, self.deadline);
@@ -180,15 +201,18 @@ impl Sweep<'_> {
         }
         let prune = self.prune(runtime);
         let disks = disks(&mut roots, &before);
-        reports.extend(discovery.refused.iter().map(refused));
-        let outcome = outcome_of(&reports, prune.as_ref());
+        let refused: Vec<WorkerReport> = discovery.refused.iter().map(refused).collect();
+        let outcome = outcome_of(&reports, &refused, prune.as_ref());
+        reports.extend(refused);
         Swept { outcome, reason: None, workers: reports, disks, prune }
     }
 
     /// Enters every temp root once, through the first worker that has it.
     fn enter(&self, workers: &[Worker], reports: &mut [WorkerReport]) -> Vec<Root> {
         let mut roots: Vec<Root> = vec![];
-        for Asked { worker: index, root: temp_root, entered } in entered::all(workers, self.deadline) {
+        for Asked { worker: index, root: temp_root, has_sessions, entered } in
+            entered::all(workers, self.deadline)
+        {
             let Entered { place, inside, usage } = match entered {
                 Ok(Some(entered)) => entered,
                 // A variable may name a folder that nobody has made.
@@ -199,6 +223,12 @@ impl Sweep<'_> {
                     continue;
                 }
             };
+            if !usage.is_whole {
+                let path = temp_root.path.display();
+                reports[index].note.get_or_insert_with(|| {
+                    format!("{path} was not measured to its end: it holds more than is said here")
+                });
+            }
             let known = roots.iter_mut().find(|root| root.usage.root == usage.root);
             let is_counted = known.as_ref().is_some_and(|root| root.members.contains(&index));
             if !is_counted {
@@ -222,7 +252,7 @@ impl Sweep<'_> {
                     place,
                     path: temp_root.path.clone(),
                     members: vec![index],
-                    sessions: temp_root.sessions.clone(),
+                    sessions: has_sessions.then(|| temp_root.sessions.clone()),
                     leftovers: temp_root.leftovers,
                     owner: temp_root.owner,
                     shared_with: None,
@@ -238,11 +268,14 @@ impl Sweep<'_> {
             return;
         }
         let least = self.settings.min_tmp_size;
-        // What a killed sweep left without its name is not left so for want of size.
+        // What a killed sweep left without its name is not left so for want of size, and what was not
+        // measured to its end is not known to be small.
         let unfinished: BTreeSet<usize> = roots
             .iter_mut()
             .filter_map(|root| {
-                temp_root::is_unfinished(&mut root.inside, &root.sessions).then_some(&root.members)
+                let is_small = root.usage.is_whole
+                    && !temp_root::is_unfinished(&mut root.inside, root.sessions.as_deref());
+                (!is_small).then_some(&root.members)
             })
             .flatten()
             .copied()
@@ -290,10 +323,11 @@ impl Sweep<'_> {
             attempt: self.request.attempt,
             root: &root.path,
             listed_at_once: temp_root::LISTED_AT_ONCE,
+            looking: LOOKING,
             delete: self.deletes(),
             leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
             live_pids: &judged.pids_inside(workers, &root.members),
-            sessions: &root.sessions,
+            sessions: root.sessions.as_deref(),
             first_signs: &|| all_named(lately.signs(&read)?, &namespaces),
             signs: &signs,
             awake: &awake,
@@ -307,7 +341,9 @@ impl Sweep<'_> {
         // After the deadline nobody can look again.
         let freed = if self.deletes() { findings.freed_bytes } else { 0 };
         let expected = root.usage.used_bytes.saturating_sub(freed);
-        let used_after = root.inside.usage().map_or(expected, |usage| usage.used_bytes);
+        root.inside.bound_looks(LOOKING, 1);
+        let measured = root.inside.usage().ok().filter(|usage| usage.is_whole && root.usage.is_whole);
+        let used_after = measured.map_or(expected, |usage| usage.used_bytes);
         // All of it is said of the first one.
         let mut findings = Some(findings);
         for index in &root.members {
@@ -385,24 +421,6 @@ fn note_on_the_clock(set_forward: Duration) -> Option<String> {
     (set_forward >= Duration::from_mins(1)).then(|| {
         format!("the host's clock was set forward by {by} since the container started: ages are counted without that")
     })
-}
-
-/// What somebody who is not judged may hold by name alone stays.
-fn spare_what_strangers_share(roots: &mut [Root], workers: &[Worker], reports: &mut [WorkerReport]) {
-    let read = Snapshot::read().and_then(|processes| Ok((Neighbours::read(&processes)?, processes)));
-    for root in roots.iter_mut().filter(|root| root.leftovers) {
-        let members: Vec<&Worker> = root.members.iter().map(|index| &workers[*index]).collect();
-        let stranger = match &read {
-            Ok((others, processes)) => root.place.stranger(&members, processes, others),
-            Err(error) => Some(error.to_string()),
-        };
-        let Some(why) = stranger else { continue };
-        for index in &root.members {
-            reports[*index].note =
-                Some(format!("its temp root is not its alone, so only dead sessions may go: {why}"));
-        }
-        root.shared_with = Some(why);
-    }
 }
 
 /// Of several temp roots as well, the largest are listed.

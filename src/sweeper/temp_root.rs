@@ -37,6 +37,10 @@ const FILES_AT_ONCE: u64 = 20_000;
 /// away at least one in so many of what it has looked at.
 const LEAST_PROGRESS: u64 = 10;
 
+/// No single look takes more than one in so many parts of the time that all have, so that something very large
+/// does not take the time of everything behind it. Where nothing else is left to do it may have all of it.
+const FOR_ONE: u32 = 4;
+
 /// What may be done, and how the world is looked at again.
 pub(crate) struct Orders<'a> {
     pub(crate) attempt: AttemptId,
@@ -44,14 +48,17 @@ pub(crate) struct Orders<'a> {
     pub(crate) root: &'a Path,
     /// So many entries of one folder are looked at in one round.
     pub(crate) listed_at_once: usize,
+    /// To look for what may go takes at most one in so many parts of the time that is left. Who looks until
+    /// the deadline has seen everything, has freed nothing, and begins anew in the next sweep.
+    pub(crate) looking: u32,
     /// Whether anything is deleted; otherwise it is only said what would have been.
     pub(crate) delete: bool,
     /// Whether leftovers are candidates; on a bare host `/tmp` is everybody's.
     pub(crate) leftovers: bool,
     /// Pids that are alive, as the worker numbers them.
     pub(crate) live_pids: &'a BTreeSet<i32>,
-    /// Where `session_*` lie, relative to the temp root.
-    pub(crate) sessions: &'a Path,
+    /// Where `session_*` lie, relative to the temp root; `None` where they lie in another one.
+    pub(crate) sessions: Option<&'a Path>,
     /// All signs of use as they were a moment ago, for the first look.
     pub(crate) first_signs: &'a dyn Fn() -> io::Result<Rc<Signs>>,
     /// Reads all signs of use now.
@@ -64,7 +71,17 @@ pub(crate) struct Orders<'a> {
 
 /// Sweeps what lies under the temp root that `inside` has entered.
 pub(crate) fn sweep(inside: &mut Inside, situation: &Situation<'_>, orders: &Orders<'_>) -> Findings {
-    let mut run = Run { inside, situation, orders, findings: Findings::default(), listed: 0, is_cut: false };
+    let findings = Findings::default();
+    let mut run = Run {
+        inside,
+        situation,
+        orders,
+        findings,
+        listed: 0,
+        is_cut: false,
+        is_late: false,
+        for_one: FOR_ONE,
+    };
     if let Err(error) = run.everything() {
         run.findings.error(&error.to_string());
     }
@@ -82,6 +99,9 @@ enum Broken {
     Held(String),
 }
 
+/// Gathers the candidates of one kind.
+type Collect<Run> = fn(&mut Run, &Signs, &mut Vec<Found>) -> Result<(), Broken>;
+
 struct Run<'a> {
     inside: &'a mut Inside,
     situation: &'a Situation<'a>,
@@ -91,6 +111,10 @@ struct Run<'a> {
     listed: u64,
     /// Whether a list of the present round did not hold everything.
     is_cut: bool,
+    /// Whether its looks did not get to their end in the time that they had.
+    is_late: bool,
+    /// Which part of the time for all looks any one of them may have.
+    for_one: u32,
 }
 
 impl Run<'_> {
@@ -110,20 +134,26 @@ impl Run<'_> {
         self.findings.remove(Removed { class: candidate.class, path, bytes, files });
     }
 
-    /// In rounds, because one list does not hold a million leftovers.
+    /// In rounds, because one list does not hold a million leftovers, nor one look.
     fn everything(&mut self) -> Result<(), Broken> {
         let mut signs = self.orders.first_signs;
         loop {
             let gone = self.findings.gone();
             self.round(signs)?;
             signs = self.orders.signs;
-            if !self.is_cut {
-                return Ok(());
-            }
+            let unseen = match (self.is_cut, self.is_late) {
+                (false, false) => return Ok(()),
+                (true, _) => "it holds more entries than were looked at; the rest is the next sweep's",
+                (false, true) => "it holds more than there was time to look at; the rest is the next sweep's",
+            };
             let progress = self.findings.gone() - gone;
             let is_enough = progress > 0 && progress.saturating_mul(LEAST_PROGRESS) >= self.listed;
-            if !self.orders.delete || !is_enough {
-                let unseen = "it holds more entries than were looked at; the rest is the next sweep's";
+            // What is too large for its part may have the time that nothing else takes any more.
+            let is_patient = !is_enough && self.is_late && self.for_one > 1;
+            if is_patient {
+                self.for_one = 1;
+            }
+            if !self.orders.delete || !is_enough && !is_patient {
                 self.findings.unseen = Some(unseen.to_owned());
                 return Ok(());
             }
@@ -133,14 +163,24 @@ impl Run<'_> {
         }
     }
 
+    /// What is provably dead goes before anything is looked at that a living worker may hold.
     fn round(&mut self, signs: &dyn Fn() -> io::Result<Rc<Signs>>) -> Result<(), Broken> {
-        self.is_cut = false;
+        (self.listed, self.is_cut, self.is_late) = (0, false, false);
         let signs = signs().map_err(Broken::Signs)?;
+        self.part(&signs, Self::sessions)?;
+        self.part(&signs, Self::leftovers)
+    }
+
+    fn part(&mut self, signs: &Signs, collect: Collect<Self>) -> Result<(), Broken> {
+        self.inside.bound_looks(self.orders.looking, self.for_one);
         self.inside.remember(&signs.files.keys().copied().collect())?;
-        let candidates = self.collect(&signs)?;
-        self.listed = candidates.len() as u64;
-        let eligible = self.first_look(candidates, &signs)?;
-        drop(signs);
+        let (mut candidates, was_cut) = (vec![], std::mem::take(&mut self.is_cut));
+        collect(self, signs, &mut candidates)?;
+        self.is_cut |= was_cut;
+        self.listed += candidates.len() as u64;
+        let eligible = self.first_look(candidates, signs)?;
+        // From here on nothing is left half done for want of time to look.
+        self.inside.unbound_looks();
         if !self.orders.delete {
             for (candidate, tree) in eligible {
                 self.removed(&candidate, tree.bytes, tree.files);
@@ -295,6 +335,7 @@ impl Run<'_> {
         if matches!(error, InsideError::NotFound) {
             return Ok(());
         }
+        self.is_late |= matches!(error, InsideError::OutOfTime);
         let keep = Keep::new(because(&error), error.to_string());
         self.keep(candidate, bytes, keep);
         passing(error).map(|_| ())
@@ -326,7 +367,7 @@ fn has_gone(deleted: &Deleted) -> bool {
 fn because(error: &InsideError) -> KeptBecause {
     match error {
         InsideError::NameTooLong => KeptBecause::NameTooLong,
-        InsideError::Timeout(_) => KeptBecause::Deadline,
+        InsideError::Timeout(_) | InsideError::OutOfTime => KeptBecause::Deadline,
         InsideError::Changed => KeptBecause::InUse,
         _ => KeptBecause::Error,
     }

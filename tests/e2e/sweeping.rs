@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) log_dir: PathBuf,
     pub(crate) socket: PathBuf,
     pub(crate) deadline: &'static str,
+    /// A folder of the host that is one worker's alone, or nothing.
+    pub(crate) own_temp_root: String,
     /// Further lines of the file.
     pub(crate) more: String,
 }
@@ -42,6 +44,7 @@ impl Default for Settings {
             log_dir: world::dir().join("log"),
             socket: world::dir().join("docker.sock"),
             deadline: "2m",
+            own_temp_root: String::new(),
             more: String::new(),
         }
     }
@@ -62,6 +65,7 @@ impl Settings {
             log_dir,
             socket,
             deadline,
+            own_temp_root,
             more,
         } = self;
         let dir = world::dir();
@@ -75,7 +79,7 @@ impl Settings {
              deadline: {deadline}\n\
              activity: {{sampling_window: {sampling_window}}}\n\
              ages: {{no_job: {no_job}, in_job: {in_job}, job_start_margin: 1s, dead_session: 2s, logs: {logs}}}\n\
-             containers: {{socket: {socket}, timeout: 15s}}\n{more}",
+             containers: {{socket: {socket}, timeout: 15s, own_temp_roots: [{own_temp_root}]}}\n{more}",
             runtime_dir = runtime_dir.display(),
             hold_file = hold_file.display(),
             log_dir = log_dir.display(),

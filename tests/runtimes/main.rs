@@ -10,6 +10,7 @@
 mod bare;
 mod containers;
 mod layers;
+mod mounts;
 mod podman;
 mod podman_ray;
 mod prune;

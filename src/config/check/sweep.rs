@@ -129,13 +129,26 @@ fn check_ages(ages: &Ages, problems: &mut Problems) {
 }
 
 fn check_containers(containers: &Containers, problems: &mut Problems) {
-    let Containers { socket, name_pattern, timeout } = containers;
+    let Containers { socket, name_pattern, own_temp_roots, timeout } = containers;
     problems.absolute("containers.socket", socket);
     problems.positive("containers.timeout", *timeout);
     if let Err(error) = Glob::new(name_pattern) {
         problems.add(
             "containers.name_pattern",
             format!("{name_pattern:?} is no pattern: {}; such as \"ray-worker*\"", error.kind()),
+        );
+    }
+    for (at, folder) in own_temp_roots.iter().enumerate() {
+        problems.absolute(&format!("containers.own_temp_roots[{at}]"), Path::new(folder));
+    }
+    if let Err(error) = containers.own_temp_roots() {
+        problems.add(
+            "containers.own_temp_roots",
+            format!(
+                "{:?} is no pattern: {}; such as \"/data/ray-tmp-*\"",
+                error.glob().unwrap_or_default(),
+                error.kind()
+            ),
         );
     }
 }

@@ -77,7 +77,7 @@ log_dir: '/var/log/*'
 deadline: 4s
 activity: { idle_cpu_percent: 0, sampling_window: 5s, ignore_programs: [/bin/sleep, ''] }
 ages: { no_job: 2d, logs: 0s }
-containers: { name_pattern: 'ray[', socket: docker.sock }
+containers: { name_pattern: 'ray[', socket: docker.sock, own_temp_roots: [tmp, '/data/ray['] }
 bare: { temp_root: /, user_id: 0 }
 prune: { min_age: 0s, keep_label: '' }",
         expect![[r#"
@@ -90,6 +90,8 @@ prune: { min_age: 0s, keep_label: '' }",
             sweep.yml: ages.in_job: must not be shorter than ages.no_job: a leftover is safer where no job is alive
             sweep.yml: containers.socket: "docker.sock" is no absolute path: write it from / on
             sweep.yml: containers.name_pattern: "ray[" is no pattern: unclosed character class; missing ']'; such as "ray-worker*"
+            sweep.yml: containers.own_temp_roots[0]: "tmp" is no absolute path: write it from / on
+            sweep.yml: containers.own_temp_roots: "/data/ray[" is no pattern: unclosed character class; missing ']'; such as "/data/ray-tmp-*"
             sweep.yml: bare.temp_root: is the root of the file system: name the folder that holds ray/session_*
             sweep.yml: prune.min_age: must be longer than 0s
             sweep.yml: prune.keep_label: must name a label, such as raysweep.keep

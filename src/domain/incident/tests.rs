@@ -142,6 +142,7 @@ fn only_a_critical_incident_is_escalated_at_once_and_any_is_when_it_lasts() {
         (Urgency::Critical, Outcome::NothingToFree, Some(Escalation::CriticalNothingToFree)),
         (Urgency::Critical, Outcome::WouldFree, Some(Escalation::CriticalObserved)),
         (Urgency::Critical, Outcome::Freed, None),
+        (Urgency::Critical, Outcome::Failed, None),
         (Urgency::Warning, Outcome::Active, None),
     ] {
         let mut incident = opened(urgency);
@@ -155,6 +156,28 @@ fn only_a_critical_incident_is_escalated_at_once_and_any_is_when_it_lasts() {
     assert_eq!(incident.escalated, None);
     incident.pass_time(&TIMING, at(3600));
     assert_eq!(incident.escalated, Some(Escalated { at: at(3600), reason: Escalation::Overdue }));
+}
+
+/// What was freed of one worker, or a worker that fails each time, hides what the others came to.
+#[test]
+fn what_helps_twice_in_a_row_and_ends_nothing_reaches_a_person() {
+    let after = |urgency, outcomes: &[Outcome]| {
+        let mut incident = opened(urgency);
+        for (outcome, end) in outcomes.iter().zip(1..) {
+            incident.begin();
+            incident.finish(*outcome, &TIMING, 0.0, at(300 * end));
+        }
+        incident.escalated.map(|escalated| escalated.reason)
+    };
+    let (freed, failed) = (Outcome::Freed, Outcome::Failed);
+    let critical = |outcomes: &[Outcome]| after(Urgency::Critical, outcomes);
+    assert_eq!(critical(&[freed, freed]), Some(Escalation::CriticalFreedTooLittle));
+    assert_eq!(critical(&[failed, failed]), Some(Escalation::CriticalFailed));
+    for outcomes in [[freed, failed, freed], [failed, freed, failed], [freed, Outcome::Busy, freed]] {
+        assert_eq!(critical(&outcomes), None, "{outcomes:?}");
+    }
+    assert_eq!(after(Urgency::Warning, &[freed, freed]), None);
+    assert_eq!(after(Urgency::Warning, &[failed, failed]), None);
 }
 
 #[test]
@@ -244,9 +267,17 @@ fn an_alert_that_has_left_tells_since_when_and_stands_for_none_that_fires() {
 fn reasons_are_written_as_journals_and_dashboards_know_them() {
     let closed = ["resolved", "expired", "operator", "removed", "no_policy"];
     assert_eq!(Closed::ALL.map(Closed::as_str), closed);
-    let critical = ["critical_active", "critical_nothing_to_free", "critical_observed"];
-    let [active, nothing, observed, others @ ..] = Escalation::ALL.map(Escalation::as_str);
-    assert_eq!(([active, nothing, observed], others), (critical, ["overdue", "flapping"]));
+    let escalations = [
+        "critical_active",
+        "critical_nothing_to_free",
+        "critical_observed",
+        "critical_freed_too_little",
+        "critical_failed",
+        "overdue",
+        "flapping",
+    ];
+    assert_eq!(Escalation::ALL.map(Escalation::as_str), escalations);
+    assert!(Escalation::ALL.iter().all(|each| each.is_critical() == each.as_str().starts_with("critical_")));
     assert_eq!(IncidentId(7).to_string(), "7");
 }
 

@@ -77,13 +77,13 @@ impl Remote {
 
     /// What there is, and whether root can be reached; with a password, where sudo asks for one.
     pub(super) async fn probe(&self, password: Option<&Password>) -> Result<Ended, Trouble> {
-        self.run(&script(&[PROBE]), password, &[]).await
+        self.harmless(&script(&[PROBE]), password, &[]).await
     }
 
     /// Brings the program along, whole or not at all.
     pub(super) async fn bring(&self, root: &Root, program: &[u8], digest: &str) -> Result<Ended, Trouble> {
         let bring = format!("{BRING} sh {} {digest}", staged(digest));
-        self.run(&script(&[as_root(root), &format!("run {bring}")]), root.password(), program).await
+        self.harmless(&script(&[as_root(root), &format!("run {bring}")]), root.password(), program).await
     }
 
     /// Runs the program's part there, from where it was brought to or from where it lies.
@@ -95,18 +95,31 @@ impl Remote {
     ) -> Result<Ended, Trouble> {
         let program = staged_digest.map_or_else(|| PROGRAM.to_owned(), staged);
         let command = script(&[as_root(root), &format!("run {program} {ARGUMENT}")]);
-        self.run(&command, root.password(), order).await
+        self.run(&command, root.password(), order).await.map_err(Trouble::from)
     }
 
     /// Takes away what was brought along and could not be run.
     pub(super) async fn discard(&self, root: &Root, digest: &str) -> Result<Ended, Trouble> {
         let discard = format!("run rm -f {}", staged(digest));
-        self.run(&script(&[as_root(root), &discard]), root.password(), &[]).await
+        self.harmless(&script(&[as_root(root), &discard]), root.password(), &[]).await
     }
 
-    async fn run(&self, command: &str, password: Option<&Password>, input: &[u8]) -> Result<Ended, Trouble> {
+    /// What changes nothing on the host: whether it has come to run there is all the same.
+    async fn harmless(
+        &self,
+        command: &str,
+        password: Option<&Password>,
+        input: &[u8],
+    ) -> Result<Ended, Trouble> {
+        self.run(command, password, input).await.map_err(|failure| match failure {
+            Failure::Lost(said) => Trouble::Unreachable(said),
+            other => other.into(),
+        })
+    }
+
+    async fn run(&self, command: &str, password: Option<&Password>, input: &[u8]) -> Result<Ended, Failure> {
         let password = password.map_or(&[][..], |password| password.0.as_bytes());
-        self.call(command).run(password, input).await.map_err(Trouble::from)
+        self.call(command).run(password, input).await
     }
 
     /// How long any one command may take there.
@@ -168,6 +181,10 @@ impl From<Failure> for Trouble {
             Failure::NotLetIn(said) => Self::Refused(format!("it does not let you in: {said}")),
             Failure::NotLetThrough(said) => Self::Refused(format!("a jump host does not let you in: {said}")),
             Failure::NoAnswer(said) => Self::Unreachable(said),
+            Failure::Lost(said) => Self::Failed(format!(
+                "the connection was lost after the order was sent, and the host may carry it out to its end: \
+                 run it again ({said})"
+            )),
             Failure::Local(error) => Self::Failed(format!("ssh cannot be run here: {error}")),
         }
     }
@@ -277,6 +294,14 @@ mod tests {
         };
         assert_eq!(words(None), "-p 2222 -J bastion:2200 -- 10.0.0.80");
         assert_eq!(words(Some("jo")), "-p 2222 -J bastion:2200 -l jo -- 10.0.0.80");
+    }
+
+    #[test]
+    fn an_order_of_which_nobody_knows_how_far_it_got_is_not_one_that_was_never_begun() {
+        let Trouble::Failed(why) = Trouble::from(Failure::Lost("timeout".to_owned())) else { panic!() };
+        assert!(why.contains("run it again (timeout)"), "{why}");
+        let never = Trouble::from(Failure::NoAnswer("no route".to_owned()));
+        assert_eq!(never, Trouble::Unreachable("no route".to_owned()));
     }
 
     #[test]

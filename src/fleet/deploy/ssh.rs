@@ -61,6 +61,8 @@ pub(in crate::fleet) enum Failure {
     NotLetThrough(String),
     /// There is no answer.
     NoAnswer(String),
+    /// It had let us in, and then there was no answer: what was sent may have been carried out.
+    Lost(String),
     /// This machine cannot run ssh.
     Local(io::Error),
 }
@@ -100,10 +102,11 @@ impl Call<'_> {
     /// Runs it, with a first line and what follows it on its standard input.
     pub(super) async fn run(&self, first_line: &[u8], input: &[u8]) -> Result<Ended, Failure> {
         let (ssh, words) = self.ready().map_err(Failure::Local)?;
-        let (code, stdout, stderr) = timeout(self.deadline, talk(ssh, first_line, input))
-            .await
-            .map_err(|_| Failure::NoAnswer(format!("no answer within {} s", self.deadline.as_secs())))?
-            .map_err(Failure::Local)?;
+        let said = timeout(self.deadline, talk(ssh, first_line, input)).await.map_err(|_| {
+            let why = format!("no answer within {} s", self.deadline.as_secs());
+            if was_let_in(&words.read()) { Failure::Lost(why) } else { Failure::NoAnswer(why) }
+        })?;
+        let (code, stdout, stderr) = said.map_err(Failure::Local)?;
         let (log, stderr) = (words.read(), String::from_utf8_lossy(&stderr).into_owned());
         if code == Some(NO_CONNECTION) {
             return Err(failure(&log, &stderr));
@@ -178,6 +181,10 @@ async fn talk(
 /// Why there was no connection: by what ssh said of the host in its log, or by what the ssh that it has
 /// started said of a jump host on standard error.
 pub(in crate::fleet) fn failure(log: &str, stderr: &str) -> Failure {
+    // From then on what is said beside the log is the host's, and nothing of it tells why.
+    if was_let_in(log) {
+        return Failure::Lost(last_words(log));
+    }
     let has = |text: &str, needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     for (text, is_jump) in [(log, false), (stderr, true)] {
         let name = |before, behind| is_jump.then(|| between(text, before, behind));
@@ -195,6 +202,11 @@ pub(in crate::fleet) fn failure(log: &str, stderr: &str) -> Failure {
     // What ssh says of a connection that it does not make itself.
     let is_through = log.contains("UNKNOWN port");
     Failure::NoAnswer(last_words(if is_through && !last_words(stderr).is_empty() { stderr } else { log }))
+}
+
+/// Whether ssh has come in at the host itself. A jump host's ssh has another log.
+fn was_let_in(log: &str) -> bool {
+    log.lines().any(|line| line.starts_with("Authenticated to "))
 }
 
 /// A name that ssh has in the middle of a line.
@@ -236,6 +248,17 @@ mod tests {
         let log = "debug1: Connecting\nssh: connect to host 10.0.0.80 port 22: No route to host\ndebug1: x\n";
         let Failure::NoAnswer(why) = failure(log, "") else { panic!("{log}") };
         assert_eq!(why, "ssh: connect to host 10.0.0.80 port 22: No route to host");
+    }
+
+    /// Whoever takes that for no connection takes it that nothing was begun.
+    #[test]
+    fn a_connection_that_broke_after_the_login_is_lost_and_was_there() {
+        let log = "debug1: x\nAuthenticated to 10.0.0.80 ([10.0.0.80]:22) using \"publickey\".\r\nTimeout, server 10.0.0.80 not responding.\r\n";
+        for stderr in ["", "rm: Permission denied\n", "Host key verification failed.\n"] {
+            let Failure::Lost(why) = failure(log, stderr) else { panic!("{stderr}") };
+            assert_eq!(why, "Timeout, server 10.0.0.80 not responding.");
+        }
+        let Failure::NoAnswer(_) = failure("debug1: Authenticated to nobody\n", "") else { panic!() };
     }
 
     #[test]

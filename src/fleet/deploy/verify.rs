@@ -105,7 +105,7 @@ fn judged(ended: Result<Ended, Failure>) -> Result<(), LoginError> {
         Err(Failure::KeyUnknown(at)) => LoginError::KeyUnknown(at),
         Err(Failure::NotLetIn(said)) => LoginError::NotLetIn(said),
         Err(Failure::NotLetThrough(said)) => LoginError::NotLetThrough(said),
-        Err(Failure::NoAnswer(said)) => LoginError::NoAnswer(said),
+        Err(Failure::NoAnswer(said) | Failure::Lost(said)) => LoginError::NoAnswer(said),
         Err(Failure::Local(error)) => LoginError::NoAnswer(format!("ssh cannot be run here: {error}")),
     })
 }

@@ -164,7 +164,12 @@ async fn ended(child: &mut Child, rest: Option<impl AsyncRead + Unpin>) -> Optio
 
 fn without_report(code: Option<i32>, stderr: &str, log: &str, error: &dyn std::fmt::Display) -> Trouble {
     match code {
-        Some(NO_CONNECTION) => failure(log, stderr).into(),
+        Some(NO_CONNECTION) => match failure(log, stderr) {
+            Failure::Lost(said) => Trouble::Failed(format!(
+                "the connection was lost, and what was begun there ends by itself: {said}"
+            )),
+            never_there => never_there.into(),
+        },
         Some(NO_ROOT) => Trouble::Refused(
             "sudo wants a password, or gives you nothing: --ask-sudo-pass, or another --user".to_owned(),
         ),
@@ -233,6 +238,9 @@ mod tests {
         let of =
             |code, stderr: &str| without_report(Some(code), stderr, "ssh: No route to host\n", &"no line");
         assert_eq!(of(255, ""), Trouble::Unreachable("ssh: No route to host".to_owned()));
+        let lost = "Authenticated to 10.0.0.80 ([10.0.0.80]:22) using \"none\".\nBroken pipe\n";
+        let lost = without_report(Some(255), "Permission denied", lost, &"no line");
+        assert!(matches!(lost, Trouble::Failed(why) if why.ends_with("ends by itself: Broken pipe")));
         assert!(matches!(of(77, ""), Trouble::Refused(why) if why.contains("--ask-sudo-pass")));
         assert!(matches!(of(78, ""), Trouble::Refused(why) if why.contains("deploy first")));
         assert!(

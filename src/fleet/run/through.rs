@@ -1,6 +1,7 @@
 //! Through the responder: it sweeps in its own order, and here it is waited for.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,6 +20,8 @@ use crate::{
 
 /// How often it is asked.
 const POLL: Duration = Duration::from_millis(500);
+/// How often it is asked what those wait for that have not begun.
+const ASK_WHY: Duration = Duration::from_secs(5);
 /// For so long it may be gone: somebody may have started it anew.
 const GONE: Duration = Duration::from_mins(1);
 
@@ -47,7 +50,14 @@ impl Through<'_> {
     pub async fn wait(&self, hosts: Vec<WishedHost>) -> Vec<Row> {
         let mut waits: Vec<_> = hosts.into_iter().map(|host| Wait::new(host, self.watch)).collect();
         let (mut news, mut heard) = (Instant::now(), Instant::now());
+        let mut asked_why = None;
         while waits.iter().any(|wait| wait.stage != Stage::Over) {
+            if waits.iter().any(|wait| wait.stage == Stage::Queued)
+                && asked_why.is_none_or(|at: Instant| at.elapsed() > ASK_WHY)
+            {
+                self.tell_why(&mut waits).await;
+                asked_why = Some(Instant::now());
+            }
             let mut silent = None;
             for wait in waits.iter_mut().filter(|wait| wait.stage != Stage::Over) {
                 let stage = wait.stage;
@@ -90,6 +100,20 @@ impl Through<'_> {
         waits.into_iter().map(|wait| wait.row).collect()
     }
 
+    /// Whoever has just mended a host must not take its back-off for a queue. Where nobody tells, nothing is
+    /// said.
+    async fn tell_why(&self, waits: &mut [Wait]) {
+        let client = Arc::clone(&self.client);
+        let asked = tokio::select! {
+            asked = spawn_blocking(move || client.waits()) => asked,
+            () = self.stop.cancelled() => return,
+        };
+        let words = asked.ok().and_then(Result::ok).unwrap_or_default();
+        for wait in waits.iter_mut().filter(|wait| wait.stage == Stage::Queued) {
+            wait.is_told_why(&words, self.watch);
+        }
+    }
+
     fn leave(&self, waits: &mut [Wait], why: &str) {
         for wait in waits.iter_mut().filter(|wait| wait.stage != Stage::Over) {
             wait.end(End::GoesOn, Some(why.to_owned()), self.watch);
@@ -111,6 +135,8 @@ async fn ask(client: Arc<Client>, id: String) -> Result<Reported, ClientError> {
 struct Wait {
     id: String,
     stage: Stage,
+    /// What was said last of what it waits for.
+    why: &'static str,
     row: Row,
 }
 
@@ -120,10 +146,11 @@ impl Wait {
         let mut wait = Self {
             id: attempt.clone().unwrap_or_default(),
             stage: Stage::Queued,
+            why: why_not_now(""),
             row: Row { attempt, ..Row::bare(host, End::GoesOn, None) },
         };
         if wait.row.attempt.is_some() {
-            wait.step("waiting for its turn", watch);
+            wait.step(wait.why, watch);
         } else {
             wait.end(End::UnknownHost, error, watch);
         }
@@ -145,6 +172,14 @@ impl Wait {
         let outcome =
             Outcome::ALL.into_iter().find(|known| Some(known.as_str()) == attempt.outcome.as_deref());
         self.end(End::Ended(outcome.unwrap_or(Outcome::Unknown)), attempt.reason, watch);
+    }
+
+    /// Says what it waits for, where that is something else than before.
+    fn is_told_why(&mut self, words: &BTreeMap<String, String>, watch: &dyn Watch) {
+        let why = why_not_now(words.get(&self.row.host).map_or("", String::as_str));
+        if std::mem::replace(&mut self.why, why) != why {
+            self.step(why, watch);
+        }
     }
 
     /// Nothing was heard of it.
@@ -175,12 +210,46 @@ impl Wait {
     }
 }
 
+/// What an attempt that a person asked for waits for; no period is asked for, and nothing else holds it up.
+fn why_not_now(word: &str) -> &'static str {
+    match word {
+        "attempt" => "waiting for the end of another attempt there",
+        "backoff" => "left alone for a while: its last attempt did not get there (timing.backoff_most)",
+        "unknown" => "left alone for a while: nobody knows how its last attempt ended (timing.recheck)",
+        _ => "waiting for its turn",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::host::HostName;
 
     struct Nobody;
+
+    #[derive(Default)]
+    struct Heard(std::sync::Mutex<Vec<&'static str>>);
+
+    impl Watch for Heard {
+        fn step(&self, _: &HostName, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+        fn ended(&self, _: &HostName, _: &'static str) {}
+    }
+
+    #[test]
+    fn a_host_that_is_left_alone_is_not_said_to_wait_for_its_turn() {
+        let heard = Heard::default();
+        let host = WishedHost { host: "ray-80".to_owned(), attempt: Some("1".to_owned()), error: None };
+        let mut wait = Wait::new(host, &heard);
+        for word in ["place", "backoff", "backoff", "place", "a word of a later version"] {
+            wait.is_told_why(&[("ray-80".to_owned(), word.to_owned())].into(), &heard);
+        }
+        wait.is_told_why(&BTreeMap::new(), &heard);
+        let turn = "waiting for its turn";
+        assert_eq!(*heard.0.lock().unwrap(), [turn, why_not_now("backoff"), turn]);
+        assert!(why_not_now("backoff").contains("left alone"));
+    }
 
     impl Watch for Nobody {
         fn step(&self, _: &HostName, _: &'static str) {}

@@ -93,7 +93,7 @@ fn own_part(path: &str, container: Option<&str>) -> Option<String> {
 }
 
 /// The 64 hexadecimal digits by which every runtime names a container's cgroup.
-pub(super) fn container_id_in(text: &str) -> Option<&str> {
+pub(crate) fn container_id_in(text: &str) -> Option<&str> {
     const LENGTH: usize = 64;
     text.split(|c: char| !c.is_ascii_hexdigit()).find(|part| part.len() == LENGTH)
 }

@@ -75,19 +75,19 @@ const LONGER_THAN_THE_PARENT: Duration = Duration::from_secs(15);
 /// Answers until the input ends.
 pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     let mut lines = Lines::default();
-    let (root, until) = match lines.next(socket, MOST_REQUEST_BYTES, || Ok(()))? {
+    let (root, ends) = match lines.next(socket, MOST_REQUEST_BYTES, || Ok(()))? {
         Line::Message(Request::Enter(target)) => match enter(&target) {
             Ok(root) => {
                 let time = target.time + LONGER_THAN_THE_PARENT;
                 ending::watch(socket.try_clone()?, root.init.try_clone()?, time);
-                (root, Instant::now() + target.time.saturating_sub(GRACE))
+                (root, Instant::now() + target.time)
             }
             Err(error) => return write_line(socket, &Answer::Failed(error)),
         },
         Line::Message(_) | Line::End => return Err(io::ErrorKind::InvalidData.into()),
     };
     write_line(socket, &Answer::Entered(root.devices.clone()))?;
-    let mut hands = Hands { root, until, in_use: None, detached: BTreeSet::new() };
+    let mut hands = Hands { root, ends, in_use: None, detached: BTreeSet::new() };
     let ended = loop {
         match lines.next(socket, MOST_REQUEST_BYTES, || Ok(())) {
             // The parent asks many things at once: what it has asked before it went is not done any more.
@@ -134,8 +134,8 @@ impl From<io::Error> for Failure {
 
 struct Hands {
     root: Root,
-    /// No delete goes on beyond it: the parent still has to hear what has gone.
-    until: Instant,
+    /// When the whole time is over.
+    ends: Instant,
     /// The inode numbers of the files in use, once they are known.
     in_use: Option<HashSet<u64>>,
     /// What this child has detached and neither restored nor begun to delete.
@@ -149,7 +149,7 @@ impl Hands {
             Request::Enter(_) => {
                 return Err(InsideError::System("already entered".to_owned()).into());
             }
-            Request::Usage => Answer::Usage(look::usage(fd, layer)?),
+            Request::Usage { looking } => Answer::Usage(look::usage(fd, layer, looking.until(self.ends))?),
             Request::Disk => Answer::Disk(look::disk(fd)?),
             Request::List { folder, begins, most } => {
                 let is_cut = self.list(&folder, &begins, most, socket)?;
@@ -159,12 +159,13 @@ impl Hands {
                 self.in_use = Some(in_use.into_iter().collect());
                 Answer::Remembered
             }
-            Request::Look { path, whole } => {
+            Request::Look { path, whole, looking } => {
                 // To know of nothing in use is not to know that nothing is.
                 let in_use = self.in_use.as_ref().ok_or_else(|| {
                     InsideError::System("it was not said which files are in use".to_owned())
                 })?;
-                Answer::Tree(Box::new(look::look(fd, layer, &path, whole, in_use)?))
+                let until = looking.until(self.ends);
+                Answer::Tree(Box::new(look::look(fd, layer, &path, whole.then_some(until), in_use)?))
             }
             Request::Detach { path, id, attempt } => {
                 let detached = detach(&self.root, &path, id, attempt)?;
@@ -177,7 +178,9 @@ impl Hands {
                 Answer::Restored(restored)
             }
             Request::Delete { detached, id } => {
-                let deleted = remove::delete(fd, &detached, id, self.until)?;
+                // No delete goes on beyond it: the parent still has to hear what has gone.
+                let until = self.ends.checked_sub(GRACE).unwrap_or_else(Instant::now);
+                let deleted = remove::delete(fd, &detached, id, until)?;
                 // It is gone, it has its own name back, or it is half gone and its name says so.
                 self.detached.remove(&detached);
                 Answer::Deleted(deleted)

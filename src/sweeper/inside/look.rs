@@ -5,6 +5,7 @@ use std::{
     ffi::CStr,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use jiff::Timestamp;
@@ -36,14 +37,24 @@ pub(super) fn disk(root: impl AsFd) -> Result<DiskSpace, InsideError> {
     })
 }
 
-/// How much lies under the temp root.
-pub(super) fn usage(root: &OwnedFd, layer: &Layer) -> Result<Usage, InsideError> {
+/// How much lies under the temp root, as far as it can be seen until then.
+pub(super) fn usage(root: &OwnedFd, layer: &Layer, until: Instant) -> Result<Usage, InsideError> {
     let top = folder::descend(root, &[])?;
     let facts = folder::facts_of(&top).map_err(|errno| folder::error("the temp root", errno))?;
     let mut size = Size { bytes: facts.bytes, ..Size::default() };
-    walk(top, &mut size)?;
-    let device = layer.device().unwrap_or(facts.id.dev);
-    Ok(Usage { used_bytes: size.bytes, files: size.files, root: facts.id, device, disk: disk(root)? })
+    let is_whole = match walk(top, &mut size, until) {
+        Ok(()) => true,
+        Err(InsideError::OutOfTime) => false,
+        Err(error) => return Err(error),
+    };
+    Ok(Usage {
+        used_bytes: size.bytes,
+        files: size.files,
+        is_whole,
+        root: facts.id,
+        device: layer.device().unwrap_or(facts.id.dev),
+        disk: disk(root)?,
+    })
 }
 
 #[derive(Default)]
@@ -129,12 +140,13 @@ impl From<Errno> for InsideError {
     }
 }
 
-/// What a tree holds, or its top alone. An entry that can't be seen could be anything, so it ends the look.
+/// What a tree holds, for which there is time until then, or its top alone. An entry that can't be seen could
+/// be anything, so it ends the look.
 pub(super) fn look(
     root: &OwnedFd,
     layer: &Layer,
     path: &Path,
-    whole: bool,
+    whole: Option<Instant>,
     in_use: &HashSet<u64>,
 ) -> Result<Tree, InsideError> {
     let (parent, name) = folder::descend_to_parent(root, path)?;
@@ -154,7 +166,7 @@ pub(super) fn look(
         tree: Tree { image_layer: layer.holds(path, &facts), ..empty(facts.id, facts.kind, facts.owner) },
     };
     sight.entry(&facts, &name, &PathBuf::new);
-    if whole && facts.is_folder() && !facts.mounted {
+    if let Some(until) = whole.filter(|_| facts.is_folder() && !facts.mounted) {
         let top = folder::open_folder(&parent, &name).map_err(|errno| match errno {
             Errno::NOENT => InsideError::NotFound,
             errno => folder::error(&path.to_string_lossy(), errno),
@@ -162,7 +174,7 @@ pub(super) fn look(
         if folder::facts_of(&top)?.id != facts.id {
             return Err(InsideError::Changed);
         }
-        walk(top, &mut sight)?;
+        walk(top, &mut sight, until)?;
     }
     match sight.stray.take() {
         None => Ok(sight.finish()),

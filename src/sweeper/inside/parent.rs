@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Deleted, DiskSpace, Inside, InsideError, List, Restored, Tree, Usage,
+    Deleted, DiskSpace, Inside, InsideError, List, Looking, Restored, Tree, Usage,
     enter::Target,
     protocol::{Answer, Line, Lines, MOST_ANSWER_BYTES, Request},
 };
@@ -49,14 +49,33 @@ impl Inside {
         let mut link = Link::start(&mut child_command(), deadline)
             .map_err(|error| InsideError::Gone(format!("it could not be started: {error}")))?;
         match link.call(&Request::Enter(target))? {
-            Answer::Entered(devices) => Ok(Self { link, devices, in_use: BTreeMap::new() }),
+            Answer::Entered(devices) => {
+                Ok(Self { link, devices, in_use: BTreeMap::new(), looking: Looking::ALL })
+            }
             other => Err(link.unexpected(&other)),
         }
     }
 
+    /// From now on all looks together take one in so many parts of what is left of the time, and any one of
+    /// them one in so many parts of that.
+    pub(crate) fn bound_looks(&mut self, parts: u32, for_one: u32) {
+        let left = self.link.until.saturating_duration_since(Instant::now());
+        self.looking = Looking::part(left, parts, for_one);
+    }
+
+    /// From now on looks may take all of the time.
+    pub(crate) fn unbound_looks(&mut self) {
+        self.looking = Looking::ALL;
+    }
+
+    /// From now on looks end by then.
+    pub(crate) fn end_looks_at(&mut self, at: Instant) {
+        self.looking = Looking { leave: self.link.until.saturating_duration_since(at), most: Duration::MAX };
+    }
+
     /// How much lies under the temp root.
     pub(crate) fn usage(&mut self) -> Result<Usage, InsideError> {
-        match self.link.call(&Request::Usage)? {
+        match self.link.call(&Request::Usage { looking: self.looking })? {
             Answer::Usage(usage) => Ok(usage),
             other => Err(self.link.unexpected(&other)),
         }
@@ -119,7 +138,8 @@ impl Inside {
     }
 
     fn look_at(&mut self, path: &Path, whole: bool) -> Result<Tree, InsideError> {
-        match self.link.call(&Request::Look { path: path.to_owned(), whole })? {
+        let looking = self.looking;
+        match self.link.call(&Request::Look { path: path.to_owned(), whole, looking })? {
             Answer::Tree(mut tree) => {
                 self.name(&mut tree);
                 Ok(*tree)
@@ -140,7 +160,8 @@ impl Inside {
         &mut self,
         paths: impl Iterator<Item = &'a Path>,
     ) -> Vec<Result<Tree, InsideError>> {
-        let requests = paths.map(|path| Request::Look { path: path.to_owned(), whole: true });
+        let looking = self.looking;
+        let requests = paths.map(|path| Request::Look { path: path.to_owned(), whole: true, looking });
         let mut trees = self.ask_all(requests, |answer| match answer {
             Answer::Tree(tree) => Ok(*tree),
             other => Err(other),

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Deleted, DiskSpace, Entry, InsideError, Restored, Tree, Usage,
+    Deleted, DiskSpace, Entry, InsideError, Looking, Restored, Tree, Usage,
     enter::{Devices, Target},
     wire,
 };
@@ -28,7 +28,9 @@ pub(super) const MOST_ANSWER_BYTES: usize = 16 << 20;
 pub(super) enum Request {
     /// The first one, and only that.
     Enter(Target),
-    Usage,
+    Usage {
+        looking: Looking,
+    },
     Disk,
     List {
         #[serde(with = "wire")]
@@ -47,6 +49,7 @@ pub(super) enum Request {
         path: PathBuf,
         /// Whether what lies in it is looked at as well.
         whole: bool,
+        looking: Looking,
     },
     Detach {
         #[serde(with = "wire")]

@@ -1,6 +1,6 @@
 //! Walking a tree to look at it.
 
-use std::{ffi::CStr, path::PathBuf};
+use std::{ffi::CStr, path::PathBuf, time::Instant};
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -32,29 +32,39 @@ pub(super) trait Visitor: Send + Sync {
     fn join(&mut self, other: Self);
 }
 
-/// Shows every entry under `top` to the visitor. A mount is shown and not entered.
-pub(super) fn walk<V: Visitor>(top: OwnedFd, visitor: &mut V) -> Result<(), InsideError> {
+/// Shows every entry under `top` to the visitor. A mount is shown and not entered. After an error the visitor
+/// has seen a part of them.
+pub(super) fn walk<V: Visitor>(top: OwnedFd, visitor: &mut V, until: Instant) -> Result<(), InsideError> {
     let part = Part::Folder { name: c".".to_owned(), id: None };
     let job = Job { folder: top, part, path: PathBuf::new() };
     let empty = &*visitor;
-    let hire = || Walker { visitor: empty.another(), entries: Entries::new(), seen: 0, ended: Ok(()) };
+    let sight = || Sight { visitor: empty.another(), seen: 0, until };
+    let hire = || Walker { sight: sight(), entries: Entries::new(), ended: Ok(()) };
     let walkers = crew::share(job, crew::threads(), &hire);
     // Not seen is not gone: half a look must not pass for one, and one that was told to end left some.
     ending::check()?;
+    let mut ended = Ok(());
     for walker in walkers {
-        walker.ended?;
-        visitor.join(walker.visitor);
+        ended = ended.and(walker.ended);
+        visitor.join(walker.sight.visitor);
     }
-    Ok(())
+    ended
 }
 
 /// One thread of a walk.
 struct Walker<V> {
-    visitor: V,
+    sight: Sight<V>,
     entries: Entries,
+    ended: Result<(), InsideError>,
+}
+
+/// What one thread has seen.
+struct Sight<V> {
+    visitor: V,
     /// Entries so far.
     seen: u64,
-    ended: Result<(), InsideError>,
+    /// Nothing is looked at after it.
+    until: Instant,
 }
 
 impl<V: Visitor> Member for Walker<V> {
@@ -95,7 +105,7 @@ impl<V: Visitor> Walker<V> {
             let is_last = way.descent.pending().is_none_or(|pending| pending.is_empty());
             let here = way.descent.folder()?;
             if !is_last
-                && shift.is_hungry(self.seen)
+                && shift.is_hungry(self.sight.seen)
                 && let Ok(folder) = here.try_clone_to_owned()
             {
                 let path = way.path().join(folder::as_path(&name));
@@ -123,7 +133,7 @@ impl<V: Visitor> Walker<V> {
         match opened {
             Ok(opened) => Ok(Some(opened)),
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => self.visitor.unseen(path(), errno).map(|()| None),
+            Err(errno) => self.sight.visitor.unseen(path(), errno).map(|()| None),
         }
     }
 
@@ -131,18 +141,18 @@ impl<V: Visitor> Walker<V> {
     /// a large folder are handed on.
     fn read(&mut self, way: &mut Way<'_>, shift: &dyn Shift) -> Result<(), InsideError> {
         let mut folders = Names::default();
-        let Self { visitor, entries, seen, .. } = self;
+        let Self { sight, entries, .. } = self;
         let read = way.descent.folder().map_err(Stop::from).and_then(|here| {
             entries.blocks(here, |block| {
                 if block.is_full()
-                    && shift.is_hungry(*seen)
+                    && shift.is_hungry(sight.seen)
                     && let Ok(folder) = here.try_clone_to_owned()
                 {
                     let part = Part::Entries(block.to_names());
                     shift.give(Job { folder, part, path: way.path() });
                     return Ok(());
                 }
-                block.names().try_for_each(|name| show(visitor, seen, way, here, name, &mut folders))
+                block.names().try_for_each(|name| sight.show(way, here, name, &mut folders))
             })
         });
         self.finish(way, read, folders)
@@ -151,10 +161,12 @@ impl<V: Visitor> Walker<V> {
     /// As [`Self::read`], with the names of the entries known.
     fn see(&mut self, way: &mut Way<'_>, names: &Names) -> Result<(), InsideError> {
         let mut folders = Names::default();
-        let Self { visitor, seen, .. } = self;
-        let read = way.descent.folder().map_err(Stop::from).and_then(|here| {
-            names.iter().try_for_each(|name| show(visitor, seen, way, here, name, &mut folders))
-        });
+        let sight = &mut self.sight;
+        let read = way
+            .descent
+            .folder()
+            .map_err(Stop::from)
+            .and_then(|here| names.iter().try_for_each(|name| sight.show(way, here, name, &mut folders)));
         self.finish(way, read, folders)
     }
 
@@ -167,7 +179,7 @@ impl<V: Visitor> Walker<V> {
         match read {
             // A folder that was removed while it was read has no more entries.
             Ok(()) | Err(Stop::System(Errno::NOENT)) => {}
-            Err(Stop::System(errno)) => self.visitor.unseen(way.path(), errno)?,
+            Err(Stop::System(errno)) => self.sight.visitor.unseen(way.path(), errno)?,
             Err(Stop::Visitor(error)) => return Err(error),
         }
         if let Some(pending) = way.descent.pending() {
@@ -177,31 +189,35 @@ impl<V: Visitor> Walker<V> {
     }
 }
 
-/// Shows one entry of the folder where the walk stands, and notes it if it is a folder to go into.
-fn show<V: Visitor>(
-    visitor: &mut V,
-    seen: &mut u64,
-    way: &Way<'_>,
-    here: BorrowedFd<'_>,
-    name: &CStr,
-    folders: &mut Names,
-) -> Result<(), Stop> {
-    ending::check().map_err(|errno| Stop::Visitor(errno.into()))?;
-    *seen += 1;
-    let path = || way.path().join(folder::as_path(name));
-    match folder::facts(here, name) {
-        Ok(mut facts) => {
-            // A btrfs subvolume is no mount and yet another device.
-            facts.mounted |= facts.is_folder() && Some(facts.id.dev) != way.descent.device();
-            visitor.entry(&facts, name, &path);
-            if facts.is_folder() && !facts.mounted {
-                folders.push(name);
-            }
+impl<V: Visitor> Sight<V> {
+    /// Shows one entry of the folder where the walk stands, and notes it if it is a folder to go into.
+    fn show(
+        &mut self,
+        way: &Way<'_>,
+        here: BorrowedFd<'_>,
+        name: &CStr,
+        folders: &mut Names,
+    ) -> Result<(), Stop> {
+        ending::check().map_err(|errno| Stop::Visitor(errno.into()))?;
+        if Instant::now() >= self.until {
+            return Err(Stop::Visitor(InsideError::OutOfTime));
         }
-        Err(Errno::NOENT) => {}
-        Err(errno) => visitor.unseen(path(), errno).map_err(Stop::Visitor)?,
+        self.seen += 1;
+        let path = || way.path().join(folder::as_path(name));
+        match folder::facts(here, name) {
+            Ok(mut facts) => {
+                // A btrfs subvolume is no mount and yet another device.
+                facts.mounted |= facts.is_folder() && Some(facts.id.dev) != way.descent.device();
+                self.visitor.entry(&facts, name, &path);
+                if facts.is_folder() && !facts.mounted {
+                    folders.push(name);
+                }
+            }
+            Err(Errno::NOENT) => {}
+            Err(errno) => self.visitor.unseen(path(), errno).map_err(Stop::Visitor)?,
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Where a walk stands, and where it began.

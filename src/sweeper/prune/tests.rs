@@ -238,3 +238,14 @@ fn a_runtime_that_has_gone_is_told() {
     let report = pruned(&settings, LONG).unwrap();
     assert_eq!((report.errors.len(), report.removed), (1, 0), "{report:?}");
 }
+
+/// Whoever restarts the runtime for it restarts it for nothing.
+#[test]
+fn with_no_time_left_nothing_is_asked_and_the_runtime_is_not_blamed() {
+    let fake = Fake::start(|_| None);
+    for within in [Duration::ZERO, Duration::from_millis(999)] {
+        let report = fake.prune(PruneMode::Safe, within).unwrap();
+        assert_eq!(report.errors, ["the deadline of the sweep left no time to prune"]);
+    }
+    assert_eq!(fake.asked(), Vec::<String>::new());
+}

@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use super::elsewhere;
 use crate::sweeper::{
     discover::{Runtime, TempRoot, Worker},
     inside::{Inside, Usage},
@@ -18,6 +19,10 @@ use crate::sweeper::{
 /// To enter is to start a process and to wait for it; each measures with threads of its own.
 const AT_ONCE: usize = 4;
 
+/// To measure all of them takes at most one in so many parts of the sweep's time: it is a figure for a person,
+/// and what it has not seen goes all the same.
+const MEASURING: u32 = 4;
+
 /// A temp root that was entered.
 pub(super) struct Entered {
     pub(super) place: Place,
@@ -26,20 +31,23 @@ pub(super) struct Entered {
 }
 
 /// A temp root that was to be entered.
-pub(super) struct Asked<'a> {
+pub(super) struct Asked {
     /// Index of its worker.
     pub(super) worker: usize,
-    pub(super) root: &'a TempRoot,
+    pub(super) root: TempRoot,
+    /// Whether its sessions lie in it, and not in a root of their own.
+    pub(super) has_sessions: bool,
     /// `None` where there is no such folder, or why it cannot be entered.
     pub(super) entered: Result<Option<Entered>, String>,
 }
 
 /// Enters all temp roots and says what came of each, in their order.
-pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked<'_>> {
-    let wanted: Vec<(usize, &TempRoot)> = workers
+pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked> {
+    let measured_until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / MEASURING;
+    let wanted: Vec<(usize, TempRoot, bool)> = workers
         .iter()
         .enumerate()
-        .flat_map(|(index, worker)| worker.temp_roots.iter().map(move |root| (index, root)))
+        .flat_map(|(index, worker)| with_sessions(worker).map(move |(root, has)| (index, root, has)))
         .collect();
     let next = AtomicUsize::new(0);
     let asked = Mutex::new(Vec::with_capacity(wanted.len()));
@@ -48,9 +56,10 @@ pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked<'_>> {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((worker, root)) = wanted.get(at) else { return };
-                    let entered = enter(&workers[*worker], root, deadline);
-                    let one = Asked { worker: *worker, root, entered };
+                    let Some((worker, root, has_sessions)) = wanted.get(at) else { return };
+                    let entered = enter(&workers[*worker], root, deadline, measured_until);
+                    let (worker, root, has_sessions) = (*worker, root.clone(), *has_sessions);
+                    let one = Asked { worker, root, has_sessions, entered };
                     asked.lock().unwrap_or_else(PoisonError::into_inner).push((at, one));
                 }
             });
@@ -61,7 +70,22 @@ pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked<'_>> {
     asked.into_iter().map(|(_, one)| one).collect()
 }
 
-fn enter(worker: &Worker, root: &TempRoot, deadline: Instant) -> Result<Option<Entered>, String> {
+/// A worker's temp roots, and whether the sessions of each lie in it; where they do not, their folder comes
+/// after it.
+fn with_sessions(worker: &Worker) -> impl Iterator<Item = (TempRoot, bool)> {
+    worker.temp_roots.iter().flat_map(|root| {
+        let sessions = elsewhere::sessions(worker, root);
+        let own = (root.clone(), sessions.is_none());
+        [own].into_iter().chain(sessions.map(|sessions| (sessions, true)))
+    })
+}
+
+fn enter(
+    worker: &Worker,
+    root: &TempRoot,
+    deadline: Instant,
+    measured_until: Instant,
+) -> Result<Option<Entered>, String> {
     let Some(place) = Place::of(worker, &root.path).map_err(|error| error.to_string())? else {
         // A variable may name a folder that nobody has made; root does not.
         let is_roots_word = worker.runtime == Runtime::Bare;
@@ -69,6 +93,7 @@ fn enter(worker: &Worker, root: &TempRoot, deadline: Instant) -> Result<Option<E
     };
     let remaining = deadline.saturating_duration_since(Instant::now());
     let mut inside = Inside::enter(worker, &root.path, remaining).map_err(|error| error.to_string())?;
+    inside.end_looks_at(measured_until);
     let usage = inside.usage().map_err(|error| error.to_string())?;
     // Two looks by one name: a symlink on the way may have been changed in between.
     if !place.is(usage.root) {

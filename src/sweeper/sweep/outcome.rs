@@ -19,9 +19,15 @@ pub(super) fn verdict_of(report: &WorkerReport, deletes: bool) -> Verdict {
 }
 
 /// How the whole sweep ended: what was freed counts first; then what is held by work in progress, which
-/// is worth another look soon; then failures; then nothing.
-pub(super) fn outcome_of(workers: &[WorkerReport], prune: Option<&PruneReport>) -> Outcome {
+/// is worth another look soon; then failures; then nothing. A worker that is never swept, such as a rootless
+/// container, is no failure of a sweep that had others: it would hide what those came to, each time.
+pub(super) fn outcome_of(
+    workers: &[WorkerReport],
+    refused: &[WorkerReport],
+    prune: Option<&PruneReport>,
+) -> Outcome {
     let any = |verdict: Verdict| workers.iter().any(|worker| worker.verdict == verdict);
+    let has_failed = any(Verdict::Failed) || workers.is_empty() && !refused.is_empty();
     let pruned = prune.is_some_and(|prune| prune.freed_bytes > 0);
     if any(Verdict::Cleaned) || pruned {
         Outcome::Freed
@@ -29,7 +35,7 @@ pub(super) fn outcome_of(workers: &[WorkerReport], prune: Option<&PruneReport>) 
         Outcome::WouldFree
     } else if any(Verdict::Active) || workers.iter().any(holds_for_work) {
         Outcome::Active
-    } else if any(Verdict::Failed) {
+    } else if has_failed {
         Outcome::Failed
     } else {
         Outcome::NothingToFree
@@ -53,15 +59,29 @@ mod tests {
     #[test]
     fn what_was_freed_counts_before_what_is_held() {
         let freed = [worker(Verdict::Active), worker(Verdict::Cleaned), worker(Verdict::Failed)];
-        assert_eq!(outcome_of(&freed, None), Outcome::Freed);
-        assert_eq!(outcome_of(&freed[..1], None), Outcome::Active);
-        assert_eq!(outcome_of(&[worker(Verdict::WouldClean)], None), Outcome::WouldFree);
-        assert_eq!(outcome_of(&[], None), Outcome::NothingToFree);
-        assert_eq!(outcome_of(&[worker(Verdict::Failed)], None), Outcome::Failed);
+        assert_eq!(outcome_of(&freed, &[], None), Outcome::Freed);
+        assert_eq!(outcome_of(&freed[..1], &[], None), Outcome::Active);
+        assert_eq!(outcome_of(&[worker(Verdict::WouldClean)], &[], None), Outcome::WouldFree);
+        assert_eq!(outcome_of(&[], &[], None), Outcome::NothingToFree);
+        assert_eq!(outcome_of(&[worker(Verdict::Failed)], &[], None), Outcome::Failed);
         let pruned = PruneReport { freed_bytes: 1, ..PruneReport::default() };
-        assert_eq!(outcome_of(&[worker(Verdict::NothingToRemove)], Some(&pruned)), Outcome::Freed);
+        assert_eq!(outcome_of(&[worker(Verdict::NothingToRemove)], &[], Some(&pruned)), Outcome::Freed);
         let in_vain = PruneReport::default();
-        assert_eq!(outcome_of(&[worker(Verdict::Active)], Some(&in_vain)), Outcome::Active);
+        assert_eq!(outcome_of(&[worker(Verdict::Active)], &[], Some(&in_vain)), Outcome::Active);
+    }
+
+    /// A rootless container beside Ray is refused in every sweep of its host.
+    #[test]
+    fn a_worker_that_is_never_swept_hides_nothing_of_the_others() {
+        let refused = [worker(Verdict::Failed)];
+        for (verdict, outcome) in [
+            (Verdict::NothingToRemove, Outcome::NothingToFree),
+            (Verdict::Active, Outcome::Active),
+            (Verdict::Failed, Outcome::Failed),
+        ] {
+            assert_eq!(outcome_of(&[worker(verdict)], &refused, None), outcome);
+        }
+        assert_eq!(outcome_of(&[], &refused, None), Outcome::Failed, "there is nobody else");
     }
 
     #[test]
@@ -76,10 +96,10 @@ mod tests {
         };
         let waits =
             WorkerReport { kept: vec![kept(KeptBecause::JobAlive)], ..worker(Verdict::NothingToRemove) };
-        assert_eq!(outcome_of(&[waits], None), Outcome::Active);
+        assert_eq!(outcome_of(&[waits], &[], None), Outcome::Active);
         let young =
             WorkerReport { kept: vec![kept(KeptBecause::TooYoung)], ..worker(Verdict::NothingToRemove) };
-        assert_eq!(outcome_of(&[young], None), Outcome::NothingToFree);
+        assert_eq!(outcome_of(&[young], &[], None), Outcome::NothingToFree);
     }
 
     #[test]

@@ -55,27 +55,32 @@ struct Dead {
     parts: Vec<(Entry, Tree)>,
 }
 
-impl Run<'_> {
-    pub(super) fn collect(&mut self, signs: &Signs) -> Result<Vec<Found>, Broken> {
-        let mut candidates = vec![];
-        if self.orders.leftovers {
-            self.leftovers(&mut candidates)?;
-        } else {
-            // They were, when a sweep that was killed detached them: they get their names back, or go if
-            // their delete had begun.
-            for entry in self.entries(Path::new(""), &[DETACHED])? {
-                let candidate = Candidate { class: Class::Detached, id: entry.id, path: entry.path };
-                if candidate.is_begun() {
-                    candidates.push(candidate.into());
-                }
-            }
-        }
-        self.sessions(signs, &mut candidates)?;
-        Ok(candidates)
-    }
+/// Why it is not known what a session holds.
+enum Unseen {
+    OutOfTime,
+    Broken(Broken),
+}
 
+impl From<Broken> for Unseen {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+/// What is known of a session.
+enum Session {
+    Live,
+    Dead(Dead),
+    /// There was no time to look at all of it.
+    Unknown,
+}
+
+impl Run<'_> {
     /// `ray_tmp_*`, `pip-*`, `tmp*` and `checkpoint_tmp_*` directly under the root.
-    fn leftovers(&mut self, candidates: &mut Vec<Found>) -> Result<(), Broken> {
+    pub(super) fn leftovers(&mut self, _: &Signs, candidates: &mut Vec<Found>) -> Result<(), Broken> {
+        if !self.orders.leftovers {
+            return self.begun(candidates);
+        }
         // A list that is cut may lack the very lock that keeps a checkpoint. So these come by themselves,
         // after what an earlier sweep had detached has its name back.
         let mut entries = self.entries(Path::new(""), &[DETACHED])?;
@@ -105,11 +110,23 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// They were leftovers when a sweep that was killed detached them: they get their names back, or go if
+    /// their delete had begun.
+    fn begun(&mut self, candidates: &mut Vec<Found>) -> Result<(), Broken> {
+        for entry in self.entries(Path::new(""), &[DETACHED])? {
+            let candidate = Candidate { class: Class::Detached, id: entry.id, path: entry.path };
+            if candidate.is_begun() {
+                candidates.push(candidate.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Dead sessions, and old logs of live ones.
-    fn sessions(&mut self, signs: &Signs, candidates: &mut Vec<Found>) -> Result<(), Broken> {
-        let folder = self.orders.sessions.to_owned();
+    pub(super) fn sessions(&mut self, signs: &Signs, candidates: &mut Vec<Found>) -> Result<(), Broken> {
+        let Some(folder) = self.orders.sessions else { return Ok(()) };
         let mut sessions: Vec<Entry> = self
-            .entries(&folder, &[SESSION, DETACHED])?
+            .entries(folder, &[SESSION, DETACHED])?
             .into_iter()
             .filter(|entry| entry.kind == Kind::Folder && session_name(entry).is_some())
             .collect();
@@ -123,20 +140,31 @@ impl Run<'_> {
                 continue;
             }
             let name = session_name(&session).unwrap_or_default().to_string_lossy().into_owned();
-            match self.dead(&session, &name, signs)? {
-                None => self.logs_of_the_living(&session.path, candidates)?,
-                Some(dead) => {
+            match self.session(&session, &name, signs)? {
+                Session::Live => self.logs_of_the_living(&session.path, candidates)?,
+                Session::Dead(dead) => {
                     self.dead_session(&session, dead, newest_dead, candidates);
                     newest_dead = false;
                 }
+                Session::Unknown => self.left(&whole, 0, InsideError::OutOfTime)?,
             }
         }
         Ok(())
     }
 
-    /// What a dead session holds; `None` of one that is live: while any process of any namespace names it
-    /// or has anything of it in use, or it cannot be looked into.
-    fn dead(&mut self, session: &Entry, name: &str, signs: &Signs) -> Result<Option<Dead>, Broken> {
+    /// A session is live while any process of any namespace names it or has anything of it in use, or it
+    /// cannot be looked into.
+    fn session(&mut self, session: &Entry, name: &str, signs: &Signs) -> Result<Session, Broken> {
+        match self.dead(session, name, signs) {
+            Ok(Some(dead)) => Ok(Session::Dead(dead)),
+            Ok(None) => Ok(Session::Live),
+            Err(Unseen::OutOfTime) => Ok(Session::Unknown),
+            Err(Unseen::Broken(broken)) => Err(broken),
+        }
+    }
+
+    /// What a dead session holds; `None` of one that is live.
+    fn dead(&mut self, session: &Entry, name: &str, signs: &Signs) -> Result<Option<Dead>, Unseen> {
         if session.mounted || signs.mentioned_by(name).is_some() {
             return Ok(None);
         }
@@ -166,10 +194,11 @@ impl Run<'_> {
         &mut self,
         path: &Path,
         look: fn(&mut Inside, &Path) -> Result<Tree, InsideError>,
-    ) -> Result<Option<Tree>, Broken> {
+    ) -> Result<Option<Tree>, Unseen> {
         match look(self.inside, path) {
             Ok(tree) => Ok(Some(tree)),
             Err(InsideError::NotFound) => Ok(None),
+            Err(InsideError::OutOfTime) => Err(Unseen::OutOfTime),
             Err(error) => {
                 let error = passing(error)?;
                 self.findings.error(&format!("{}: {error}", shown(&self.orders.root.join(path))));
@@ -270,11 +299,9 @@ impl Run<'_> {
 
 /// Whether an earlier sweep was killed here and left something detached. What cannot be listed is left
 /// to a sweep that looks at everything.
-pub(crate) fn is_unfinished(inside: &mut Inside, sessions: &Path) -> bool {
+pub(crate) fn is_unfinished(inside: &mut Inside, sessions: Option<&Path>) -> bool {
     let mut folders = vec![PathBuf::new()];
-    if !sessions.as_os_str().is_empty() {
-        folders.push(sessions.to_owned());
-    }
+    folders.extend(sessions.filter(|sessions| !sessions.as_os_str().is_empty()).map(Path::to_owned));
     while let Some(folder) = folders.pop() {
         let in_session = folder.iter().any(is_session);
         let begins = if in_session { &[][..] } else { &[SESSION, DETACHED] };
@@ -285,7 +312,8 @@ pub(crate) fn is_unfinished(inside: &mut Inside, sessions: &Path) -> bool {
             }
             let is_logs = entry.path.ends_with("logs") || entry.path.ends_with("logs/old");
             if entry.kind == Kind::Folder
-                && (folder == sessions && session_name(&entry).is_some() || in_session && is_logs)
+                && (Some(folder.as_path()) == sessions && session_name(&entry).is_some()
+                    || in_session && is_logs)
             {
                 folders.push(entry.path);
             }

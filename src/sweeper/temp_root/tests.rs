@@ -25,6 +25,7 @@ mod again;
 mod rounds;
 mod rules;
 mod survival;
+mod time;
 
 struct Stage {
     root: tempfile::TempDir,
@@ -33,6 +34,7 @@ struct Stage {
     live_pids: BTreeSet<i32>,
     hours_later: i64,
     listed_at_once: usize,
+    looking: u32,
 }
 
 impl Stage {
@@ -45,6 +47,7 @@ impl Stage {
             live_pids: BTreeSet::new(),
             hours_later: 1,
             listed_at_once: LISTED_AT_ONCE,
+            looking: 2,
         }
     }
 
@@ -93,10 +96,11 @@ impl Stage {
             attempt: AttemptId::now(),
             root: Path::new(""),
             listed_at_once: self.listed_at_once,
+            looking: self.looking,
             delete: self.delete,
             leftovers: true,
             live_pids: &self.live_pids,
-            sessions: Path::new("ray"),
+            sessions: Some(Path::new("ray")),
             first_signs: &signs,
             signs: &signs,
             awake,
@@ -263,16 +267,16 @@ fn what_a_killed_sweep_detached_is_seen_wherever_it_detaches() {
         let stage = Stage::new();
         stage.plant("ray/session_1/logs/old/x");
         stage.plant("ray/session_1/data/x");
-        assert!(!is_unfinished(&mut enter(stage.root.path()), Path::new("ray")));
+        assert!(!is_unfinished(&mut enter(stage.root.path()), Some(Path::new("ray"))));
         stage.plant(&format!("{folder}.raysweep-{}-tmpa", AttemptId::now()));
-        assert!(is_unfinished(&mut enter(stage.root.path()), Path::new("ray")), "{folder}");
+        assert!(is_unfinished(&mut enter(stage.root.path()), Some(Path::new("ray"))), "{folder}");
     }
     // Nothing is detached there, whatever it is called.
     for folder in ["mine/", "session_1/", "ray/mine/", "ray/session_1/data/", "ray/session_1/data/logs/"] {
         let stage = Stage::new();
         stage.plant("ray/session_1/logs/old/x");
         stage.plant(&format!("{folder}.raysweep-{}-tmpa", AttemptId::now()));
-        assert!(!is_unfinished(&mut enter(stage.root.path()), Path::new("ray")), "{folder}");
+        assert!(!is_unfinished(&mut enter(stage.root.path()), Some(Path::new("ray"))), "{folder}");
     }
 }
 

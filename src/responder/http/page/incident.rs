@@ -135,6 +135,8 @@ fn escalated(reason: &str) -> String {
         "critical_active" => "a critical alert fires, and work in progress holds what there is",
         "critical_nothing_to_free" => "a critical alert fires, and nothing may be deleted",
         "critical_observed" => "a critical alert fires, and the host only observes: nothing is deleted there",
+        "critical_freed_too_little" => "a critical alert fires, though two sweeps in a row freed something",
+        "critical_failed" => "a critical alert fires, and two sweeps of the host in a row have failed",
         "flapping" => "alerts come and go, and have been open for too long within 24 hours",
         _ => "an alert has been firing for too long, whatever was tried",
     }

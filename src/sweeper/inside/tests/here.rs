@@ -7,12 +7,13 @@ use std::{
     os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
     path::Path,
     process::Command,
+    time::{Duration, Instant},
 };
 
 use super::harness::{enter, here, id, look, sweep_away};
 use crate::{
     domain::attempt::AttemptId,
-    sweeper::inside::{Inside, InsideError, Kind, Restored},
+    sweeper::inside::{Inside, InsideError, Kind, Looking, Restored},
 };
 
 #[test]
@@ -324,4 +325,35 @@ fn a_temp_root_that_is_no_place_for_leftovers_is_refused() {
             other => panic!("{}: {other:?}", path.display()),
         }
     }
+}
+
+/// What was seen when the time was over is no look, and the child is asked on.
+#[test]
+fn a_look_that_has_no_time_ends_and_says_so_and_the_next_one_may_have_all_of_it() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("tmpa/b")).unwrap();
+    fs::write(root.path().join("tmpa/b/x"), vec![1; 5000]).unwrap();
+    let mut inside = enter(root.path());
+    inside.remember(&BTreeSet::new()).unwrap();
+    inside.bound_looks(u32::MAX, 1);
+    assert_eq!(inside.look(Path::new("tmpa")), Err(InsideError::OutOfTime));
+    let usage = inside.usage().unwrap();
+    assert!(!usage.is_whole && usage.files == 0, "{usage:?}");
+    assert_eq!(inside.look_at_top(Path::new("tmpa")).unwrap().kind, Kind::Folder, "that is no walk");
+    inside.unbound_looks();
+    assert_eq!(inside.look(Path::new("tmpa")).unwrap().files, 1);
+    let usage = inside.usage().unwrap();
+    assert!(usage.is_whole && usage.files == 1, "{usage:?}");
+}
+
+#[test]
+fn all_looks_have_a_part_of_what_is_left_and_one_has_a_part_of_that() {
+    let looking = Looking::part(Duration::from_secs(600), 2, 4);
+    assert_eq!(looking, Looking { leave: Duration::from_secs(300), most: Duration::from_secs(75) });
+    let until = |left| looking.until(Instant::now() + Duration::from_secs(left)) - Instant::now();
+    assert!((74..=75).contains(&until(600).as_secs()), "the first one");
+    assert!((39..=40).contains(&until(340).as_secs()), "one that is late");
+    assert_eq!(until(200), Duration::ZERO, "one that is too late");
+    let all = Looking::ALL.until(Instant::now() + Duration::from_secs(600)) - Instant::now();
+    assert!((599..=600).contains(&all.as_secs()));
 }

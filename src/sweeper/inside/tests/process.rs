@@ -16,7 +16,7 @@ use super::{child_command, harness::*};
 use crate::{
     domain::attempt::AttemptId,
     sweeper::inside::{
-        Inside, InsideError,
+        Inside, InsideError, Looking,
         enter::Target,
         parent::Link,
         protocol::{Answer, Line, Lines, Request, write_line},
@@ -89,7 +89,8 @@ fn a_request_that_arrives_in_pieces_is_one_request() {
     let root = tempfile::tempdir().unwrap();
     let (mut child, mut socket) = raw();
     let request = serde_json::to_vec(&Request::Enter(target(root.path()))).unwrap();
-    for byte in request.iter().chain(b"\n{\"op\":\"disk\"}\n{\"op\":\"usage\"}\n") {
+    let usage = serde_json::to_vec(&Request::Usage { looking: Looking::ALL }).unwrap();
+    for byte in request.iter().chain(b"\n{\"op\":\"disk\"}\n").chain(&usage).chain(b"\n") {
         socket.write_all(&[*byte]).unwrap();
     }
     let mut lines = Lines::default();
@@ -103,7 +104,7 @@ fn a_request_that_arrives_in_pieces_is_one_request() {
 #[test]
 fn nothing_but_enter_comes_first() {
     let (mut child, mut socket) = raw();
-    socket.write_all(b"{\"op\":\"usage\"}\n").unwrap();
+    socket.write_all(b"{\"op\":\"disk\"}\n").unwrap();
     let mut all = vec![];
     socket.read_to_end(&mut all).unwrap();
     assert!(all.is_empty());

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::attempt::AttemptId,
     sweeper::inside::{
+        Looking,
         enter::Target,
         protocol::{Answer, Lines, Request, write_line},
     },
@@ -83,13 +84,13 @@ fn files(root: &Path) -> usize {
 #[test]
 fn a_parent_that_goes_at_any_step_before_the_delete_leaves_everything_as_it_was() {
     let time = super::harness::DEADLINE;
-    let look = |path: &str| Request::Look { path: path.into(), whole: true };
+    let look = |path: &str| Request::Look { path: path.into(), whole: true, looking: Looking::ALL };
     for step in ["entered", "usage", "list", "remember", "look", "detach", "second look"] {
         let mut asked = Asked::new(time, FEW);
         // The last request of each is sent and its answer is not waited for.
         match step {
             "entered" => {}
-            "usage" => asked.send(&Request::Usage),
+            "usage" => asked.send(&Request::Usage { looking: Looking::ALL }),
             "list" => asked.send(&Request::List { folder: PathBuf::new(), begins: vec![], most: 10 }),
             "remember" => asked.send(&Request::Remember { in_use: vec![] }),
             "look" => {
@@ -101,7 +102,7 @@ fn a_parent_that_goes_at_any_step_before_the_delete_leaves_everything_as_it_was(
                 asked.ask(&Request::Remember { in_use: vec![] });
                 let Answer::Detached(path) = asked.ask(&asked.detach()) else { panic!("not detached") };
                 assert!(!asked.root.path().join("tmpa").exists());
-                asked.send(&Request::Look { path, whole: true });
+                asked.send(&Request::Look { path, whole: true, looking: Looking::ALL });
             }
         }
         let root = asked.leave();

@@ -1,0 +1,70 @@
+//! A worker's `/tmp` and where else its mounts show, in Docker.
+
+use std::{fs, os::unix::fs::symlink};
+
+use raysweep::domain::report::KeptBecause;
+
+use crate::{
+    containers::{Container, IMAGE},
+    stand_in::{self, DEAD_GONE, LIVE_ALONE, plant, raylet, sweep_all, text},
+    sweeping::Settings,
+    world,
+};
+
+/// A worker with a stand-in raylet and a mount.
+fn worker_with(volume: &str) -> Container {
+    Container::of(IMAGE, "ray-worker-1", &["-v", volume], &raylet("/opt/raylet", "/tmp/ray"))
+}
+
+/// As node_exporter and cAdvisor are run. The root of every container comes along, to be written.
+#[test]
+fn who_watches_the_host_from_a_container_keeps_no_worker_from_being_freed() {
+    let worker = Container::with_raylet("ray-worker-1");
+    let sleep = ["/bin/sleep".to_owned()];
+    let exporter = Container::of(IMAGE, "node-exporter", &["-v", "/:/host:ro"], &sleep);
+    let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", exporter.pid)).unwrap();
+    let came_along = |line: &&str| line.contains("/merged rw") && line.contains(" /host/");
+    assert!(mounts.lines().any(|line| came_along(&line)), "{mounts}");
+    let [planted] = plant([&worker.tmp()]);
+    let swept = sweep_all(&stand_in::settings());
+    assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
+}
+
+/// Someone on the host may work in it under the host's name for it.
+#[test]
+fn in_a_folder_of_the_hosts_leftovers_stay_until_root_says_that_it_is_the_workers() {
+    let folder = world::dir().join("bound");
+    fs::create_dir_all(&folder).unwrap();
+    let worker = worker_with(&format!("{}:/tmp", folder.display()));
+    let [planted] = plant([&worker.tmp()]);
+    let swept = sweep_all(&stand_in::settings());
+    assert_eq!(planted.standing(), DEAD_GONE, "{}", swept.shown());
+    let kept = swept.kept("ray-worker-1", "/tmp/tmpleftover");
+    assert_eq!(kept.why, KeptBecause::Shared, "{}", swept.shown());
+    assert!(kept.detail.contains(&format!("the host's folder {}", folder.display())), "{}", kept.detail);
+
+    let own_temp_root = text(&folder).to_owned();
+    let swept = sweep_all(&Settings { own_temp_root, ..stand_in::settings() });
+    assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
+}
+
+/// The way out of a small `/tmp` for what Ray spills.
+#[test]
+fn sessions_that_lie_on_a_volume_or_behind_a_symlink_are_swept_there() {
+    let on_a_volume = worker_with("sessions:/tmp/ray");
+    let [planted] = plant([&on_a_volume.tmp()]);
+    let swept = sweep_all(&stand_in::settings());
+    assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
+    assert!(swept.worker("ray-worker-1").errors.is_empty(), "{}", swept.shown());
+    drop(on_a_volume);
+
+    let behind_a_symlink = Container::with_raylet("ray-worker-1");
+    let tmp = behind_a_symlink.tmp();
+    fs::create_dir_all(stand_in::seen_by(&behind_a_symlink.pid, "/data/ray")).unwrap();
+    // What it names is the container's, and here nobody follows it.
+    symlink("../data/ray", tmp.join("ray")).unwrap();
+    let [planted] = plant([&tmp]);
+    let swept = sweep_all(&stand_in::settings());
+    assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
+    assert!(swept.worker("ray-worker-1").errors.is_empty(), "{}", swept.shown());
+}
