@@ -76,7 +76,7 @@ static void note(const char *what, const char *attempt) {
 /* The report, with the attempt's identity and, where another sweep runs, with its outcome. */
 static void report(int out, const char *attempt, int busy) {
     char path[512];
-    static char text[65536];
+    static char text[8 << 20];
     path_of(path, sizeof path, "report-", address);
     FILE *file = fopen(path, "re");
     if (!file) {
