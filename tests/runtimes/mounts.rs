@@ -51,7 +51,8 @@ fn in_a_folder_of_the_hosts_leftovers_stay_until_root_says_that_it_is_the_worker
 /// The way out of a small `/tmp` for what Ray spills.
 #[test]
 fn sessions_that_lie_on_a_volume_or_behind_a_symlink_are_swept_there() {
-    let on_a_volume = worker_with("sessions:/tmp/ray");
+    // A volume without a name, which goes with its container.
+    let on_a_volume = worker_with("/tmp/ray");
     let [planted] = plant([&on_a_volume.tmp()]);
     let swept = sweep_all(&stand_in::settings());
     assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
