@@ -75,14 +75,14 @@ step shellcheck 120 bash -c shell_scripts
 step systemd 60 bash -c unit_file
 step portable 60 tests/package/portable.sh target/debug/raysweep
 step package 900 tests/package/run.sh target/debug/raysweep
-step documents 900 tests/documents/run.sh target/debug/raysweep
+step documents 1200 tests/documents/run.sh target/debug/raysweep
 step host 120 deploy/demo/world.sh deploy/test.sh target/debug/raysweep
 step fleet 600 tests/fleet/run.sh target/debug/raysweep
 step by-hand 900 tests/fleet/run.sh target/debug/raysweep by_hand
 step doctor 900 tests/fleet/doctor.sh target/debug/raysweep
 step backstop 900 tests/backstop/run.sh target/debug/raysweep
 step world 300 deploy/demo/selftest.sh
-step demo 900 make demo
+step demo 1800 make demo
 step browser 600 tests/browser/run.sh
 step runtimes 900 tests/runtimes/run.sh
 step e2e 1500 tests/e2e/run.sh
