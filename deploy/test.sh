@@ -163,7 +163,7 @@ main() {
     ends 'an account in use stays' 8 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
     ok_if 'and nothing else does' test ! -e /usr/local/bin/raysweep
     ok_if 'a mount of root'"'"'s own stays' mountpoint -q /run/raysweep
-    is 'and nothing is in it' '' "$(ls -A /run/raysweep)"
+    quiet 'and nothing is in it' ls -A /run/raysweep
     umount /run/raysweep
     kill "$user"
     wait "$user" || true

@@ -25,7 +25,7 @@ installing() {
 
 the_unit_is_changed() {
     holds 'systemd finds nothing wrong with the unit' systemd-analyze verify raysweep.service
-    is 'it is given the web configuration in each place' 3 \
+    is 'it is given the web configuration in each place' 2 \
         "$(systemctl cat raysweep | grep -c -- '--web.config.file /etc/raysweep/web.yml')"
     systemctl revert raysweep 2>"$ERR"
 }
