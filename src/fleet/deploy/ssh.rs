@@ -219,7 +219,8 @@ fn between(text: &str, before: &str, behind: &str) -> String {
 /// The last line that is no detail of ssh's own.
 pub(in crate::fleet) fn last_words(log: &str) -> String {
     let is_detail = |line: &str| {
-        ["debug", "OpenSSH_", "Authenticated to", "Transferred:", "Bytes per second"]
+        // The last one is of the ssh that was started for a jump host, and ended with ours.
+        ["debug", "OpenSSH_", "Authenticated to", "Transferred:", "Bytes per second", "Killed by signal"]
             .iter()
             .any(|start| line.starts_with(start))
     };
@@ -237,6 +238,13 @@ fn host_key(log: &str) -> Option<Fingerprint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_way_through_a_jump_host_died_of_is_no_last_word() {
+        let log = "debug1: Executing proxy command\nssh: connect to host jump port 22: Connection timed out\n\
+                   Killed by signal 1.\n";
+        assert_eq!(last_words(log), "ssh: connect to host jump port 22: Connection timed out");
+    }
 
     #[test]
     fn what_ssh_says_is_told_apart() {
