@@ -10,6 +10,7 @@ use raysweep::domain::report::WorkerReport;
 
 use crate::{
     stage::{Outside, SESSION, Worker, docker, settings},
+    sweeping::Settings,
     world::wait_until,
 };
 
@@ -133,6 +134,8 @@ fn from_a_volume_a_raylet_of_anybodys_making_has_only_what_is_its_users_own() {
         (put(roots, 0, 0), put(mixed, SOMEBODY, 0), put(own, SOMEBODY, SOMEBODY))
     };
     let worker = Worker::start("rw", &["-v", &format!("{}:/victims", victims.display())]);
+    // Without this word of root's nothing but sessions would go there.
+    let settings = Settings { own_temp_root: victims.display().to_string(), ..settings() };
     for (how, temp_dir, sessions) in [
         (&["-u", "1000"][..], "/victims", true),
         (&["-u", "1000", "-e", "TMPDIR=/victims"], "/tmp/ray", false),
@@ -140,7 +143,7 @@ fn from_a_volume_a_raylet_of_anybodys_making_has_only_what_is_its_users_own() {
         let (roots, mixed, own) = places(sessions);
         worker.wait_until_old("/victims");
         claim(&worker, how, temp_dir, &[]);
-        let swept = settings().sweep(&worker.name);
+        let swept = settings.sweep(&worker.name);
         give_up(&worker);
         let report = swept.worker(&worker.name);
         for place in [&roots, &mixed] {
