@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::{
-    super::{Asked, Ended, Fence, JournalError, Keep, Order, Running, Stored, Tried, Work, bounded},
+    super::{Asked, Ended, Fence, JournalError, Keep, Order, Running, Stored, Tried, Work},
     due,
     latch::Latch,
     notifications::{self, Held, Tally},
@@ -20,35 +20,18 @@ use crate::{
         attempt::{AttemptId, Outcome},
         decision::Ignored,
         host::HostName,
-        incident::{Closed, Incident, IncidentId, Member, PAST, Past, State, Timing, counted},
-        policy::Urgency,
-        report::Seen,
+        incident::{Incident, IncidentId, Member, PAST, Past, Timing, counted},
         standing::{Lane, Standing},
     },
     responder::clock::{Anchor, microseconds},
 };
 
-/// An attempt begins, with a fence greater than any of its host's before.
-pub(super) const START: &str =
-    "INSERT INTO attempts (id, host, incident, replay, trigger, queued_at, started_at, lease_until, dry_run, fence)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8,
-     (SELECT COALESCE(MAX(fence), 0) + 1 FROM attempts WHERE host = ?2))
-     ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at,
-     lease_until = excluded.lease_until, fence = excluded.fence RETURNING fence";
+mod alerts;
+mod attempts;
+mod incidents;
 
-/// An incident's columns that events change and no index has.
-const SAVE: &str =
-    "UPDATE incidents SET urgency = ?2, firing_since = ?3, attempts = ?4, failures_in_row = ?5,
-     last_outcome = ?6, escalated_at = ?7, escalation = ?8 WHERE id = ?1";
-/// Those that indexes have. Written only where they have changed: an alert that was received again
-/// changes none of them, and each index would be a page more for the log.
-const SAVE_STATE: &str =
-    "UPDATE incidents SET state = ?2, due_at = ?3, closed_at = ?4, close_reason = ?5 WHERE id = ?1
-     AND (state, due_at, closed_at, close_reason) IS NOT (?2, ?3, ?4, ?5)";
-/// When time brings something. One that is still to come and too soon is left: it is asked then, and is
-/// written then. Each alert that is received again puts it off.
-const SAVE_TIME: &str = "UPDATE incidents SET time_event_at = ?2 WHERE id = ?1 AND time_event_at IS NOT ?2
-     AND (time_event_at > ?3 AND time_event_at < ?2) IS NOT TRUE";
+#[cfg(test)]
+pub(super) use attempts::START;
 
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
@@ -125,71 +108,6 @@ impl SqliteWork {
                 read(row, rows::stored(row, members.into_iter().collect())?)
             })
         })
-    }
-
-    /// Ends an attempt: one that was claimed, by its claim, or one that never began.
-    fn end(
-        &self,
-        attempt: AttemptId,
-        fence: Option<Fence>,
-        ended: &Ended,
-        now: Timestamp,
-    ) -> Result<bool, JournalError> {
-        let holds = ended.holds.as_ref().map(serde_json::to_string).transpose().map_err(rows::corrupt)?;
-        let rows = self.execute(
-            "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, freed_bytes = ?, report = ?, holds = ?
-             WHERE id = ? AND finished_at IS NULL AND IIF(started_at IS NULL, NULL, fence) IS ?",
-            params![
-                now.as_microsecond(),
-                ended.outcome.as_str(),
-                ended.reason,
-                i64::try_from(ended.freed_bytes).unwrap_or(i64::MAX),
-                ended.report,
-                holds.as_deref(),
-                attempt.to_string(),
-                fence.map(|fence| fence.0),
-            ],
-        )?;
-        let ours = rows == 1;
-        if let Some(seen) = ended.seen.as_ref().filter(|_| ours) {
-            self.see(attempt, seen, holds.as_deref(), now)?;
-        }
-        Ok(ours)
-    }
-
-    /// What the host of an attempt has reported is its last report now. Who is on hold or busy measures
-    /// nothing: what was measured before still stands. Of its backstop each report tells anew.
-    fn see(
-        &self,
-        attempt: AttemptId,
-        seen: &Seen,
-        holds: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let Seen { mode, version, measured, backstop } = seen;
-        let measured = measured.as_ref();
-        let backstop = backstop.as_ref().map(serde_json::to_string).transpose().map_err(rows::corrupt)?;
-        let disks = measured.map(|measured| serde_json::to_string(&measured.disks)).transpose();
-        self.execute(
-            "INSERT INTO last_reports (host, attempt, reported_at, mode, version, measured_at, disks, tmp_bytes, holds,
-             backstop) SELECT host, id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM attempts WHERE id = ?1
-             ON CONFLICT (host) DO UPDATE SET attempt = excluded.attempt, reported_at = excluded.reported_at,
-             mode = excluded.mode, version = excluded.version, backstop = excluded.backstop,
-             measured_at = COALESCE(excluded.measured_at, measured_at), disks = COALESCE(excluded.disks, disks),
-             tmp_bytes = COALESCE(excluded.tmp_bytes, tmp_bytes), holds = COALESCE(excluded.holds, holds)",
-            params![
-                attempt.to_string(),
-                now.as_microsecond(),
-                mode.as_str(),
-                version,
-                measured.map(|_| now.as_microsecond()),
-                disks.map_err(rows::corrupt)?,
-                measured.map(|measured| i64::try_from(measured.tmp_bytes).unwrap_or(i64::MAX)),
-                holds.filter(|_| measured.is_some()),
-                backstop,
-            ],
-        )?;
-        Ok(())
     }
 }
 
@@ -289,20 +207,7 @@ impl Work for SqliteWork {
         timing: &Timing,
         accepted_at: Timestamp,
     ) -> Result<IncidentId, JournalError> {
-        const STATEMENT: &str =
-            "INSERT INTO incidents (host, state, opened_at, accepted_at, due_at, attempts,
-             failures_in_row, trouble_before) VALUES (?1, 'waiting', ?2, ?3, ?2, 0, 0, ?4)";
-        let id = self.on(|connection| {
-            connection.prepare_cached(STATEMENT)?.execute(params![
-                incident.host.as_str(),
-                incident.opened_at.as_microsecond(),
-                accepted_at.as_microsecond(),
-                microseconds(incident.trouble_before),
-            ])?;
-            Ok(IncidentId(connection.last_insert_rowid()))
-        })?;
-        self.save_incident(&Stored { id, incident: incident.clone() }, timing, accepted_at).await?;
-        Ok(id)
+        self.insert(incident, timing, accepted_at)
     }
 
     async fn save_incident(
@@ -311,38 +216,7 @@ impl Work for SqliteWork {
         timing: &Timing,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let incident = &stored.incident;
-        let (state, due_at, closed) = match incident.state {
-            State::Waiting { due_at } => ("waiting", Some(due_at), None),
-            State::Sweeping => ("sweeping", None, None),
-            State::Closed { at, reason } => ("closed", None, Some((at, reason))),
-        };
-        self.execute(
-            SAVE,
-            params![
-                stored.id.0,
-                incident.urgency().map(Urgency::as_str),
-                incident.firing_since().map(Timestamp::as_microsecond),
-                incident.attempts,
-                incident.failures_in_row,
-                incident.last_outcome.map(Outcome::as_str),
-                incident.escalated.map(|escalated| escalated.at.as_microsecond()),
-                incident.escalated.map(|escalated| escalated.reason.as_str()),
-            ],
-        )?;
-        self.execute(
-            SAVE_STATE,
-            params![
-                stored.id.0,
-                state,
-                due_at.map(Timestamp::as_microsecond),
-                closed.map(|(at, _)| at.as_microsecond()),
-                closed.map(|(_, reason): (_, Closed)| reason.as_str()),
-            ],
-        )?;
-        let time_event_at = incident.time_event_at(timing).map(Timestamp::as_microsecond);
-        self.execute(SAVE_TIME, params![stored.id.0, time_event_at, now.as_microsecond()])?;
-        Ok(())
+        self.save(stored, timing, now)
     }
 
     async fn record_notifications(
@@ -374,28 +248,7 @@ impl Work for SqliteWork {
         member: &Member,
         notification: Uuid,
     ) -> Result<(), JournalError> {
-        self.execute(
-            "INSERT INTO alerts (incident, fingerprint, name, urgency, status, starts_at, ends_at, received_at,
-             last_seen, labels, first_notification, last_notification)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?11, ?11)
-             ON CONFLICT (incident, fingerprint) DO UPDATE SET urgency = excluded.urgency,
-             status = excluded.status, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
-             last_seen = excluded.last_seen, last_notification = excluded.last_notification",
-            params![
-                incident.0,
-                alert.fingerprint.as_str(),
-                member.name,
-                member.urgency.as_str(),
-                member.status.as_str(),
-                member.starts_at.as_microsecond(),
-                member.ends_at.map(Timestamp::as_microsecond),
-                member.received_at.as_microsecond(),
-                member.last_seen.as_microsecond(),
-                bounded::labels(&alert.labels),
-                notification.to_string(),
-            ],
-        )?;
-        Ok(())
+        self.join(incident, alert, member, notification)
     }
 
     async fn save_member(
@@ -427,21 +280,7 @@ impl Work for SqliteWork {
         reason: Ignored,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        self.execute(
-            "INSERT INTO ignored_alerts (fingerprint, reason, name, status, labels, first_seen, last_seen, times)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 1)
-             ON CONFLICT (fingerprint, reason) DO UPDATE SET status = excluded.status,
-             last_seen = excluded.last_seen, times = times + 1",
-            params![
-                alert.fingerprint.as_str(),
-                reason.reason(),
-                bounded::name(alert.name()),
-                alert.status.as_str(),
-                bounded::labels(&alert.labels),
-                now.as_microsecond(),
-            ],
-        )?;
-        Ok(())
+        self.ignore(alert, reason, now)
     }
 
     async fn keep_ignored(&mut self, most: u32) -> Result<(), JournalError> {
@@ -454,21 +293,7 @@ impl Work for SqliteWork {
     }
 
     async fn queue_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
-        self.execute(
-            "INSERT INTO attempts (id, host, incident, replay, trigger, dry_run, asked_by, queued_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                asked.id.to_string(),
-                asked.host.as_str(),
-                asked.incident.map(|id| id.0),
-                asked.replay.map(|id| id.to_string()),
-                asked.trigger.as_str(),
-                asked.dry_run,
-                asked.asked_by,
-                now.as_microsecond(),
-            ],
-        )?;
-        Ok(())
+        self.queue(asked, now)
     }
 
     async fn waiting_attempts(
@@ -497,19 +322,7 @@ impl Work for SqliteWork {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Fence, JournalError> {
-        let values = params![
-            asked.id.to_string(),
-            asked.host.as_str(),
-            asked.incident.map(|id| id.0),
-            asked.replay.map(|id| id.to_string()),
-            asked.trigger.as_str(),
-            now.as_microsecond(),
-            lease_until.as_microsecond(),
-            asked.dry_run,
-        ];
-        self.on(|connection| {
-            Ok(connection.prepare_cached(START)?.query_one(values, |row| row.get(0).map(Fence))?)
-        })
+        self.start(asked, now, lease_until)
     }
 
     async fn starts_since(&mut self, since: Timestamp) -> Result<u32, JournalError> {
