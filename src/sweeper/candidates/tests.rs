@@ -35,17 +35,15 @@ fn job(minutes_ago: i64) -> LiveJob {
     LiveJob { id: "01000000".to_owned(), started_at: at(minutes_ago), held_by: "10.0.0.1".to_owned() }
 }
 
+/// A worker that nobody shares, on a clock that nobody has set.
+fn situation<'a>(state: WorkerState, jobs: &'a Jobs, ages: &'a Ages) -> Situation<'a> {
+    let (owner, shared_with, set_forward) = (None, None, Duration::ZERO);
+    Situation { state, jobs, now: now(), ages, owner, shared_with, set_forward }
+}
+
 fn kept(state: WorkerState, jobs: &Jobs, class: Class, minutes_old: i64) -> Option<KeptBecause> {
     let ages = Ages::default();
-    let situation = Situation {
-        state,
-        jobs,
-        now: now(),
-        ages: &ages,
-        owner: None,
-        shared_with: None,
-        set_forward: Duration::ZERO,
-    };
+    let situation = situation(state, jobs, &ages);
     situation.keeps(&candidate(class), &tree(at(minutes_old)), &Signs::default()).map(|keep| keep.why)
 }
 
@@ -101,15 +99,7 @@ fn when_ray_names_no_job_or_does_not_answer_only_a_day_frees_a_leftover() {
 fn a_job_that_starts_now_does_not_make_a_young_leftover_old() {
     let ages = Ages { job_start_margin: Span::secs(0), ..Ages::default() };
     let jobs = Jobs::Known(vec![job(0)]);
-    let situation = Situation {
-        state: WorkerState::InJob,
-        jobs: &jobs,
-        now: now(),
-        ages: &ages,
-        owner: None,
-        shared_with: None,
-        set_forward: Duration::ZERO,
-    };
+    let situation = situation(WorkerState::InJob, &jobs, &ages);
     assert_eq!(situation.kept_by_age(Class::Tmp, at(1)).map(|keep| keep.why), Some(KeptBecause::TooYoung));
 }
 
@@ -130,15 +120,7 @@ fn what_is_dead_goes_in_any_state_by_its_own_age() {
 fn whoever_reads_the_report_is_told_the_rule_and_its_figures() {
     let ages = Ages::default();
     let told = |state, jobs: &Jobs, minutes_old| {
-        let situation = Situation {
-            state,
-            jobs,
-            now: now(),
-            ages: &ages,
-            owner: None,
-            shared_with: None,
-            set_forward: Duration::ZERO,
-        };
+        let situation = situation(state, jobs, &ages);
         situation.kept_by_age(Class::Tmp, at(minutes_old)).unwrap().detail
     };
     let (none, two) = (Jobs::Known(vec![]), Jobs::Known(vec![job(300), job(60)]));
@@ -160,15 +142,7 @@ fn of_any_number_of_jobs_and_of_any_complaint_a_leftover_tells_a_bounded_part() 
     let ages = Ages::default();
     let told = |jobs: &Jobs| {
         let state = WorkerState::InJob;
-        let situation = Situation {
-            state,
-            jobs,
-            now: now(),
-            ages: &ages,
-            owner: None,
-            shared_with: None,
-            set_forward: Duration::ZERO,
-        };
+        let situation = situation(state, jobs, &ages);
         situation.kept_by_age(Class::Tmp, at(9)).unwrap().detail
     };
     let many = told(&Jobs::Known(vec![job(60); 500]));
@@ -191,8 +165,7 @@ fn a_clock_that_was_set_forward_makes_nothing_older_than_it_is() {
     let rests = Jobs::Known(vec![]);
     let kept = |state, jobs, hours: u64, minutes_old| {
         let set_forward = Duration::from_hours(hours);
-        let (now, ages) = (now(), &ages);
-        let situation = Situation { state, jobs, now, ages, owner: None, shared_with: None, set_forward };
+        let situation = Situation { set_forward, ..situation(state, jobs, &ages) };
         situation.kept_by_age(Class::Tmp, at(minutes_old)).map(|keep| keep.why)
     };
     let eight = 8 * 60;
@@ -214,15 +187,7 @@ fn a_clock_that_was_set_forward_makes_nothing_older_than_it_is() {
 
 fn why(tree: &Tree, signs: &Signs, owner: Option<u32>) -> Option<KeptBecause> {
     let (ages, jobs) = (Ages::default(), Jobs::Known(vec![]));
-    let situation = Situation {
-        state: WorkerState::NoJob,
-        jobs: &jobs,
-        now: now(),
-        ages: &ages,
-        owner,
-        shared_with: None,
-        set_forward: Duration::ZERO,
-    };
+    let situation = Situation { owner, ..situation(WorkerState::NoJob, &jobs, &ages) };
     situation.keeps(&candidate(Class::Tmp), tree, signs).map(|keep| keep.why)
 }
 
@@ -363,15 +328,7 @@ fn what_is_detached_remembers_its_own_name() {
 fn what_a_stranger_may_hold_by_name_stays_and_what_is_dead_goes() {
     let (ages, jobs) = (Ages::default(), Jobs::Known(vec![]));
     let shared_with = Some("it is the host's own /tmp");
-    let situation = Situation {
-        state: WorkerState::NoJob,
-        jobs: &jobs,
-        now: now(),
-        ages: &ages,
-        owner: None,
-        shared_with,
-        set_forward: Duration::ZERO,
-    };
+    let situation = Situation { shared_with, ..situation(WorkerState::NoJob, &jobs, &ages) };
     for class in LEFTOVER_CLASSES {
         assert_eq!(
             situation.kept_by_age(class, at(100 * DAY)).map(|keep| keep.why),
