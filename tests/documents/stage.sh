@@ -14,17 +14,6 @@ done
 # shellcheck source=tests/fleet/lib.sh
 source "$here/../fleet/lib.sh"
 
-# What a container needs to sleep, and a folder for temporary files.
-worker_up() {
-    local root=$WORK/image file
-    mkdir -p "$root/tmp"
-    for file in /bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*'); do
-        install -D "$file" "$root$file"
-    done
-    tar -C "$root" -c . | docker import - sleeper >/dev/null
-    docker run -d --network none --name ray-worker-1 sleeper /bin/sleep infinity >/dev/null
-}
-
 host() {
     local name=$1 address=$2
     fleet_host "$name" "$address"

@@ -28,17 +28,6 @@ operator() {
     cp -p "$CONFIG/token" "$CONFIG/shown"
 }
 
-# What a container needs to sleep, and a folder for temporary files.
-worker_up() {
-    local root=$WORK/image file
-    mkdir -p "$root/tmp"
-    for file in /bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*'); do
-        install -D "$file" "$root$file"
-    done
-    tar -C "$root" -c . | docker import - sleeper >/dev/null
-    docker run -d --network none --name ray-worker-1 sleeper /bin/sleep infinity >/dev/null
-}
-
 host_here() {
     local name=$1 address=$2
     fleet_host "$name" "$address"

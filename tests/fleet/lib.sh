@@ -65,6 +65,17 @@ desk_up() {
     chmod 700 /home/desk/.ssh
 }
 
+# A worker: a container that has what it needs to sleep, and a folder for temporary files.
+worker_up() {
+    local root=$WORK/image file
+    mkdir -p "$root/tmp"
+    for file in /bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*'); do
+        install -D "$file" "$root$file"
+    done
+    tar -C "$root" -c . | docker import - sleeper >/dev/null
+    docker run -d --network none --name ray-worker-1 sleeper /bin/sleep infinity >/dev/null
+}
+
 # With the address of whoever deploys.
 network_up() {
     ip link add fleet type bridge

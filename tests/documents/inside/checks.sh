@@ -102,7 +102,7 @@ has_figures() {
 nothing_is_left_on() {
     local host
     for host in "$@"; do
-        is "nothing is left on $host" '' "$(on_host "$host" 'ls -d /usr/local/bin/raysweep /etc/raysweep /var/lib/raysweep* \
-            /etc/cron.d/raysweep /etc/sudoers.d/raysweep /run/raysweep 2>/dev/null; getent passwd raysweep || true')"
+        quiet "nothing is left on $host" on_host "$host" 'ls -d /usr/local/bin/raysweep /etc/raysweep /var/lib/raysweep* \
+            /etc/cron.d/raysweep /etc/sudoers.d/raysweep /run/raysweep 2>/dev/null; getent passwd raysweep || true'
     done
 }

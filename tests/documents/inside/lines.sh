@@ -21,10 +21,20 @@ not_ok() {
     exit 1
 }
 
-# is DESCRIPTION EXPECTED FOUND
+# is DESCRIPTION EXPECTED FOUND: nothing is never expected here, since what fails has nothing to say: `quiet`.
 is() {
+    [[ -n $2 ]] || not_ok "$1: nothing is expected"
     [[ $2 == "$3" ]] || not_ok "$1: expected '$2', found '$3'"
     ok "  $1"
+}
+
+# quiet DESCRIPTION CMD…: it succeeds and has nothing to say.
+quiet() {
+    local described=$1 said
+    shift
+    said=$("$@") || not_ok "$described: $said"
+    [[ -z $said ]] || not_ok "$described: $said"
+    ok "  $described"
 }
 
 # holds DESCRIPTION CMD…

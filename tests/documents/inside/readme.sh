@@ -128,7 +128,7 @@ nothing_is_left_on_the_hosts() {
 }
 
 nothing_is_left_here() {
-    is 'nothing is left here' '' "$(ls -d /usr/bin/raysweep /etc/raysweep /var/lib/raysweep 2>/dev/null || true)"
+    quiet 'nothing is left here' find /usr/bin /etc /var/lib -maxdepth 1 -name raysweep
 }
 
 # without_the_package DOCUMENT: its lines in place of the first two of the package, and the others.
