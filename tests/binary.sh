@@ -12,7 +12,7 @@ if ((EUID != 0)); then
 fi
 deploy/demo/install.sh >&2
 cargo build --locked >&2
-binary=$(cargo test --locked --no-run --test "$name" --message-format=json |
+binary=$(cargo test --locked --no-run --test "$name" --message-format=json-render-diagnostics |
     jq -r --arg name "$name" 'select(.executable != null and .target.name == $name).executable')
 [[ -x $binary ]] || {
     echo "binary.sh: cargo names no binary of $name" >&2
