@@ -10,7 +10,7 @@
 #   podman.sh      podman_up, podman_here, podman_run, podman_import_ray
 #   ray.sh         ray_head, ray_worker, ray_driver…, ray_job_sleeping, …_release, …_result
 #   leftovers.sh   ray_dead_session, plant
-#   monitoring.sh  node_exporter_up, prometheus_up, alertmanager_up
+#   monitoring.sh  node_exporter_up, cadvisor_up, prometheus_up, alertmanager_up
 #   hosts.sh       host_up, host_down, on_host, host_daemon, sshd_up, host_key, host_key_change, cron_up
 
 : "${WORLD_DIR:?lib.sh is for the inside of a world: world.sh CMD}"

@@ -31,11 +31,14 @@ pub(crate) const INVENTORY: [(&str, &str); 6] = [
 ];
 /// Fires like the others and stands in no inventory.
 pub(crate) const STRANGER: &str = "omega";
+/// Has cAdvisor and nothing else: neither raysweep nor `node_exporter`.
+pub(crate) const CADVISED: &str = "psi";
 
 /// Where the shipped script puts raysweep.
 const INSTALLED: &str = "/usr/local/bin/raysweep";
 const RESPONDER: &str = "http://127.0.0.1:9095";
 const EXPORTER: u16 = 9101;
+const CADVISOR: u16 = 8080;
 
 /// Brings up every host but [`DOWN`], with raysweep put there by the shipped script.
 pub(crate) fn hosts_up() -> Result<(), Failed> {
@@ -153,6 +156,8 @@ pub(crate) fn monitoring_up() -> Result<(), Failed> {
     let route = replaced(&route, "/etc/prometheus/raysweep.token", &path("token"));
     fs::write(path("alertmanager.yml"), route).unwrap();
     lib(["alertmanager_up", &path("alertmanager.yml")])?;
+    let cadvisor = std::env::var("CADVISOR").map_err(|_| Failed("CADVISOR names no program".to_owned()))?;
+    lib(["cadvisor_up", &cadvisor])?;
     for rules in ["ray-worker.rules.yml", "raysweep.rules.yml"] {
         let text = fs::read_to_string(repository("rules").join(rules)).unwrap();
         let quick: Vec<_> = text
@@ -194,9 +199,17 @@ pub(crate) fn swept_by_cron(host: &str) {
     let _ = on_host(host, &[INSTALLED, "sweep", "--trigger", "cron"]);
 }
 
-/// One exporter stands for every host: the hosts of a world have one Docker and one disk. What the
+/// One exporter stands for every host, and one cAdvisor for the two that have any: the hosts of a world
+/// have one Docker and one disk. What the
 /// machine's other disks hold is none of the test's business.
 fn prometheus_config(hosts: &[&str]) -> String {
+    // The host that has raysweep as well is watched by both from the same moment on.
+    let cadvised: Vec<_> = hosts
+        .iter()
+        .filter(|host| **host == ENFORCING)
+        .chain([&CADVISED])
+        .map(|host| format!("      - {{targets: ['127.0.0.1:{CADVISOR}'], labels: {{host: {host}}}}}\n"))
+        .collect();
     let hosts: Vec<_> = hosts
         .iter()
         .map(|host| {
@@ -210,12 +223,15 @@ fn prometheus_config(hosts: &[&str]) -> String {
          scrape_configs:\n\
          \x20 - job_name: raysweep\n\
          \x20   static_configs: [{{targets: ['127.0.0.1:9095']}}]\n\
+         \x20 - job_name: cadvisor\n\
+         \x20   static_configs:\n{cadvised}\
          \x20 - job_name: node\n\
          \x20   metric_relabel_configs:\n\
          \x20     - {{source_labels: [mountpoint], regex: '{disk}', target_label: __tmp_ours, replacement: 'yes'}}\n\
          \x20     - {{source_labels: [__name__, __tmp_ours], regex: 'node_filesystem_.+;', action: drop}}\n\
          \x20     - {{action: labeldrop, regex: __tmp_ours}}\n\
          \x20   static_configs:\n{hosts}",
+        cadvised = cadvised.concat(),
         hosts = hosts.concat(),
         disk = world::dir().join("disk").display(),
     )

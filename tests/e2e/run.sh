@@ -6,5 +6,7 @@ cd "$(dirname "$(realpath "$0")")/../.."
 
 binary=$(tests/binary.sh e2e)
 deploy/demo/ray-image.sh >/dev/null
+CADVISOR=$(tests/e2e/cadvisor.sh)
+export CADVISOR
 # One thread: the tests share the containers, and a sweep sees all of a host.
 exec deploy/demo/world.sh "$binary" --test-threads=1 "$@"

@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    fleet::{self, BARE, DOWN, ENFORCING, HELD, INVENTORY, OBSERVING, REKEYED, STRANGER},
+    fleet::{self, BARE, CADVISED, DOWN, ENFORCING, HELD, INVENTORY, OBSERVING, REKEYED, STRANGER},
     queries,
     ray::Job,
     stage::{MOUNTED, PLAIN, at_rest, disk_usage, exists, plant, wait_until_older},
@@ -42,6 +42,8 @@ struct Gone {
     ssh: Vec<String>,
     /// Selectors of rules and dashboard, and whether Prometheus has series for them.
     selectors: BTreeMap<String, bool>,
+    /// What each host's worker holds and may hold, by whom it was read.
+    readings: BTreeMap<(String, String), (f64, f64)>,
 }
 
 static GONE: OnceLock<Result<Gone, String>> = OnceLock::new();
@@ -102,6 +104,7 @@ fn go() -> Gone {
         log: fleet::log(),
         ssh: fleet::started_ssh(),
         selectors: selectors(),
+        readings: readings(PLAIN),
     }
 }
 
@@ -115,6 +118,26 @@ fn selectors() -> BTreeMap<String, bool> {
         fleet::has_series("raysweep_last_sweep_timestamp_seconds{trigger=\"cron\"}")
     });
     selectors.into_iter().map(|selector| (selector.clone(), fleet::has_series(&selector))).collect()
+}
+
+/// What the rules have chosen for a worker, by host and source.
+fn readings(worker: &str) -> BTreeMap<(String, String), (f64, f64)> {
+    let chosen = |what: &str| -> BTreeMap<(String, String), f64> {
+        let query = format!("host_worker:ray_worker_tmp_{what}_bytes:chosen{{worker=\"{worker}\"}}");
+        let found = fleet::prometheus("query", Some(&query));
+        let series = found["data"]["result"].as_array().unwrap_or_else(|| panic!("{query}: {found}")).iter();
+        series
+            .map(|one| {
+                let labels = &one["metric"];
+                (
+                    (text(labels, "host"), text(labels, "source")),
+                    one["value"][1].as_str().unwrap().parse().unwrap(),
+                )
+            })
+            .collect()
+    };
+    let limits = chosen("limit");
+    chosen("used").into_iter().map(|(of, used)| (of.clone(), (used, limits[&of]))).collect()
 }
 
 fn open_or_closed() -> usize {
@@ -321,21 +344,30 @@ fn hostile_labels_are_taken_recorded_and_counted_and_start_no_ssh() {
 }
 
 /// Rules and dashboard ask for nothing that is not there. What an escalated incident shows is asked for in
-/// the responder's own tests, since none waits for a person here; there is no cAdvisor, which the rules ask
-/// where a host has no raysweep.
+/// the responder's own tests, since none waits for a person here.
 #[test]
 fn every_selector_of_rules_and_dashboard_has_series_after_a_real_run() {
-    let is_elsewhere = |selector: &str| {
-        ["raysweep_incident_", "container_fs_", "host_worker:ray_worker_tmp_used_bytes:cadvisor"]
-            .iter()
-            .any(|start| selector.starts_with(start))
-    };
     let (elsewhere, here): (Vec<_>, Vec<_>) =
-        gone().selectors.iter().partition(|(selector, _)| is_elsewhere(selector));
+        gone().selectors.iter().partition(|(selector, _)| selector.starts_with("raysweep_incident_"));
     let missing: Vec<_> = here.iter().filter(|(_, found)| !**found).map(|(selector, _)| selector).collect();
     assert!(missing.is_empty(), "no series of {missing:#?}");
     println!("{} selectors have series, {} are not asked for here", here.len(), elsewhere.len());
     assert!(here.len() > 40, "{here:?}");
+}
+
+#[test]
+fn cadvisor_is_read_where_a_host_has_no_raysweep_and_only_there() {
+    let gone = gone();
+    let of = |host: &str, source: &str| gone.readings.get(&(host.to_owned(), source.to_owned()));
+    let readings = &gone.readings;
+    let (used, limit) = of(CADVISED, "cadvisor").unwrap_or_else(|| panic!("{readings:?}"));
+    let (_, same) = of(ENFORCING, "raysweep").unwrap_or_else(|| panic!("{readings:?}"));
+    assert_eq!(readings.keys().filter(|(host, _)| [CADVISED, ENFORCING].contains(&host.as_str())).count(), 2);
+    // To the byte, although one asks Docker and the other the file system.
+    assert!((limit - same).abs() < 1.0, "{readings:?}");
+    assert!(*used > 0.0 && used < limit, "{readings:?}");
+    let fired = gone.ignored.iter().find(|row| row["labels"]["host"] == CADVISED);
+    assert_eq!(fired.map(|row| text(&row["labels"], "worker")).as_deref(), Some(PLAIN));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 readonly NODE_EXPORTER_PORT=9100
 readonly PROMETHEUS_PORT=9090
 readonly ALERTMANAGER_PORT=9093
+readonly CADVISOR_PORT=8080
 readonly TEXTFILE_FOLDER=/var/lib/prometheus/node-exporter
 
 # node_exporter_up [HOST [PORT [ARG…]]]: in the world itself, or as one of its hosts,
@@ -17,6 +18,16 @@ node_exporter_up() {
         --web.listen-address="127.0.0.1:$port" \
         --collector.textfile.directory="$TEXTFILE_FOLDER" "$@"
     daemon_ready "$name" 30 curl -fs -o /dev/null "http://127.0.0.1:$port/metrics"
+}
+
+# cadvisor_up PROGRAM [ARG…]: of the world's Docker. It looks every second, as everything here does.
+cadvisor_up() {
+    local program=$1
+    shift
+    daemon_start cadvisor "$program" -logtostderr -housekeeping_interval=1s \
+        -docker "unix://$WORLD_DIR/docker.sock" -docker_root "$WORLD_DIR/disk/docker" \
+        -listen_ip 127.0.0.1 -port "$CADVISOR_PORT" "$@"
+    daemon_ready cadvisor 60 curl -fs -o /dev/null "http://127.0.0.1:$CADVISOR_PORT/healthz"
 }
 
 # prometheus_up CONFIG [ARG…]: `curl -X POST …/-/reload` works, as systemd's reload would.
