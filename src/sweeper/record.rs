@@ -16,7 +16,7 @@ use super::logbook::{Entry, LINES, REPORTS};
 use crate::{
     config::sweep::SweepSettings,
     domain::{
-        attempt::{Outcome, Trigger},
+        attempt::{Mode, Outcome, Trigger},
         report::Report,
     },
 };
@@ -44,7 +44,7 @@ pub(crate) fn keep(report: &Report, settings: &SweepSettings) -> Vec<String> {
             outcome: report.outcome,
             started_at: report.started_at,
             finished_at: report.finished_at,
-            freed_bytes: report.freed_bytes,
+            freed_bytes: freed_bytes(report),
         };
         let path = last_path(&settings.runtime_dir, report.trigger);
         let written =
@@ -61,6 +61,11 @@ pub(crate) fn keep(report: &Report, settings: &SweepSettings) -> Vec<String> {
         }
     }
     missing
+}
+
+/// A host that only observes has freed nothing, whatever its report says would have gone.
+fn freed_bytes(report: &Report) -> u64 {
+    if report.mode == Mode::Enforce { report.freed_bytes } else { 0 }
 }
 
 /// The last result of each trigger that ever swept since boot, as far as it can be read.
@@ -175,6 +180,20 @@ mod tests {
             [1],
             "a dry run is a look"
         );
+    }
+
+    #[test]
+    fn a_host_that_only_observes_has_freed_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = SweepSettings {
+            runtime_dir: folder.path().to_owned(),
+            log_dir: folder.path().join("log"),
+            ..SweepSettings::default()
+        };
+        for (mode, freed_bytes) in [(Mode::Observe, 0), (Mode::Enforce, 7)] {
+            keep(&Report { mode, freed_bytes: 7, ..report(1) }, &settings);
+            assert_eq!(last_sweeps(&settings.runtime_dir)[0].freed_bytes, freed_bytes, "{mode:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
             Timing, Web,
         },
         secret,
+        sweep::SweepSettings,
     },
     domain::incident::PAST,
 };
@@ -315,16 +316,44 @@ fn is_source(from: &str) -> bool {
 
 /// What the inventory would have the hosts do; each host's is looked at as it would get it.
 fn check_settings(config: &ResponderConfig, problems: &mut Problems) {
-    if let Err(wrong) = overlay::settings("deploy.sweep", [config.deploy.sweep.as_ref()]) {
-        problems.0.extend(wrong);
-        return;
-    }
-    for (at, host) in config.hosts.iter().enumerate().filter(|(_, host)| host.sweep.is_some()) {
-        let layers = [config.deploy.sweep.as_ref(), host.sweep.as_ref()];
-        if let Err(wrong) = overlay::settings(&format!("hosts[{at}].sweep"), layers) {
+    let fleet = config.deploy.sweep.as_ref();
+    match overlay::settings("deploy.sweep", [fleet]) {
+        Ok(settings) if fleet.is_some() => check_deadline("deploy.sweep", config, &settings, problems),
+        // Nothing is said of the hosts' files: they may be anybody's.
+        Ok(_) => {}
+        Err(wrong) => {
             problems.0.extend(wrong);
+            return;
         }
     }
+    for (at, host) in config.hosts.iter().enumerate().filter(|(_, host)| host.sweep.is_some()) {
+        let key = format!("hosts[{at}].sweep");
+        match overlay::settings(&key, [fleet, host.sweep.as_ref()]) {
+            // What the whole fleet has was told of above.
+            Ok(settings) if says_deadline(host.sweep.as_ref()) || fleet.is_none() => {
+                check_deadline(&key, config, &settings, problems);
+            }
+            Ok(_) => {}
+            Err(wrong) => problems.0.extend(wrong),
+        }
+    }
+}
+
+fn says_deadline(overlay: Option<&overlay::Overlay>) -> bool {
+    overlay.is_some_and(|overlay| overlay.contains_key("deadline"))
+}
+
+/// A sweep that is given up here while it goes on there leaves an attempt whose end nobody knows.
+fn check_deadline(key: &str, config: &ResponderConfig, settings: &SweepSettings, problems: &mut Problems) {
+    let attempt = config.ssh.attempt_deadline;
+    problems.unless(
+        attempt > settings.deadline,
+        &format!("{key}.deadline"),
+        &format!(
+            "is {}, and must be shorter than ssh.attempt_deadline ({attempt}), better by a minute",
+            settings.deadline
+        ),
+    );
 }
 
 const PORT: &str = "must be from 1 to 65535";

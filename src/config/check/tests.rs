@@ -292,6 +292,34 @@ fn the_attempt_must_outlast_the_sweep() {
 }
 
 #[test]
+fn the_attempt_must_outlast_the_sweep_that_the_inventory_asks_for() {
+    check_responder(
+        "ssh: { attempt_deadline: 12m }\n\
+         deploy: { sweep: { deadline: 11m } }\n\
+         hosts: [{ name: a, address: 10.0.0.80, sweep: { deadline: 30m } }, { name: b, address: 10.0.0.81, sweep: { mode: enforce } }]",
+        expect![
+            "raysweep.yml: hosts[0].sweep.deadline: is 30m, and must be shorter than ssh.attempt_deadline (12m), better by a minute"
+        ],
+    );
+    // A fault of the fleet's is told once, and a host's default is one where nothing else is said.
+    check_responder(
+        "ssh: { attempt_deadline: 9m }\n\
+         deploy: { sweep: { mode: enforce } }\n\
+         hosts: [{ name: a, address: 10.0.0.80, sweep: { mode: observe } }]",
+        expect![
+            "raysweep.yml: deploy.sweep.deadline: is 10m, and must be shorter than ssh.attempt_deadline (9m), better by a minute"
+        ],
+    );
+    check_responder(
+        "ssh: { attempt_deadline: 9m }\n\
+         hosts: [{ name: a, address: 10.0.0.80, sweep: { mode: observe } }, { name: b, address: 10.0.0.81 }]",
+        expect![
+            "raysweep.yml: hosts[0].sweep.deadline: is 10m, and must be shorter than ssh.attempt_deadline (9m), better by a minute"
+        ],
+    );
+}
+
+#[test]
 fn what_a_deploy_would_write_into_files_is_checked() {
     check_responder(
         "deploy: { user: -l, from: ['10.0.0.0/8', 'a\",command=\"sh'], host_ca_file: ca.pub, textfile_dir: '/a b', sweep: { schedule: '7 * * * * root id' } }",
