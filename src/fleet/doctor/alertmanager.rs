@@ -137,6 +137,7 @@ impl<'a> Asked<'a> {
         const LINK: &str = "route";
         let host = self.config.hosts.first().map_or("", |entry| entry.name.as_str());
         let (mut astray, mut hidden, mut elsewhere) = (vec![], BTreeSet::new(), BTreeMap::new());
+        let mut rare = BTreeMap::new();
         for policy in &self.config.policies {
             let (alert, severity) = (policy.alert.as_str(), policy.urgency.as_str());
             let receivers = match self.led(&[("alertname", alert), ("host", host), ("severity", severity)]) {
@@ -147,6 +148,13 @@ impl<'a> Asked<'a> {
                 }
             };
             let shown = receivers.iter().find_map(|receiver| Some((&receiver.name, receiver.raysweep()?)));
+            let ours = receivers
+                .iter()
+                .find(|receiver| receiver.raysweep().is_some())
+                .or_else(|| receivers.iter().find(|receiver| receiver.is_hidden() && receiver.is_asked_for));
+            rare.extend(
+                ours.and_then(|receiver| Some((receiver.name.clone(), self.told_too_little(receiver)?))),
+            );
             match shown {
                 Some((name, url)) if port(url) != port(self.responder) => {
                     elsewhere.insert(name.clone(), url.to_owned());
@@ -163,6 +171,9 @@ impl<'a> Asked<'a> {
         if !astray.is_empty() {
             return (Check::broken(LINK, self.by_what_labels(&astray.join("; ")), PASTE), vec![]);
         }
+        if let Some((_, (seen, advice))) = rare.into_iter().next() {
+            return (Check::warn(LINK, seen, advice), vec![]);
+        }
         let unproven = elsewhere.keys().cloned().chain(hidden.iter().cloned()).collect();
         if let Some(url) = elsewhere.values().next() {
             let seen = format!("it leads to {url}, and the responder that was asked is {}", self.responder);
@@ -177,6 +188,26 @@ impl<'a> Asked<'a> {
         }
         let many = self.config.policies.len();
         (Check::ok(LINK, self.by_what_labels(&format!("{many} alerts lead to raysweep"))), vec![])
+    }
+
+    /// Where a receiver hears of an alert too seldom, or not of its end. An incident that nobody tells of any
+    /// more is taken for over; one notification may fail.
+    fn told_too_little(&self, receiver: &Receiver) -> Option<(String, &'static str)> {
+        let Receiver { name, again_after, kept_back, .. } = receiver;
+        let expiry = self.config.timing.expiry;
+        if again_after.0 > expiry.0 / 2 {
+            let seen = format!(
+                "{name} is told again of an alert that fires after {again_after}, and an incident is over after \
+                 {expiry} without a word (timing.expiry): twice has to be within it"
+            );
+            return Some((
+                seen,
+                "give the route repeat_interval: 15m and group_interval: 1m, as alertmanager/raysweep.yml has them",
+            ));
+        }
+        let kept_back = kept_back.first()?;
+        let seen = format!("{name} has {kept_back}: raysweep does not hear of every alert and of its end");
+        Some((seen, "take it out of the receiver's webhook_configs, and reload Alertmanager"))
     }
 
     /// What was seen, and what it was seen without.
@@ -308,6 +339,27 @@ mod tests {
         }
         let shown = "route: { receiver: pager }\nreceivers: [{ name: pager, webhook_configs: [{ url: 'http://pager:8080/webhook' }] }]";
         assert!(judged(shown, "http://localhost:9095").test.is_err(), "another port, and nobody meant it");
+    }
+
+    #[test]
+    fn a_raysweep_that_is_told_too_seldom_or_not_of_the_end_is_said() {
+        let seen = |config: &str| {
+            let route = judged(config, "http://localhost:9095").checks.remove(1);
+            (route.state == State::Warn).then_some(route.seen).unwrap_or_default()
+        };
+        let seldom = SHIPPED.replace("repeat_interval: 15m", "repeat_interval: 4h");
+        assert_eq!(
+            seen(&seldom),
+            "raysweep is told again of an alert that fires after 4h 1m, and an incident is over after 45m without \
+             a word (timing.expiry): twice has to be within it"
+        );
+        assert!(seen(&hidden(&seldom)).contains("4h 1m"), "where it stands does not matter");
+        assert_eq!(seen(&SHIPPED.replace("repeat_interval: 15m", "repeat_interval: 21m")), "");
+        let silent = SHIPPED.replace("send_resolved: true", "send_resolved: false");
+        assert!(seen(&silent).starts_with("raysweep has send_resolved: false"), "{}", seen(&silent));
+        // A pager may be told as seldom as it likes.
+        let people = SHIPPED.replace("receiver: people", "receiver: people\n      repeat_interval: 1d");
+        assert_eq!(seen(&people), "");
     }
 
     #[test]

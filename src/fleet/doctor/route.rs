@@ -8,7 +8,10 @@ use std::{
 use regex_automata::meta::Regex;
 use serde_json::Value;
 
-use crate::config::load::{self, Overrides};
+use crate::config::{
+    load::{self, Overrides},
+    units::Span,
+};
 
 /// What an Alertmanager puts in place of an address that could hold a secret; from 0.26 on, of every webhook's.
 const HIDDEN: &str = "<secret>";
@@ -37,6 +40,10 @@ pub(super) struct Receiver {
     tells_others: bool,
     /// Whether the way to it asks for this very alert, by its name.
     pub(super) is_asked_for: bool,
+    /// How long after a notification it is told again at the latest, while an alert fires.
+    pub(super) again_after: Span,
+    /// What a webhook of its is told less of than it could be, as its configuration says it.
+    pub(super) kept_back: Vec<String>,
 }
 
 impl Receiver {
@@ -89,11 +96,14 @@ impl Routes {
     /// Every receiver that an alert with these labels is led to, in order.
     pub(super) fn receivers(&self, labels: &BTreeMap<&str, &str>) -> Result<Vec<Receiver>, String> {
         let mut led = vec![];
-        walk(&self.config["route"], Way { receiver: None, is_asked_for: false }, labels, &mut led)?;
+        walk(&self.config["route"], Way::default(), labels, &mut led)?;
         Ok(led.into_iter().filter_map(|way| self.receiver(way)).collect())
     }
 
-    fn receiver(&self, Way { receiver, is_asked_for }: Way<'_>) -> Option<Receiver> {
+    fn receiver(
+        &self,
+        Way { receiver, is_asked_for, repeat_interval, group_interval }: Way<'_>,
+    ) -> Option<Receiver> {
         let name = receiver?;
         let receivers = self.config["receivers"].as_array().into_iter().flatten();
         let integrations = receivers
@@ -105,6 +115,9 @@ impl Routes {
             integrations.partition(|(key, _)| key.as_str() == "webhook_configs");
         Some(Receiver {
             name: name.to_owned(),
+            // Whether it is time again is looked at each time that the group's interval is over.
+            again_after: Span(repeat_interval.0.saturating_add(group_interval.0)),
+            kept_back: webhooks.iter().flat_map(|(_, webhook)| kept_back(webhook)).collect(),
             webhooks: webhooks.into_iter().map(|(_, webhook)| Webhook::new(webhook)).collect(),
             tells_others: !others.is_empty(),
             is_asked_for,
@@ -112,11 +125,32 @@ impl Routes {
     }
 }
 
-/// Where an alert is led, so far.
+/// Where an alert is led, so far, and how often.
 #[derive(Debug, Clone, Copy)]
 struct Way<'a> {
     receiver: Option<&'a str>,
     is_asked_for: bool,
+    repeat_interval: Span,
+    group_interval: Span,
+}
+
+impl Default for Way<'_> {
+    /// As Alertmanager has it where nobody says.
+    fn default() -> Self {
+        Self {
+            receiver: None,
+            is_asked_for: false,
+            repeat_interval: Span::mins(4 * 60),
+            group_interval: Span::mins(5),
+        }
+    }
+}
+
+/// Keys of a webhook by which it hears of less.
+fn kept_back(webhook: &Value) -> Vec<String> {
+    let resolved = (webhook["send_resolved"] == false).then(|| "send_resolved: false".to_owned());
+    let most = webhook["max_alerts"].as_u64().filter(|most| *most > 0);
+    resolved.into_iter().chain(most.map(|most| format!("max_alerts: {most}"))).collect()
 }
 
 /// As Alertmanager walks it: the first child that matches takes the alert, and the next ones as well where
@@ -127,9 +161,12 @@ fn walk<'a>(
     labels: &BTreeMap<&str, &str>,
     led: &mut Vec<Way<'a>>,
 ) -> Result<(), String> {
+    let span = |key: &str, above| route[key].as_str().and_then(|text| text.parse().ok()).unwrap_or(above);
     let way = Way {
         receiver: route["receiver"].as_str().or(above.receiver),
         is_asked_for: above.is_asked_for || asks_for(route, labels),
+        repeat_interval: span("repeat_interval", above.repeat_interval),
+        group_interval: span("group_interval", above.group_interval),
     };
     let before = led.len();
     for child in route["routes"].as_array().into_iter().flatten() {
@@ -281,6 +318,28 @@ mod tests {
         }
         let other = receiver("webhook_configs: [{ url: 'http://pager/hook' }]");
         assert!(other.raysweep().is_none() && !other.is_hidden());
+    }
+
+    #[test]
+    fn a_receiver_is_told_again_as_its_route_or_one_above_says() {
+        let config = r#"
+            route:
+              receiver: top
+              group_interval: 1m
+              routes:
+                - { match: { x: a }, repeat_interval: 1h30m, receiver: a, routes: [{ group_interval: 2m }] }
+                - { match: { x: b }, repeat_interval: 15m, receiver: b }
+            receivers:
+              - { name: b, webhook_configs: [{ url: 'http://a/webhook', send_resolved: false, max_alerts: 9 }] }
+              - { name: top, webhook_configs: [{ url: 'http://a/webhook', send_resolved: true, max_alerts: 0 }] }
+        "#;
+        let of = |x| {
+            let labels = [("x", x)].into_iter().collect();
+            Routes::parse(config).unwrap().receivers(&labels).unwrap().remove(0)
+        };
+        assert_eq!(["a", "b", "c"].map(|x| of(x).again_after.to_string()), ["1h 32m", "16m", "4h 1m"]);
+        assert_eq!(of("b").kept_back, ["send_resolved: false", "max_alerts: 9"]);
+        assert_eq!(of("c").kept_back, Vec::<String>::new());
     }
 
     #[test]
