@@ -345,7 +345,7 @@ mod tests {
     fn a_raysweep_that_is_told_too_seldom_or_not_of_the_end_is_said() {
         let seen = |config: &str| {
             let route = judged(config, "http://localhost:9095").checks.remove(1);
-            (route.state == State::Warn).then_some(route.seen).unwrap_or_default()
+            if route.state == State::Warn { route.seen } else { String::new() }
         };
         let seldom = SHIPPED.replace("repeat_interval: 15m", "repeat_interval: 4h");
         assert_eq!(

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::{
     escalation::Prometheus,
-    harness::{CRITICAL, alert, firing, payload, wait_for},
+    harness::{CRITICAL, alert, firing, payload, resolved, wait_for},
     stand_in::StandIns,
 };
 use crate::queries::{of_dashboard, of_rules, selectors};
 
 #[test]
 fn every_query_is_one_and_every_selector_of_an_incident_finds_series() {
-    let fleet = StandIns::new(["h-0", "h-1"]);
-    for host in ["h-0", "h-1"] {
+    let fleet = StandIns::new(["h-0", "h-1", "h-2"]);
+    for host in ["h-0", "h-1", "h-2"] {
         fleet.reports(
             host,
             "active",
@@ -26,6 +26,12 @@ fn every_query_is_one_and_every_selector_of_an_incident_finds_series() {
     let prometheus = Prometheus::over(&responder.address);
     responder.send(payload(&[alert(CRITICAL, "firing", &[("host", "h-0")])]));
     responder.send(firing("h-1"));
+    // Each of them counts for a recheck: four are as much as one that is open for too long.
+    for _ in 0..4 {
+        responder.send(firing("h-2"));
+        responder.send(resolved("h-2"));
+    }
+    responder.send(firing("h-2"));
 
     let queries: BTreeSet<_> = of_dashboard().into_iter().chain(of_rules(&prometheus.rules())).collect();
     for query in &queries {
