@@ -57,6 +57,12 @@ fn texts(yaml: &Yaml) -> Vec<&str> {
     yaml.as_vec().into_iter().flatten().map(|text| text.as_str().unwrap()).collect()
 }
 
+/// Under which conditions a job is there, and under all of which at once: none where it always is.
+fn conditions<'a>(pipeline: &'a Yaml, job: &str) -> Vec<Vec<&'a str>> {
+    let rules = value(pipeline, job, "rules").as_vec().into_iter().flatten();
+    rules.map(|rule| rule["if"].as_str().into_iter().flat_map(|all| all.split(" && ")).collect()).collect()
+}
+
 /// All lines of all scripts.
 fn lines(pipeline: &Yaml) -> Vec<&str> {
     let scripts = jobs(pipeline).into_iter().chain(["default"]);
@@ -112,6 +118,49 @@ fn hosts_are_changed_by_hand_only_in_an_environment_and_one_deploy_at_a_time() {
         }
     }
     assert_eq!(environments.into_iter().collect::<Vec<_>>(), ["production", "staging"]);
+}
+
+#[test]
+fn whoever_may_push_a_branch_has_not_the_login_of_the_environments() {
+    let pipeline = pipeline();
+    let mut logged_in = 0;
+    for job in jobs(&pipeline).into_iter().filter(|job| !job.starts_with('.')) {
+        let has_login =
+            texts(value(&pipeline, job, "before_script")).iter().any(|line| line.contains("SSH_KEY"));
+        let is_of_one = !value(&pipeline, job, "environment").is_badvalue();
+        assert_eq!(has_login, is_of_one, "{job}: the login is an environment's own");
+        if is_of_one {
+            let conditions = conditions(&pipeline, job);
+            assert!(!conditions.is_empty(), "{job}: it runs everywhere");
+            for condition in conditions {
+                assert!(condition.contains(&r#"$CI_COMMIT_REF_PROTECTED == "true""#), "{job}: {condition:?}");
+            }
+            logged_in += 1;
+        }
+    }
+    assert_eq!(logged_in, 4, "a check and a deploy for each environment");
+    let text = read("deploy/gitlab-ci.yml");
+    let (head, _) = text.split_once("\nstages:").unwrap();
+    assert!(
+        head.contains("Protected"),
+        "else a variable is given to each branch whatever its jobs say: {head}"
+    );
+}
+
+#[test]
+fn where_a_job_is_there_are_the_jobs_that_it_needs() {
+    let pipeline = pipeline();
+    for job in jobs(&pipeline).into_iter().filter(|job| !job.starts_with('.')) {
+        for needed in texts(value(&pipeline, job, "needs")) {
+            for needs in conditions(&pipeline, needed).concat() {
+                for has in conditions(&pipeline, job) {
+                    // A branch that is the default one is a branch.
+                    let holds = has.iter().any(|has| has.starts_with(needs));
+                    assert!(holds, "{job} is there without {needed} unless {needs}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
