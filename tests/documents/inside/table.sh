@@ -24,6 +24,7 @@ placeholders() {
     stands _NEW_ '_$(newer)-1_'
     stands ./raysweep_OLD_ './dist/raysweep_$(older)-1_'
     stands 'SHA256:…' '$FINGERPRINT'
+    stands IDENTITY_FILE '$(identity_file)'
     stands 'check-config …' 'check-config --web.config.file /etc/raysweep/web.yml /etc/raysweep/raysweep.yml'
     stands '--worker …' '--worker ray-worker-1'
     stands 'deploy/install-host.sh' '/usr/local/src/raysweep/deploy/install-host.sh'
@@ -67,7 +68,8 @@ questions() {
 edits() {
     edit '*#Install: editor *' 'cp /cycle/raysweep.yml "$1"'
     edit '*: systemctl edit raysweep' 'awk "/^\`\`\`ini/ { on = 1; next } /^\`\`\`/ { on = 0 } on" docs/operations.md >"$1"'
-    edit "*#The responder's SSH key: editor *" 'sed -i "s|id_ed25519$|id_ed25519.new|" "$1"'
+    edit "*#The responder's SSH key: editor *" \
+        'sed -i "s|^  identity_file: .*|  identity_file: $(ls -t /etc/raysweep/id_ed25519-*[0-9] | head -n 1)|" "$1"'
     edit '*#Users: editor *' 'printf "  %s\n" "$(sed "s/:/: /" /run/new-user)" >>"$1"'
     edit '*#TLS certificates: editor *' 'sed -i -E "s/raysweep(\.crt|\.key)/raysweep-2\1/" "$1"'
 }
