@@ -13,6 +13,7 @@ follow_operations() {
     keys
     callers
     hosts
+    moving
     resting
 }
 
