@@ -208,7 +208,11 @@ fn a_host_that_is_down_keeps_no_other_from_being_deployed_and_a_wrong_inventory_
         let down = checked(&pipeline, check, "deploy: { from: [192.0.2.10] }");
         assert_eq!(down, 8, "{check}: the host does not answer");
         assert!(lets_deploy(&pipeline, check, down), "{check}: one host that is down stops all of them");
-        for wrong in ["", "deploy: { from: [192.0.2.10] }\ntimings: {}", "deploy: { from: [here] }"] {
+        for wrong in [
+            "",
+            "deploy: { from: [192.0.2.10] }\ntimings: {}",
+            "deploy: { from: [192.0.2.10], sweep: { mode: never } }",
+        ] {
             let code = checked(&pipeline, check, wrong);
             assert!(!lets_deploy(&pipeline, check, code), "{check}: {code} of a wrong inventory: {wrong}");
         }
