@@ -154,6 +154,17 @@ main() {
     ends 'bad settings change nothing' 1 install_host --settings "$work/bad.yml"
     is 'the settings are the old ones' 'mode: observe' "$(grep ^mode /etc/raysweep/sweep.yml)"
 
+    flock /run/raysweep sleep 60 &
+    sweep=$!
+    until ! flock -n /run/raysweep true; do kill -0 "$sweep"; done
+    everything >"$work/deployed"
+    ends 'while a sweep runs nothing is taken away' 4 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
+    ok_if 'and it says why' grep -q 'a sweep is at work here: run it again' "$work/err"
+    everything >"$work/still"
+    quiet 'all is as it was' diff "$work/deployed" "$work/still"
+    pkill -P "$sweep"
+    wait "$sweep" || true
+
     # As a connection of the responder's does.
     setpriv --reuid raysweep --regid raysweep --init-groups --reset-env -- sleep 60 &
     user=$!

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes a host's part of raysweep away: everything that install-host.sh put in place, with
-# settings and logs. A sweep that runs ends by itself.
+# settings and logs. While a sweep runs it takes nothing, and ends with 4: run it again.
 #
 # Usage: uninstall-host.sh [--textfile-dir DIR]
 set -eu
@@ -16,6 +16,16 @@ fi
 if [ "$(id -u)" != 0 ]; then
     echo "uninstall-host.sh: needs root" >&2
     exit 1
+fi
+
+# The sweeps' own lock, kept to the end. It is on their folder: taken away from under a sweep, the next one would
+# lock a new folder of that name, and sweep beside it.
+if [ -d /run/raysweep ]; then
+    exec 9</run/raysweep
+    if ! flock -n 9; then
+        echo "uninstall-host.sh: a sweep is at work here: run it again" >&2
+        exit 4
+    fi
 fi
 
 # First what starts something: the key, the account's right, cron.

@@ -235,3 +235,32 @@ fn exit(rows: &[Row]) -> Exit {
         Exit::Failure
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{deploy::Verified, order::Done};
+
+    fn row(state: State, verified: Option<Verified>) -> Row {
+        Row { host: "ray-80".parse().unwrap(), state, why: None, verified, done: Done::default() }
+    }
+
+    /// What deploy/gitlab-ci.yml takes for a host's fault is what ends here, and nothing else is.
+    #[test]
+    fn whatever_becomes_of_a_host_among_others_has_one_of_these_exit_codes() {
+        for (states, expected) in [
+            (vec![State::Unchanged, State::Changed], Exit::Success),
+            (vec![State::Unchanged, State::WouldChange], Exit::Differs),
+            (vec![State::WouldChange, State::Unreachable], Exit::Unreachable),
+            (vec![State::WouldChange, State::Refused], Exit::Refused),
+            (vec![State::Unreachable, State::Refused], Exit::Failure),
+            (vec![State::Unchanged, State::Failed], Exit::Failure),
+            (vec![State::Failed, State::NotBegun], Exit::Failure),
+            (vec![State::Interrupted], Exit::Failure),
+        ] {
+            let rows: Vec<_> = states.iter().map(|state| row(*state, None)).collect();
+            assert_eq!(exit(&rows), expected, "{states:?}");
+        }
+        assert_eq!(exit(&[row(State::Changed, Some(Verified::No))]), Exit::Failure);
+    }
+}

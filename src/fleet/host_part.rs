@@ -113,20 +113,37 @@ fn carry_out(order: &Order, place: &Place, system: &dyn System) -> Result<Done, 
         Task::Hold(wish) => hold::hold(wish, order.check, place, &mut done)?,
         Task::Release => hold::release(order.check, place, &mut done)?,
         Task::Undeploy { textfile_dir, drop_old_cron } => {
-            let taken = if *drop_old_cron { vec![] } else { Record::read(place).map_err(unchanged)?.taken };
-            let old_cron = old_cron::give_back(&taken, place);
-            done.changes = removal::list(textfile_dir, place, system).map_err(unchanged)?;
-            done.changes.extend(old_cron.changes);
-            done.notes.extend(old_cron.notes);
-            if !order.check {
-                removal::remove(textfile_dir, &old_cron.crontabs, place, system)
-                    .map_err(|why| Failed { why, as_before: false })?;
-            }
+            undeploy(textfile_dir, *drop_old_cron, order.check, place, system, &mut done)?;
         }
         // Nothing is done about it here.
         Task::Examine(Examination { .. }) => {}
     }
     Ok(done)
+}
+
+fn undeploy(
+    textfile_dir: &Path,
+    drop_old_cron: bool,
+    check: bool,
+    place: &Place,
+    system: &dyn System,
+    done: &mut Done,
+) -> Result<(), Failed> {
+    // Kept until all is gone: no sweep begins on a host that is half taken away.
+    let _no_sweep = if check { None } else { Lock::over_sweeps(place).map_err(unchanged)? };
+    if check && hold::is_sweeping(place) {
+        done.notes.push("a sweep is at work there now: until it has ended nothing is taken away".to_owned());
+    }
+    let taken = if drop_old_cron { vec![] } else { Record::read(place).map_err(unchanged)?.taken };
+    let old_cron = old_cron::give_back(&taken, place);
+    done.changes = removal::list(textfile_dir, place, system).map_err(unchanged)?;
+    done.changes.extend(old_cron.changes);
+    done.notes.extend(old_cron.notes);
+    if check {
+        return Ok(());
+    }
+    removal::remove(textfile_dir, &old_cron.crontabs, place, system)
+        .map_err(|why| Failed { why, as_before: false })
 }
 
 /// Ends what a killed run left in the middle. A check changes nothing, not even that.

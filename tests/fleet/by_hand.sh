@@ -381,6 +381,22 @@ measured() {
     ok 'run --all takes less than a third of the time'
 }
 
+# Its folder and with it its lock: then the next one, after another deploy, would be at work beside it.
+from_under_a_sweep() {
+    local code=0 accept=(--accept-host-key "$(fingerprint h18)")
+    plant h18
+    window 90s h18
+    host_daemon working h18 /usr/local/bin/raysweep sweep --json
+    wait_for 20 'the sweep on h18' locked h18
+    raysweep undeploy h18 --json --config.file "$CONFIG/raysweep.yml" >"$WORK/undeployed" 2>"$WORK/err" || code=$?
+    ends 'another deploy' 0 raysweep deploy h18 --overwrite-settings --json --config.file "$CONFIG/raysweep.yml" "${accept[@]}"
+    ends 'no second sweep is at work beside the first' 4 on h18 /usr/local/bin/raysweep sweep --json
+    is 'an undeploy says so' 'a sweep is at work there: run it again; the host is as it was' "$(jq -r '.[0].why' "$WORK/undeployed")"
+    is 'and is refused' '6 refused' "$code $(jq -r '.[0].state' "$WORK/undeployed")"
+    on h18 pkill -f 'raysweep sweep --json'
+    wait_for 20 'that sweep to end' settled h18
+}
+
 # A hold is part of what a host is left without.
 taken_away() {
     ends 'a host is held' 0 raysweep hold h18 --json --config.file "$CONFIG/raysweep.yml"
@@ -422,6 +438,7 @@ main() {
     twice_interrupted
     held
     measured
+    from_under_a_sweep
     taken_away
     echo "$passed passed, 0 failed"
 }

@@ -57,6 +57,12 @@ fn texts(yaml: &Yaml) -> Vec<&str> {
     yaml.as_vec().into_iter().flatten().map(|text| text.as_str().unwrap()).collect()
 }
 
+/// Under which conditions a job is there, and under all of which at once: none where it always is.
+fn conditions<'a>(pipeline: &'a Yaml, job: &str) -> Vec<Vec<&'a str>> {
+    let rules = value(pipeline, job, "rules").as_vec().into_iter().flatten();
+    rules.map(|rule| rule["if"].as_str().into_iter().flat_map(|all| all.split(" && ")).collect()).collect()
+}
+
 /// All lines of all scripts.
 fn lines(pipeline: &Yaml) -> Vec<&str> {
     let scripts = jobs(pipeline).into_iter().chain(["default"]);
@@ -115,28 +121,152 @@ fn hosts_are_changed_by_hand_only_in_an_environment_and_one_deploy_at_a_time() {
 }
 
 #[test]
-fn a_check_that_finds_something_to_deploy_does_not_stand_in_the_deploys_way() {
+fn whoever_may_push_a_branch_has_not_the_login_of_the_environments() {
     let pipeline = pipeline();
-    let checks = |job: &str| {
-        let script = texts(value(&pipeline, job, "script"));
-        script.iter().any(|line| line.starts_with("raysweep deploy") && line.contains("--check"))
-    };
-    let mut needed = 0;
-    for job in jobs(&pipeline) {
-        let needs = texts(value(&pipeline, job, "needs"));
-        for check in needs.into_iter().filter(|needed| checks(needed)) {
-            let allowed = value(&pipeline, check, "allow_failure")["exit_codes"].as_vec().unwrap();
-            let allowed: Vec<_> = allowed.iter().map(|code| code.as_i64().unwrap()).collect();
-            assert_eq!(allowed, [10], "{check}: any other code is a failure");
-            // Its code is the script's only where nothing comes after it.
-            let last = texts(value(&pipeline, check, "script")).pop().unwrap();
-            assert!(last.contains("--check"), "{check}: {last}");
-            needed += 1;
+    let mut logged_in = 0;
+    for job in jobs(&pipeline).into_iter().filter(|job| !job.starts_with('.')) {
+        let has_login =
+            texts(value(&pipeline, job, "before_script")).iter().any(|line| line.contains("SSH_KEY"));
+        let is_of_one = !value(&pipeline, job, "environment").is_badvalue();
+        assert_eq!(has_login, is_of_one, "{job}: the login is an environment's own");
+        if is_of_one {
+            let conditions = conditions(&pipeline, job);
+            assert!(!conditions.is_empty(), "{job}: it runs everywhere");
+            for condition in conditions {
+                assert!(condition.contains(&r#"$CI_COMMIT_REF_PROTECTED == "true""#), "{job}: {condition:?}");
+            }
+            logged_in += 1;
         }
     }
-    assert_eq!(needed, 2, "each environment's deploy needs its check");
+    assert_eq!(logged_in, 4, "a check and a deploy for each environment");
+    let text = read("deploy/gitlab-ci.yml");
+    let (head, _) = text.split_once("\nstages:").unwrap();
+    assert!(
+        head.contains("Protected"),
+        "else a variable is given to each branch whatever its jobs say: {head}"
+    );
+}
+
+#[test]
+fn where_a_job_is_there_are_the_jobs_that_it_needs() {
+    let pipeline = pipeline();
+    for job in jobs(&pipeline).into_iter().filter(|job| !job.starts_with('.')) {
+        for needed in texts(value(&pipeline, job, "needs")) {
+            for needs in conditions(&pipeline, needed).concat() {
+                for has in conditions(&pipeline, job) {
+                    // A branch that is the default one is a branch.
+                    let holds = has.iter().any(|has| has.starts_with(needs));
+                    assert!(holds, "{job} is there without {needed} unless {needs}");
+                }
+            }
+        }
+    }
+}
+
+/// The checks that a deploy waits for.
+fn checks(pipeline: &Yaml) -> Vec<&str> {
+    let checks = |job: &&str| {
+        let script = texts(value(pipeline, job, "script"));
+        script.iter().any(|line| line.starts_with("raysweep deploy") && line.contains("--check"))
+    };
+    let needed = jobs(pipeline).into_iter().flat_map(|job| texts(value(pipeline, job, "needs")));
+    needed.filter(checks).collect()
+}
+
+/// Whether the deploy that needs this check can be started when it has ended so.
+fn lets_deploy(pipeline: &Yaml, check: &str, code: i32) -> bool {
+    let allowed = value(pipeline, check, "allow_failure")["exit_codes"].as_vec().unwrap();
+    code == 0 || allowed.iter().any(|allowed| allowed.as_i64() == Some(code.into()))
+}
+
+/// The exit code of a check's last line, over an inventory of a host at whose port nobody listens.
+fn checked(pipeline: &Yaml, check: &str, inventory: &str) -> i32 {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJlIGtpbmQgdG8gdGhlIG5leHQgcGVyc29uIGhlcmUh\n";
+    fs::write(folder.path().join("id.pub"), key).unwrap();
+    let file = folder.path().join("raysweep.yml");
+    let files = "ssh: { identity_file: /nonexistent/id, known_hosts_file: /nonexistent/known_hosts }";
+    let host = "hosts: [{ name: ray-80, address: 127.0.0.1, port: 1 }]";
+    fs::write(&file, format!("{files}\n{inventory}\n{host}\n")).unwrap();
+    // Its code is the script's only where nothing comes after it.
+    let line = texts(value(pipeline, check, "script")).pop().unwrap();
+    let (command, named) = line.rsplit_once(' ').unwrap();
+    assert_eq!(named, r#""environments/$CI_ENVIRONMENT_NAME/raysweep.yml""#, "{check}");
+    let mut raysweep = raysweep();
+    raysweep.args(command.split(' ').skip(1)).arg(file);
+    raysweep.env("PATH", "/usr/bin:/bin");
+    raysweep.env("RAYSWEEP__DEPLOY__PUBLIC_KEY_FILE", folder.path().join("id.pub"));
+    raysweep.output().unwrap().status.code().unwrap()
+}
+
+#[test]
+fn a_host_that_is_down_keeps_no_other_from_being_deployed_and_a_wrong_inventory_does() {
+    let pipeline = pipeline();
+    let checks = checks(&pipeline);
+    assert_eq!(checks.len(), 2, "each environment's deploy needs its check");
+    for check in checks {
+        let down = checked(&pipeline, check, "deploy: { from: [192.0.2.10] }");
+        assert_eq!(down, 8, "{check}: the host does not answer");
+        assert!(lets_deploy(&pipeline, check, down), "{check}: one host that is down stops all of them");
+        for wrong in [
+            "",
+            "deploy: { from: [192.0.2.10] }\ntimings: {}",
+            "deploy: { from: [192.0.2.10], sweep: { mode: never } }",
+        ] {
+            let code = checked(&pipeline, check, wrong);
+            assert!(!lets_deploy(&pipeline, check, code), "{check}: {code} of a wrong inventory: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_check_fails_by_what_is_no_hosts_and_by_nothing_that_is() {
+    let pipeline = pipeline();
     let help = String::from_utf8(raysweep().arg("--help").output().unwrap().stdout).unwrap();
-    assert!(help.contains("10  differs: a check has found what would be changed"), "{help}");
+    for check in checks(&pipeline) {
+        for (code, meaning) in [
+            (1, "could not be done"),
+            (6, "refused: "),
+            (8, "unreachable: "),
+            (10, "differs: a check has found what would be changed"),
+        ] {
+            assert!(help.contains(&format!(" {code}  {meaning}")), "{code} is another: {help}");
+            assert!(lets_deploy(&pipeline, check, code), "{check}: {code}, {meaning}");
+        }
+        // The command line, the configuration, a signal; the shell's own, and apt's.
+        for code in [2, 3, 7, 9, 100, 126, 127, 130, 137] {
+            assert!(!lets_deploy(&pipeline, check, code), "{check}: {code}");
+        }
+    }
+}
+
+#[test]
+fn a_login_that_is_not_there_is_said_and_is_no_hosts_fault() {
+    let pipeline = pipeline();
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("here");
+    fs::write(&here, "something\n").unwrap();
+    let none = folder.path().join("none");
+    for check in checks(&pipeline) {
+        let first = texts(value(&pipeline, check, "before_script"))[0];
+        let ends = |key: &Path, known_hosts: Option<&Path>| {
+            let mut shell = std::process::Command::new("bash");
+            shell
+                .args(["-euo", "pipefail", "-c", first])
+                .env("RAYSWEEP_SSH_KEY", key)
+                .env("CI_ENVIRONMENT_NAME", "x");
+            shell.env_remove("RAYSWEEP_SSH_KNOWN_HOSTS");
+            shell.envs(known_hosts.map(|file| ("RAYSWEEP_SSH_KNOWN_HOSTS", file)));
+            let ended = shell.output().unwrap();
+            (ended.status.code().unwrap(), String::from_utf8(ended.stderr).unwrap())
+        };
+        assert_eq!(ends(&here, Some(&here)).0, 0);
+        for (key, known_hosts) in [(&none, Some(&*here)), (&here, Some(&*none)), (&here, None)] {
+            let (code, said) = ends(key, known_hosts);
+            assert!(code != 0 && !lets_deploy(&pipeline, check, code), "{check}: {code}");
+            assert!(said.contains("RAYSWEEP_SSH_KEY") && said.contains("Protected"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -153,6 +153,19 @@ upgrading() {
     systemctl start raysweep
 }
 
+# The responder's key twice, as docs/operations.md has it: by names of its own, and with the old one still there.
+rotating() {
+    local day
+    for day in 20260105-100000 20260106-100000; do
+        ssh-keygen -q -t ed25519 -N '' -f "/etc/raysweep/id_ed25519-$day"
+        chown raysweep-responder "/etc/raysweep/id_ed25519-$day"
+        sed -i "s|^\( *identity_file:\) .*|\1 /etc/raysweep/id_ed25519-$day|" "$SETTINGS"
+        is "with the key of $day the settings are right" "$SETTINGS: ok" "$(raysweep check-config)"
+    done
+    # What ssh-keygen leaves where a host's key is taken out.
+    cp /etc/raysweep/known_hosts /etc/raysweep/known_hosts.old
+}
+
 removing() {
     local pid
     pid=$(property MainPID)
@@ -200,6 +213,7 @@ main() {
     setting_up
     a_wrong_configuration
     upgrading
+    rotating
     removing
     purging
     of_a_ray_host

@@ -9,7 +9,13 @@ use std::{
 
 use rustix::fs::{Mode, OFlags, fchmod, major, minor};
 
-use super::{difference, place::Place, transaction::unlink_if_there, unchanged, wanted::SETTINGS};
+use super::{
+    difference,
+    place::{Place, SWEEPS},
+    transaction::unlink_if_there,
+    unchanged,
+    wanted::SETTINGS,
+};
 use crate::{
     config,
     fleet::order::{Change, Done, Failed, Hold, How},
@@ -19,8 +25,6 @@ use crate::{
 pub(super) const HOLD: &str = "/etc/raysweep/hold";
 /// The file before it has its name.
 pub(super) const NEW: &str = "/etc/raysweep/.hold~";
-/// The folder that a sweep has locked while it runs.
-const LOCKED: &str = "/run/raysweep";
 /// Why, where nobody says.
 const REASON: &str = "maintenance";
 
@@ -117,9 +121,9 @@ fn put(text: &str, place: &Place) -> io::Result<()> {
 }
 
 /// The kernel is asked: whoever tried the lock could have it when a sweep begins.
-fn is_sweeping(place: &Place) -> bool {
+pub(super) fn is_sweeping(place: &Place) -> bool {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    is_locked(&place.path(LOCKED), &locks)
+    is_locked(&place.path(SWEEPS), &locks)
 }
 
 fn is_locked(folder: &Path, locks: &str) -> bool {
@@ -207,7 +211,7 @@ mod tests {
     fn a_sweep_that_runs_is_told_of_and_its_lock_is_not_touched() {
         let (_folder, place) = host();
         assert!(!is_sweeping(&place));
-        let folder = File::open(place.path(LOCKED)).unwrap();
+        let folder = File::open(place.path(SWEEPS)).unwrap();
         flock(&folder, FlockOperation::NonBlockingLockExclusive).unwrap();
         let done = held(&place, None);
         assert_eq!(done.notes[1], "a sweep is at work there now, and ends before its next batch");

@@ -1,11 +1,16 @@
-//! The file tree that is worked on, and the lock over it.
+//! The file tree that is worked on, and the locks over it.
 
 use std::{
     fs::File,
+    io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+/// The folder that a sweep has locked while it runs.
+pub(super) const SWEEPS: &str = "/run/raysweep";
 
 /// Where paths begin, and who root is there. In a test that is a folder, and whoever runs it.
 #[derive(Debug, Clone)]
@@ -52,7 +57,8 @@ impl Place {
     }
 }
 
-/// Held while a host is worked on; the kernel releases it however that ends.
+/// Held while a host is worked on, or while no sweep may begin there; the kernel releases it however that
+/// ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     _folder: File,
@@ -63,9 +69,31 @@ impl Lock {
     pub(super) fn take(place: &Place) -> Result<Self, String> {
         let path = place.path("/var/lib");
         let folder = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Self::on(folder, &path, "another deploy is at work on this host")
+    }
+
+    /// Takes the sweeps' own lock, where there is one to take: as long as it is held no sweep begins.
+    ///
+    /// It is on their folder. Whoever takes that away from under a sweep has the next one lock a new folder
+    /// of the same name, and sweep beside it.
+    pub(super) fn over_sweeps(place: &Place) -> Result<Option<Self>, String> {
+        let path = place.path(SWEEPS);
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let folder = match File::options().read(true).custom_flags(flags.bits().cast_signed()).open(&path) {
+            Ok(folder) => folder,
+            // No sweep locks what is no folder.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        Self::on(folder, &path, "a sweep is at work there: run it again").map(Some)
+    }
+
+    fn on(folder: File, path: &Path, taken: &str) -> Result<Self, String> {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { _folder: folder }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err("another deploy is at work on this host".to_owned()),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(taken.to_owned()),
             Err(error) => Err(format!("{} cannot be locked: {error}", path.display())),
         }
     }

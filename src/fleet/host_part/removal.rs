@@ -9,7 +9,7 @@ use std::{
 use super::{
     PROGRAM, STAGED,
     hold::{HOLD, NEW},
-    place::Place,
+    place::{Place, SWEEPS},
     record::RECORD,
     system::System,
     transaction::{replace, rmdir_if_empty, unlink_if_there},
@@ -36,7 +36,7 @@ pub(super) fn list(textfile_dir: &Path, place: &Place, system: &dyn System) -> R
 }
 
 /// Takes it away, and puts the crontabs in their places. Whatever cannot be done is named, and stops
-/// nothing else.
+/// nothing else. Whoever calls it has the sweeps' lock: their folder goes too.
 pub(super) fn remove(
     textfile_dir: &Path,
     crontabs: &[Thing],
@@ -80,7 +80,7 @@ pub(super) fn remove(
 
 /// The account's home first: it holds the key.
 fn trees(place: &Place) -> [PathBuf; 3] {
-    [ACCOUNT_HOME, "/run/raysweep", "/var/log/raysweep"].map(|path| place.path(path))
+    [ACCOUNT_HOME, SWEEPS, "/var/log/raysweep"].map(|path| place.path(path))
 }
 
 fn files(textfile_dir: &Path, place: &Place) -> Vec<PathBuf> {

@@ -348,6 +348,33 @@ fn an_undeploy_gives_back_what_was_taken_unless_it_is_told_to_drop_it() {
     }
 }
 
+/// As whoever sweeps takes the lock.
+fn begin_sweep(host: &Host) -> io::Result<fs::File> {
+    let folder = fs::File::open(host.place.path("/run/raysweep"))?;
+    rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    Ok(folder)
+}
+
+#[test]
+fn an_undeploy_takes_no_lock_from_under_a_sweep_that_runs() {
+    let host = Host::new();
+    let before = host.tree();
+    host.ask(Task::Deploy(part()), false).unwrap();
+    let deployed = host.tree();
+    let sweep = begin_sweep(&host).unwrap();
+    let undeployed = host.ask(undeploy(), false);
+    host.ask(Task::Deploy(part()), false).unwrap();
+    assert!(begin_sweep(&host).is_err(), "two sweeps are at work on one host");
+    let failed = undeployed.unwrap_err();
+    assert_eq!((&*failed.why, failed.as_before), ("a sweep is at work there: run it again", true));
+    assert_eq!(host.tree(), deployed);
+    let seen = host.ask(undeploy(), true).unwrap();
+    assert_eq!(seen.notes, ["a sweep is at work there now: until it has ended nothing is taken away"]);
+    drop(sweep);
+    host.ask(undeploy(), false).unwrap();
+    assert_eq!(host.tree(), before);
+}
+
 #[test]
 fn a_file_that_somebody_else_put_where_our_link_was_stays() {
     let host = Host::new();

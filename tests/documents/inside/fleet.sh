@@ -33,6 +33,67 @@ it_is_not_known() {
     ! grep -q 10.0.0.82 /etc/raysweep/known_hosts || not_ok 'the host is still known'
 }
 
+# The reader's machine plays both: what was the old one's lies below OLD_MACHINE once it is the new one. It comes from
+# 10.0.0.254, which is the new one's address; the old one's is nobody's, and stands in the settings only.
+readonly OLD_MACHINE=/var/old OLD_ADDRESS=10.0.0.253
+
+moving() {
+    local chapter="$OPERATIONS#Move the responder"
+    before "$chapter: editor *" it_is_let_in_from_elsewhere
+    after "$chapter: raysweep deploy --all" the_hosts_have_what_the_settings_have
+    before "$chapter: apt install *" another_machine
+    after "$chapter: raysweep doctor" it_is_let_in
+    after "$chapter: systemctl enable --now raysweep" serves
+    before "$chapter: raysweep doctor --send-test-alert" all_is_measured
+    after "$chapter: raysweep doctor --send-test-alert" what_has_happened_is_known
+    follow "$OPERATIONS" 'Move the responder'
+    is 'the hosts let the key in from the new one alone' '  from: [10.0.0.254]' "$(grep '^  from: ' /etc/raysweep/raysweep.yml)"
+    rm -r "$OLD_MACHINE"
+}
+
+# Before the first edit only: the machine that deployed had another address.
+it_is_let_in_from_elsewhere() {
+    [[ ! -e $OLD_MACHINE ]] || return 0
+    sed -i "s/from: .*/from: [$OLD_ADDRESS]/" /etc/raysweep/raysweep.yml
+    holds 'the hosts let the key in from the old one alone' raysweep deploy --all --no-verify
+    the_logins_are broken
+}
+
+it_is_let_in() {
+    the_logins_are ok
+}
+
+the_logins_are() {
+    is 'the ways of the responder to the hosts are' "$1" "$(raysweep doctor --json 2>"$ERR" |
+        jq -r '.[] | select(.check == "responder_login") | .state' | sort -u)"
+}
+
+the_hosts_have_what_the_settings_have() {
+    local from host
+    from=$(sed -n 's/^  from: \[\(.*\)\]$/\1/p' /etc/raysweep/raysweep.yml)
+    for host in ray-80 ray-81; do
+        is "$host lets the key in from there" "${from//, /,}" \
+            "$(on_host "$host" 'cat /var/lib/raysweep-account/.ssh/authorized_keys' | sed 's/.*from="\([^"]*\)".*/\1/')"
+    done
+    it_is_let_in
+}
+
+another_machine() {
+    KNOWN=$(newest_attempt)
+    holds 'the old one has come to rest' systemctl disable --now raysweep
+    install -d -m 755 "$OLD_MACHINE/etc" "$OLD_MACHINE/var/lib"
+    cp -a /etc/raysweep "$OLD_MACHINE/etc/"
+    cp -a /var/lib/raysweep "$OLD_MACHINE/var/lib/"
+    holds 'the new one has no package' apt purge raysweep
+    # And none of what the chapters above have put there.
+    rm -rf /etc/raysweep
+    nothing_is_left_here
+}
+
+what_has_happened_is_known() {
+    is 'it knows what the old one has done' "$KNOWN" "$(api "attempts/$KNOWN" | jq -r .id)"
+}
+
 # All that keeps something from being done, and everything that is looked at.
 resting() {
     local rest="$OPERATIONS#Maintenance" alone="$OPERATIONS#The backstop alone" ends="$OPERATIONS#When it does not start, or ends"

@@ -13,6 +13,7 @@ follow_operations() {
     keys
     callers
     hosts
+    moving
     resting
 }
 
@@ -186,8 +187,21 @@ keys() {
     before "$host: ssh-keygen -lf *" another_host_key
     after "$host: ssh-keygen -lf *" the_fingerprint_is_seen
     after "$host: raysweep doctor ray-80" the_responder_gets_in
+    after "$responder: ssh-keygen *" the_key_in_use_is_there
+    # Twice: what the second time finds is what the first has left.
     follow "$OPERATIONS" "The responder's SSH key"
+    follow "$OPERATIONS" "The responder's SSH key" '!(systemctl stop *|pkill *)'
+    is 'one key is left, and it is the one in use' "$(identity_file) $(identity_file).pub" \
+        "$(echo /etc/raysweep/id_ed25519*)"
     follow "$OPERATIONS" "A host's SSH key"
+}
+
+identity_file() {
+    sed -n 's/^  identity_file: //p' /etc/raysweep/raysweep.yml
+}
+
+the_key_in_use_is_there() {
+    is 'beside the key in use there is a new one' 4 "$(find /etc/raysweep -name 'id_ed25519*' | wc -l)"
 }
 
 another_host_key() {

@@ -24,6 +24,8 @@ placeholders() {
     stands _NEW_ '_$(newer)-1_'
     stands ./raysweep_OLD_ './dist/raysweep_$(older)-1_'
     stands 'SHA256:…' '$FINGERPRINT'
+    stands IDENTITY_FILE '$(identity_file)'
+    stands 'ssh root@OLD tar -C ' 'tar -C $OLD_MACHINE'
     stands 'check-config …' 'check-config --web.config.file /etc/raysweep/web.yml /etc/raysweep/raysweep.yml'
     stands '--worker …' '--worker ray-worker-1'
     stands 'deploy/install-host.sh' '/usr/local/src/raysweep/deploy/install-host.sh'
@@ -50,6 +52,8 @@ exit_codes() {
     exits '*: raysweep @(deploy|undeploy) * --check' 10
     # The program of the hosts is an older one, until they are deployed.
     exits 'docs/operations.md#Upgrade: raysweep doctor' '0 1'
+    # Nobody serves there yet.
+    exits 'docs/operations.md#Move the responder: raysweep doctor' 1
     # 1: nobody was logged in.
     exits '*: pkill *' '0 1'
 }
@@ -67,7 +71,11 @@ questions() {
 edits() {
     edit '*#Install: editor *' 'cp /cycle/raysweep.yml "$1"'
     edit '*: systemctl edit raysweep' 'awk "/^\`\`\`ini/ { on = 1; next } /^\`\`\`/ { on = 0 } on" docs/operations.md >"$1"'
-    edit "*#The responder's SSH key: editor *" 'sed -i "s|id_ed25519$|id_ed25519.new|" "$1"'
+    edit "*#The responder's SSH key: editor *" \
+        'sed -i "s|^  identity_file: .*|  identity_file: $(ls -t /etc/raysweep/id_ed25519-*[0-9] | head -n 1)|" "$1"'
+    # First the new address beside the old one, then that one out.
+    edit '*#Move the responder: editor *' \
+        "sed -i -e 's/from: \\[$OLD_ADDRESS\\]/from: [$OLD_ADDRESS, 10.0.0.254]/; t' -e 's/$OLD_ADDRESS, //' \"\$1\""
     edit '*#Users: editor *' 'printf "  %s\n" "$(sed "s/:/: /" /run/new-user)" >>"$1"'
     edit '*#TLS certificates: editor *' 'sed -i -E "s/raysweep(\.crt|\.key)/raysweep-2\1/" "$1"'
 }
