@@ -206,6 +206,7 @@ fn what(event: &Event) -> String {
         "escalated" => {
             format!("a person was told: {}", escalated(event.reason.as_deref().unwrap_or_default()))
         }
+        "lowered" => "no critical alert fired any more: nobody had to look at once".to_owned(),
         "closed" => format!("the incident closed: {}", about(&event.reason)),
         other => words(other),
     }

@@ -87,6 +87,7 @@ fn incident(text: &str) -> IncidentView {
         last_outcome: Some("active".to_owned()),
         escalated_at: Some(now()),
         escalation: Some("critical_active".to_owned()),
+        lowered: None,
         closed_at: None,
         close_reason: None,
         tried: Tried { tried: [("active".to_owned(), 1)].into(), holds: Some(holds) },
