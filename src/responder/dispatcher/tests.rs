@@ -138,7 +138,7 @@ fn trouble_of_this_machine_tells_nothing_of_a_host_and_a_report_does_whatever_it
             let stands = (standing.lane(), standing.failures_in_row, standing.not_before);
             assert_eq!(stands, (lane, 0, None), "{ended:?}");
             work.commit().await.unwrap();
-            stage.clocks.pass(PERIOD);
+            stage.clocks.pass(PERIOD + TICK);
         }
     });
 }

@@ -303,6 +303,7 @@ async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
         (10, Outcome::Active),
         (20, Outcome::Held),
         (30, Outcome::Unreachable),
+        (31, Outcome::Refused),
     ] {
         let attempt = asked("a", None);
         let fence = started(&journal, &attempt, now).await;
