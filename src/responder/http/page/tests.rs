@@ -7,13 +7,17 @@ use serde_json::{Value, json};
 
 use super::{fleet::FleetPage, *};
 use crate::{
-    domain::report::{Disk, Holds, Report},
+    domain::{
+        incident::Escalation,
+        report::{Disk, Holds, Report},
+    },
     responder::journal::{
         AlertView, AttemptView, BackstopView, Event, HostView, HostWhole, IgnoredView, IncidentView,
-        IncidentWhole, LastReport, Next, NotificationView, OpenIncident, Tried,
+        IncidentWhole, LastReport, LoweredView, Next, NotificationView, OpenIncident, Tried,
     },
 };
 
+mod told;
 mod weight;
 
 const ID: &str = "01936b2e-7c1a-7000-8000-000000000001";
@@ -106,6 +110,22 @@ fn incident(text: &str) -> IncidentView {
     }
 }
 
+/// One that is over, an hour after a person was told.
+fn closed(text: &str) -> IncidentView {
+    let hour = SignedDuration::from_hours(1);
+    let told_at = now() - hour * 2;
+    IncidentView {
+        state: "closed".to_owned(),
+        urgency: None,
+        opened_at: now() - hour * 3,
+        escalated_at: Some(told_at),
+        lowered: Some(LoweredView { told_at, reason: text.to_owned(), at: now() - hour }),
+        closed_at: Some(now() - hour),
+        close_reason: Some(text.to_owned()),
+        ..incident(text)
+    }
+}
+
 fn event(word: &'static str, text: &str) -> Event {
     let text = Some(text.to_owned());
     Event {
@@ -186,9 +206,10 @@ fn every_page(text: &str) -> Vec<String> {
     };
     let host = HostWhole {
         host: host_in_trouble("ray-80", text),
-        incidents: vec![incident(text), incident(text)],
+        incidents: vec![incident(text), closed(text)],
         attempts: vec![attempt(text)],
     };
+    let over = IncidentWhole { incident: closed(text), ..whole.clone() };
     let ignored = IgnoredView {
         fingerprint: text.to_owned(),
         reason: "unknown_host".to_owned(),
@@ -216,7 +237,9 @@ fn every_page(text: &str) -> Vec<String> {
         fleet(&[host_in_trouble("ray-80", text)], &Wish::default()),
         fleet(&[], &wish),
         fitting(|most| HostPage::new(frame(), &host, Some(&whole), now(), most)).unwrap(),
+        fitting(|most| HostPage::new(frame(), &host, Some(&over), now(), most)).unwrap(),
         fitting(|most| IncidentPage::new(frame(), &whole, now(), most)).unwrap(),
+        fitting(|most| IncidentPage::new(frame(), &over, now(), most)).unwrap(),
         attempt_page(&attempt(text)),
         fitting(|most| NotificationPage::new(frame(), &received, now(), most)).unwrap(),
         fitting(|most| StatusPage::new(frame(), &known, std::slice::from_ref(&ignored), now(), most))

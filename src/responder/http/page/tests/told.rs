@@ -1,0 +1,76 @@
+//! What an incident and a host say to whoever is called at night, and what they must not say.
+
+use super::*;
+
+fn incident_page(incident: IncidentView) -> String {
+    let timeline = ["opened", "escalated", "lowered", "closed"].map(|what| Event {
+        at: now(),
+        event: what,
+        reason: Some("critical_active".to_owned()),
+        ..Event::default()
+    });
+    let whole = IncidentWhole {
+        incident,
+        history: vec![attempt("x")],
+        notifications: vec![],
+        timeline: timeline.into(),
+    };
+    fitting(|most| IncidentPage::new(frame(), &whole, now(), most)).unwrap()
+}
+
+fn host_page(newest: IncidentView) -> String {
+    let incidents = vec![newest.clone(), closed("resolved")];
+    let host = HostWhole { host: host_in_trouble("ray-80", "x"), incidents, attempts: vec![attempt("x")] };
+    let whole = IncidentWhole { incident: newest, history: vec![], notifications: vec![], timeline: vec![] };
+    fitting(|most| HostPage::new(frame(), &host, Some(&whole), now(), most)).unwrap()
+}
+
+#[test]
+fn nobody_is_needed_for_what_is_over_and_who_was_told_is_said() {
+    for html in [incident_page(incident("x")), host_page(incident("x"))] {
+        let needed =
+            "<strong>A person is needed:</strong> a critical alert fires, and work in progress holds";
+        assert!(html.contains(needed), "{html}");
+        assert!(!html.contains("A person was told</dt>"), "{html}");
+    }
+    for html in [incident_page(closed("resolved")), host_page(closed("resolved"))] {
+        for present in ["A person is needed", "needs a person", "alert fires", "note bad"] {
+            assert!(!html.contains(present), "{present}: {html}");
+        }
+        let told = "<dt>A person was told</dt><dd>2023-11-14 20:13:20 UTC, 2 h 0 min ago: a critical alert fired, \
+            and work in progress held what there was</dd>";
+        assert!(html.contains(told), "{html}");
+    }
+    let nobody = IncidentView { escalation: None, escalated_at: None, ..closed("resolved") };
+    assert!(!incident_page(nobody).contains("A person was told</dt>"));
+}
+
+#[test]
+fn each_reason_is_said_of_what_is_and_of_what_was() {
+    for reason in Escalation::ALL.map(Escalation::as_str) {
+        let said = |view: IncidentView| {
+            let html = incident_page(IncidentView { escalation: Some(reason.to_owned()), ..view });
+            html.split("<h3>What happened").next().unwrap().to_owned()
+        };
+        let (is, was) = (said(incident("x")), said(closed("resolved")));
+        let critical = reason.starts_with("critical_");
+        assert_eq!(is.contains("a critical alert fires, "), critical, "{is}");
+        assert_eq!(was.contains("a critical alert fired, "), critical, "{was}");
+        for present in [" fires", " holds", " may be", " has been", " have been", " observes", "come and go"]
+        {
+            assert!(!was.contains(present), "{present}: {was}");
+        }
+    }
+}
+
+#[test]
+fn the_story_tells_what_a_person_was_told_and_when_that_was_over() {
+    let html = incident_page(incident("x"));
+    let (_, story) = html.split_once("class=\"story\"").unwrap();
+    for said in [
+        "a person was told: a critical alert fired, and work in progress held what there was",
+        "no critical alert fired any more: nobody had to look at once",
+    ] {
+        assert!(story.contains(said), "{said}: {story}");
+    }
+}
