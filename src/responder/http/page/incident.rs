@@ -113,13 +113,16 @@ impl IncidentShown {
     }
 }
 
-/// Where not all have room, those that were received last, and those that fire.
+/// Where not all have room, those that fire, the critical ones first, and those that were received last.
 fn alerts(alerts: &[AlertView], most: usize) -> Part<&AlertView> {
     let mut all: Vec<_> = alerts.iter().collect();
     if all.len() > most {
-        all.sort_by_key(|alert| Reverse(alert.last_seen));
+        all.sort_by_key(|alert| {
+            let is_firing = alert.status == "firing";
+            Reverse((is_firing, is_firing && alert.urgency == "critical", alert.last_seen))
+        });
     }
-    Part::of(all, most, |alert| alert.status == "firing")
+    Part::first(all, most)
 }
 
 /// The newest first. Where not all have room, those are the first, and what is said of the incident itself.

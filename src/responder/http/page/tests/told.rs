@@ -74,3 +74,24 @@ fn the_story_tells_what_a_person_was_told_and_when_that_was_over() {
         assert!(story.contains(said), "{said}: {story}");
     }
 }
+
+#[test]
+fn of_too_many_alerts_those_that_fire_are_shown_and_the_critical_one_among_them() {
+    let alert = |n: i64, urgency: &str, status: &str| AlertView {
+        name: format!("alert-{n}-{urgency}-{status}"),
+        urgency: urgency.to_owned(),
+        status: status.to_owned(),
+        // The one that matters is the last that was received.
+        last_seen: now() + SignedDuration::from_secs(n),
+        ..incident("x").alerts[0].clone()
+    };
+    let mut alerts = vec![alert(0, "critical", "firing")];
+    alerts.extend((1..=300).map(|n| alert(n, "warning", "firing")));
+    alerts.extend((301..=600).map(|n| alert(n, "critical", "resolved")));
+    let html = incident_page(IncidentView { alerts, ..incident("x") });
+    let shown: Vec<_> = html.split("<th scope=\"row\" data-label=\"Alert\">").skip(1).collect();
+    assert!(shown[0].starts_with("alert-0-critical-firing"), "{}", shown[0]);
+    assert!(shown[1].starts_with("alert-300-warning-firing"), "{}", shown[1]);
+    assert!(shown.iter().all(|row| row.split('<').next().unwrap().ends_with("-firing")));
+    assert!(html.contains(&format!("<caption>{} more: ", 601 - shown.len())), "{html}");
+}
