@@ -44,7 +44,7 @@ fn report(text: &str) -> Value {
         "schema": 1, "attempt": ID, "host": text, "version": text, "trigger": "alert", "mode": "enforce",
         "dry_run": false, "started_at": now(), "finished_at": now(), "outcome": "active", "reason": text,
         "freed_bytes": 0, "workers": [worker],
-        "disks": [{ "mount": text, "size_bytes": 100, "avail_before_bytes": 10, "avail_after_bytes": 20 }],
+        "disks": [{ "mount": text, "temp_roots": [text, text], "size_bytes": 100, "avail_before_bytes": 10, "avail_after_bytes": 20 }],
         "prune": { "mode": text, "freed_bytes": 1, "removed": 2, "busy": [text], "errors": [text] },
     })
 }
@@ -177,6 +177,7 @@ fn host_in_trouble(name: &str, text: &str) -> HostView {
             measured_at: Some(now()),
             disks: vec![Disk {
                 mount: text.to_owned(),
+                temp_roots: vec![text.to_owned(); 4],
                 size_bytes: 100,
                 avail_before_bytes: 10,
                 avail_after_bytes: 20,

@@ -219,6 +219,7 @@ async fn a_host_stands_where_its_attempts_and_its_incident_left_it(journal: impl
 async fn what_a_host_measured_stands_until_it_measures_again(journal: impl Journal) {
     let disk = |avail_after_bytes| Disk {
         mount: "8:1".to_owned(),
+        temp_roots: vec!["ray-worker-1:/tmp".to_owned()],
         size_bytes: 100,
         avail_before_bytes: 1,
         avail_after_bytes,

@@ -95,3 +95,44 @@ fn of_too_many_alerts_those_that_fire_are_shown_and_the_critical_one_among_them(
     assert!(shown.iter().all(|row| row.split('<').next().unwrap().ends_with("-firing")));
     assert!(html.contains(&format!("<caption>{} more: ", 601 - shown.len())), "{html}");
 }
+
+#[test]
+fn what_is_no_distance_says_that_it_is_utc() {
+    let html = host_page(incident("x")) + &incident_page(closed("resolved"));
+    for said in [
+        ">Firing since (UTC)</th>",
+        "data-label=\"Firing since (UTC)\"",
+        ">What happened (UTC)</h3>",
+        ">Asked for (UTC)</th>",
+        "data-label=\"Asked for (UTC)\"",
+        ">Earlier incidents (UTC)</h2>",
+    ] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+}
+
+#[test]
+fn a_disk_is_told_by_the_temp_roots_on_it_where_the_host_tells() {
+    let mut view = host_in_trouble("ray-80", "x");
+    let disk = &mut view.last_report.as_mut().unwrap().disks[0];
+    disk.mount = "8:1".to_owned();
+    disk.temp_roots = (1..=5).map(|n| format!("ray-worker-{n}:/tmp")).collect();
+    let shown = |host: &HostView| {
+        let host = HostWhole { host: host.clone(), incidents: vec![], attempts: vec![] };
+        fitting(|most| HostPage::new(frame(), &host, None, now(), most)).unwrap()
+    };
+    let html = shown(&view);
+    assert!(html.contains("<dt>Disk 8:1</dt>"), "{html}");
+    assert!(
+        html.contains("under ray-worker-1:/tmp, ray-worker-2:/tmp, ray-worker-3:/tmp and 2 more<"),
+        "{html}"
+    );
+    view.last_report.as_mut().unwrap().disks[0].temp_roots = vec![];
+    assert!(!shown(&view).contains("under ray-"));
+
+    let mut told = report("x");
+    told["disks"][0]["temp_roots"] = json!(["host:/data/ray"]);
+    assert!(attempt_page(&reporting("x", told.clone())).contains("<code>host:/data/ray</code>"));
+    told["disks"][0].as_object_mut().unwrap().remove("temp_roots");
+    assert!(attempt_page(&reporting("x", told)).contains("<span class=\"quiet\">not told</span>"));
+}
