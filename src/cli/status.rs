@@ -51,7 +51,8 @@ fn table(incidents: &[Incident]) -> String {
     incidents.iter().filter_map(told).fold(table, |text, line| text + "\n" + &line + "\n")
 }
 
-/// For a person who was told: what was tried, and what holds the space.
+/// For a person who was told: what was tried, and what holds the space. Of an incident that is over nobody needs
+/// anything.
 pub(super) fn told(incident: &Incident) -> Option<String> {
     let reason = incident.escalation.as_deref()?;
     let tried: Vec<_> = incident.tried.iter().map(|(outcome, times)| format!("{times} {outcome}")).collect();
@@ -60,8 +61,9 @@ pub(super) fn told(incident: &Incident) -> Option<String> {
     let signs = holds.signs.iter().map(|(kind, count)| format!("{count} {kind}"));
     let held: Vec<_> = kept.chain(signs).collect();
     let or = |all: Vec<String>, none: &str| if all.is_empty() { none.to_owned() } else { all.join(", ") };
+    let needs = if incident.closed_at.is_none() { "needs" } else { "needed" };
     Some(plain(&format!(
-        "{} needs a person ({reason}): tried {}; held by {}",
+        "{} {needs} a person ({reason}): tried {}; held by {}",
         incident.host,
         or(tried, "nothing that has ended"),
         or(held, "nothing that a sweep reports"),

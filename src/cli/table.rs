@@ -81,8 +81,9 @@ fn summary(report: &Report) -> String {
     for disk in &report.disks {
         let _ = write!(
             text,
-            "\ndisk {}: {} of {} available before, {} after",
+            "\ndisk {}{}: {} of {} available before, {} after",
             plain(&disk.mount),
+            disk.some_roots().map(|roots| format!(" ({})", plain(&roots))).unwrap_or_default(),
             size(disk.avail_before_bytes),
             size(disk.size_bytes),
             size(disk.avail_after_bytes),

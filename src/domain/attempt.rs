@@ -136,7 +136,7 @@ impl Outcome {
     /// Whether the attempt counts against the host's period. What changed nothing there and cost
     /// the host nothing spends nothing.
     pub fn spends(self) -> bool {
-        !matches!(self, Self::Busy | Self::Held | Self::Unreachable)
+        !matches!(self, Self::Busy | Self::Held | Self::Refused | Self::Unreachable)
     }
 }
 
@@ -192,6 +192,12 @@ impl SweepRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_began_nothing_on_a_host_spends_nothing_of_its_period() {
+        let free: Vec<_> = Outcome::ALL.into_iter().filter(|outcome| !outcome.spends()).collect();
+        assert_eq!(free, [Outcome::Held, Outcome::Busy, Outcome::Refused, Outcome::Unreachable]);
+    }
 
     #[test]
     fn a_request_survives_the_wire() {

@@ -15,11 +15,13 @@ use super::{
     policy::Urgency,
 };
 
+mod escalation;
 mod members;
 mod policies;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub use escalation::{Escalated, Escalation, Lowered};
 pub use members::{MEMBERS_MOST, Member, Receipt, Received};
 
 /// What identifies an incident in journal, log and page.
@@ -120,65 +122,6 @@ impl Closed {
     }
 }
 
-/// That a person has to look, since when and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Escalated {
-    /// Since when.
-    pub at: Timestamp,
-    /// Why.
-    pub reason: Escalation,
-}
-
-/// Why a person has to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Escalation {
-    /// A critical alert fires and its host's workers are at work.
-    CriticalActive,
-    /// A critical alert fires and there is nothing that may go.
-    CriticalNothingToFree,
-    /// A critical alert fires and its host only observes: nothing will be deleted there.
-    CriticalObserved,
-    /// A critical alert still fires after two sweeps in a row that freed something.
-    CriticalFreedTooLittle,
-    /// A critical alert fires and two sweeps of its host in a row have failed.
-    CriticalFailed,
-    /// The incident has been open for too long, whatever the outcomes were.
-    Overdue,
-    /// The host's incidents of the last 24 hours, this one among them, have been open for too long.
-    Flapping,
-}
-
-impl Escalation {
-    /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 7] = [
-        Self::CriticalActive,
-        Self::CriticalNothingToFree,
-        Self::CriticalObserved,
-        Self::CriticalFreedTooLittle,
-        Self::CriticalFailed,
-        Self::Overdue,
-        Self::Flapping,
-    ];
-
-    /// The reason as log, journal and metrics write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CriticalActive => "critical_active",
-            Self::CriticalNothingToFree => "critical_nothing_to_free",
-            Self::CriticalObserved => "critical_observed",
-            Self::CriticalFreedTooLittle => "critical_freed_too_little",
-            Self::CriticalFailed => "critical_failed",
-            Self::Overdue => "overdue",
-            Self::Flapping => "flapping",
-        }
-    }
-
-    /// Whether somebody has to look at once, and not only because it has taken so long.
-    pub fn is_critical(self) -> bool {
-        !matches!(self, Self::Overdue | Self::Flapping)
-    }
-}
-
 /// A host's open trouble. At most one is open a host; alerts join and leave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
@@ -200,6 +143,8 @@ pub struct Incident {
     pub last_outcome: Option<Outcome>,
     /// That a person has to look.
     pub escalated: Option<Escalated>,
+    /// The last time that somebody had to look at once, where that is over.
+    pub lowered: Option<Lowered>,
 }
 
 impl Incident {
@@ -215,6 +160,7 @@ impl Incident {
             trouble_before: past.trouble,
             last_outcome: None,
             escalated: None,
+            lowered: None,
         }
     }
 
@@ -247,24 +193,6 @@ impl Incident {
         self.escalate_for(outcome, before, now);
     }
 
-    /// One outcome speaks for all workers of a host: a byte freed hides who is at work, and a failure hides
-    /// that there was nothing. So a second one of these in a row is told as well.
-    fn escalate_for(&mut self, outcome: Outcome, before: Option<Outcome>, now: Timestamp) {
-        if self.urgency() != Some(Urgency::Critical) {
-            return;
-        }
-        match outcome {
-            Outcome::Active => self.escalate(Escalation::CriticalActive, now),
-            Outcome::NothingToFree => self.escalate(Escalation::CriticalNothingToFree, now),
-            Outcome::WouldFree => self.escalate(Escalation::CriticalObserved, now),
-            Outcome::Freed if before == Some(outcome) => {
-                self.escalate(Escalation::CriticalFreedTooLittle, now);
-            }
-            Outcome::Failed if before == Some(outcome) => self.escalate(Escalation::CriticalFailed, now),
-            _ => {}
-        }
-    }
-
     /// What time alone brings: expiry, or a person.
     pub fn pass_time(&mut self, timing: &Timing, now: Timestamp) {
         if self.is_closed() {
@@ -284,14 +212,6 @@ impl Incident {
     pub fn close(&mut self, reason: Closed, now: Timestamp) {
         if !self.is_closed() {
             self.state = State::Closed { at: now, reason };
-        }
-    }
-
-    /// A person is told once an incident, for the first reason that there was, and once more where it
-    /// becomes critical: who knows that something has taken long does not know that it cannot wait.
-    fn escalate(&mut self, reason: Escalation, now: Timestamp) {
-        if self.escalated.is_none_or(|told| reason.is_critical() && !told.reason.is_critical()) {
-            self.escalated = Some(Escalated { at: now, reason });
         }
     }
 

@@ -116,12 +116,26 @@ pub struct Report {
 pub struct Disk {
     /// What tells the file system: its device number, as `major:minor`.
     pub mount: String,
+    /// The temp roots on it, as `WORKER:PATH` with the path inside the worker; nothing from versions that do not
+    /// tell. Of what several workers share, the first one's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub temp_roots: Vec<String>,
     /// Its size.
     pub size_bytes: u64,
     /// What was available to unprivileged users before the sweep.
     pub avail_before_bytes: u64,
     /// What is available after it.
     pub avail_after_bytes: u64,
+}
+
+impl Disk {
+    /// A few of its temp roots, which tell a person which disk it is: `a:/tmp, b:/tmp and 4 more`.
+    pub fn some_roots(&self) -> Option<String> {
+        const SOME: usize = 3;
+        let (some, rest) = self.temp_roots.split_at(self.temp_roots.len().min(SOME));
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        (!some.is_empty()).then(|| some.join(", ") + &more)
+    }
 }
 
 /// What was decided for one worker.

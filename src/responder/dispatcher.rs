@@ -67,6 +67,9 @@ const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// By how much a lease outlasts the attempt's own deadline: time to write its end down.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
+/// Timers count in whole milliseconds: never one too early.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Starts attempts.
 #[derive(Debug)]
 pub struct Dispatcher<J> {
@@ -177,8 +180,7 @@ impl<J: Journal> Dispatcher<J> {
         let now = self.clock.now();
         let next = self.journal.next_event_at(now).await?;
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        // Timers count in whole milliseconds: never one too early.
-        Ok(next.map_or(pause, |at| (until(at) + Duration::from_millis(1)).min(pause)))
+        Ok(next.map_or(pause, |at| (until(at) + TICK).min(pause)))
     }
 
     fn start(

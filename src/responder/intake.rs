@@ -18,7 +18,7 @@ use crate::domain::{
     alert::{Alert, AlertStatus, Notification},
     decision::{Decision, Ignored, decide},
     host::{Directory, HostName},
-    incident::{Closed, Incident, Receipt, Received, State, Timing},
+    incident::{Closed, Incident, Lowered, Receipt, Received, State, Timing},
     policy::{Policies, Urgency},
 };
 
@@ -106,6 +106,8 @@ struct ToldOfHost<'n> {
     opened: bool,
     /// Whether its next attempt is due sooner than it was.
     hastened: bool,
+    /// What a person has not to look at any more.
+    lowered: Option<Lowered>,
 }
 
 impl Told<'_> {
@@ -115,9 +117,9 @@ impl Told<'_> {
         !self.ignored.is_empty() || self.of_hosts.iter().any(is_crowded)
     }
 
-    /// Whether an attempt is due sooner than it was.
+    /// Whether an attempt is due sooner than it was, or time has to say whether a person is told something else.
     fn is_urgent(&self) -> bool {
-        self.of_hosts.iter().any(|of_host| of_host.hastened)
+        self.of_hosts.iter().any(|of_host| of_host.hastened || of_host.lowered.is_some())
     }
 }
 
@@ -209,12 +211,15 @@ impl<J: Journal> Intake<J> {
                     incident: None,
                     opened: false,
                     hastened: false,
+                    lowered: None,
                 });
             }
         };
         let due_before = incident.due_at().filter(|_| known.is_some());
+        let lowered_before = incident.lowered;
         let Received { receipts, dropped } = incident.receive(&alerts, received_at);
         let hastened = incident.due_at().is_some_and(|due_at| due_before != Some(due_at));
+        let lowered = incident.lowered.filter(|_| incident.lowered != lowered_before);
         let stored = if let Some(id) = known {
             let stored = Stored { id, incident };
             work.save_incident(&stored, &self.timing, received_at).await?;
@@ -233,7 +238,8 @@ impl<J: Journal> Intake<J> {
                 work.record_ignored(alert, Ignored::TooMany, received_at).await?;
             }
         }
-        Ok(ToldOfHost { host, alerts, receipts, incident: Some(stored), opened: known.is_none(), hastened })
+        let (incident, opened) = (Some(stored), known.is_none());
+        Ok(ToldOfHost { host, alerts, receipts, incident, opened, hastened, lowered })
     }
 
     /// Counts and logs, once it is true.
@@ -257,7 +263,7 @@ impl<J: Journal> Intake<J> {
     }
 
     fn tell_of_host(&self, told: &ToldOfHost, accepted: &mut Accepted) {
-        let ToldOfHost { host, alerts, receipts, incident, opened, hastened: _ } = told;
+        let ToldOfHost { host, alerts, receipts, incident, opened, hastened: _, lowered } = told;
         if *opened {
             self.metrics.incidents_opened.inc();
         }
@@ -277,6 +283,10 @@ impl<J: Journal> Intake<J> {
             let incident = incident.map(|stored| stored.id.0);
             self.ignored(Ignored::TooMany, crowded, accepted);
             warn!(incident, %host, alerts = crowded, reason = Ignored::TooMany.reason(), "alerts ignored: the incident has as many as are kept of one");
+        }
+        if let Some(Lowered { told, .. }) = lowered {
+            let (incident, reason) = (incident.map(|stored| stored.id.0), told.reason.as_str());
+            info!(incident, %host, reason, "incident no longer critical: nobody has to look at once");
         }
         if let Some(stored) = incident {
             closed(&self.metrics, stored);

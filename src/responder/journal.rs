@@ -34,7 +34,7 @@ pub use questions::{AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPOR
 pub use timeline::Event;
 pub use views::{
     AlertView, AttemptView, BackstopView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole,
-    LastReport, NotificationView, OpenHost, OpenIncident, Tried,
+    LastReport, LoweredView, NotificationView, OpenHost, OpenIncident, Tried,
 };
 pub use waits::{Next, Waiting};
 

@@ -33,6 +33,8 @@ pub struct Limiter {
     ledger: Ledger,
     warning: Keyed,
     critical: Keyed,
+    /// Of a warning and of a critical alert.
+    periods: [Nanos; 2],
 }
 
 type Keyed = RateLimiter<HostName, Cells, HandedIn, NoOpMiddleware<Nanos>>;
@@ -59,14 +61,14 @@ impl Limiter {
     }
 
     fn over(time: HandedIn, ledger: Ledger, period: Duration, critical_period: Duration) -> Self {
+        let periods = [period, critical_period].map(|period| period.clamp(Duration::from_nanos(1), BEFORE));
         let keyed = |period: Duration| {
-            let period = period.clamp(Duration::from_nanos(1), BEFORE);
             // Burst 1: "at most one in this time", which per_hour() and its kin do not mean.
             let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN));
             RateLimiter::new(quota, Cells { ledger: ledger.clone(), period: period.into() }, time.clone())
         };
-        let (warning, critical) = (keyed(period), keyed(critical_period));
-        Self { time, ledger, warning, critical }
+        let [warning, critical] = periods.map(keyed);
+        Self { time, ledger, warning, critical, periods: periods.map(Nanos::from) }
     }
 
     /// Remembers an attempt that began so long before the responder did.
@@ -89,6 +91,15 @@ impl Limiter {
             .check_key(host)
             .map_err(|not_until| not_until.wait_time_from(clock::Clock::now(&self.time)))?;
         Ok(Spend { host: host.clone(), at: clock::Clock::now(&self.time), before })
+    }
+
+    /// How long the host has to wait for its turn; takes nothing.
+    pub fn wait(&self, host: &HostName, urgency: Urgency, since_start: Duration) -> Duration {
+        let [warning, critical] = self.periods;
+        let period = if urgency == Urgency::Critical { critical } else { warning };
+        let spent_at = self.ledger.lock().get(host).copied();
+        let now = Nanos::from(BEFORE + since_start);
+        spent_at.map_or(Duration::ZERO, |spent_at| (spent_at + period).saturating_sub(now).into())
     }
 
     /// Notes an attempt that did not ask: a person's. It counts for those that come after it.
@@ -387,6 +398,7 @@ mod tests {
                 let (urgency, period) =
                     if critical { (Urgency::Critical, 120 * SECOND) } else { (Urgency::Warning, 600 * SECOND) };
                 let allowed_at = last.map_or(now, |last| now.max(last + period));
+                prop_assert_eq!(now + limiter.wait(&host(), urgency, now), allowed_at);
                 match limiter.check(&host(), urgency, now) {
                     Ok(spend) => {
                         prop_assert_eq!(allowed_at, now);

@@ -200,7 +200,7 @@ impl Sweep<'_> {
             (self.tell)(&reports);
         }
         let prune = self.prune(runtime);
-        let disks = disks(&mut roots, &before);
+        let disks = disks(&mut roots, &before, &reports);
         let refused: Vec<WorkerReport> = discovery.refused.iter().map(refused).collect();
         let outcome = outcome_of(&reports, &refused, prune.as_ref());
         reports.extend(refused);
@@ -448,18 +448,23 @@ fn refused(refused: &Refused) -> WorkerReport {
     }
 }
 
-/// One entry a file system, however many temp roots lie on it.
-fn disks(roots: &mut [Root], before: &[Usage]) -> Vec<Disk> {
+/// One entry a file system, however many temp roots lie on it: a device number is known by heart to nobody.
+fn disks(roots: &mut [Root], before: &[Usage], reports: &[WorkerReport]) -> Vec<Disk> {
     let mut disks: Vec<Disk> = vec![];
     for (root, before) in roots.iter_mut().zip(before) {
         let (major, minor) = (rustix::fs::major(before.device), rustix::fs::minor(before.device));
         let mount = format!("{major}:{minor}");
-        if disks.iter().any(|disk| disk.mount == mount) {
+        let named = told(&format!("{}:{}", reports[root.members[0]].name, root.path.display()));
+        if let Some(known) = disks.iter_mut().find(|disk| disk.mount == mount) {
+            if known.temp_roots.len() < LISTED {
+                known.temp_roots.push(named);
+            }
             continue;
         }
         let after = root.inside.disk().map_or(before.disk.avail_bytes, |disk| disk.avail_bytes);
         disks.push(Disk {
             mount,
+            temp_roots: vec![named],
             size_bytes: before.disk.size_bytes,
             avail_before_bytes: before.disk.avail_bytes,
             avail_after_bytes: after,

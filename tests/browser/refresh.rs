@@ -65,6 +65,76 @@ fn a_page_that_is_read_further_down_stays_where_it_is() {
     assert_eq!(browser.eval("return scrollY"), json!(400));
 }
 
+#[test]
+fn a_page_that_cannot_be_read_again_says_since_when_until_it_can() {
+    let (stage, browser) = (Stage::new(), Browser::start());
+    browser.before_each_page(QUICK);
+    browser.open(&stage.url("/?host=ray-85"));
+    assert_eq!(browser.eval("return document.querySelector('.unread').getAttribute('role')"), "status");
+    // It hangs: neither an answer nor an error comes.
+    stage.responder.signal("-STOP");
+    // By the clock of whoever made the page, and not by that of whoever looks.
+    let since =
+        "return `not read again since ${document.querySelector('.made time').textContent.slice(11)} UTC`";
+    wait_for("the page to say so", || (browser.eval(since) == unread(&browser)).then_some(()));
+    stage.responder.signal("-CONT");
+    wait_for("the page to be read again", || unread(&browser).is_empty().then_some(()));
+    // It is gone.
+    stage.responder.signal("-KILL");
+    wait_for("the page to say so again", || (!unread(&browser).is_empty()).then_some(()));
+    assert!(shown(&browser).contains("ray-85"), "what was read last stays");
+}
+
+#[test]
+fn a_page_that_answers_something_else_is_not_read_and_says_so() {
+    for answer in ["'no', { status: 503 }", "'<p>another program', { status: 200 }"] {
+        let (stage, browser) = (Stage::new(), Browser::start());
+        browser.before_each_page(QUICK);
+        browser.before_each_page(&format!("window.fetch = async () => new Response({answer})"));
+        browser.open(&stage.url("/?host=ray-85"));
+        wait_for("the page to say so", || {
+            unread(&browser).starts_with("not read again since ").then_some(())
+        });
+        assert!(shown(&browser).contains("ray-85"), "{answer}");
+    }
+}
+
+#[test]
+fn a_link_that_has_the_focus_keeps_it_while_the_page_is_read_again() {
+    let (stage, browser) = (Stage::new(), Browser::start());
+    browser.before_each_page(QUICK);
+    browser.open(&stage.url(&format!("/hosts/{AT_WORK}")));
+    // The second of two that lead to the same place.
+    browser.eval(
+        "window.first = document.querySelector('main');
+         [...document.querySelectorAll('main a[href*=\"incidents/\"]')].at(-1).focus()",
+    );
+    let focus = "const all = [...document.querySelectorAll('main a[href*=\"incidents/\"]')];
+        return [all.length, all.indexOf(document.activeElement)]";
+    let before = browser.eval(focus);
+    assert!(before[0].as_u64().unwrap() >= 1, "{before}");
+    wait_for("the page to be read again", || {
+        (browser.eval("return document.querySelector('main') !== window.first") == true).then_some(())
+    });
+    assert_eq!(browser.eval(focus), before);
+}
+
+#[test]
+fn somebody_who_is_at_it_for_long_is_told_that_the_page_is_of_then() {
+    let (stage, browser) = (Stage::new(), Browser::start());
+    browser.before_each_page(QUICK);
+    browser.open(&stage.url("/"));
+    browser.eval("document.querySelector('form input').focus()");
+    wait_for("the page to say so", || unread(&browser).starts_with("not read again since ").then_some(()));
+    browser.eval("document.activeElement.blur()");
+    wait_for("the page to be read again", || unread(&browser).is_empty().then_some(()));
+}
+
+/// What the page says of not having been read again.
+fn unread(browser: &Browser) -> String {
+    browser.eval("return document.querySelector('.unread').textContent").as_str().unwrap().to_owned()
+}
+
 fn shown(browser: &Browser) -> String {
     browser.eval("return document.querySelector('main').textContent").as_str().unwrap().to_owned()
 }

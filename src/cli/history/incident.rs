@@ -59,3 +59,34 @@ fn event(event: &IncidentEvent) -> Vec<String> {
         .collect();
     vec![time(event.at), plain(&event.event), plain(about), how.join(", ")]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_incident_that_is_over_needs_nobody_and_says_who_was_told() {
+        let said = |state: &str, closed_at: Option<&str>| {
+            shown(
+                &serde_json::from_value(json!({
+                    "id": 7, "host": "ray-80", "state": state, "urgency": null, "attempts": 1,
+                    "opened_at": "2026-01-05T10:00:00Z", "due_at": null, "last_outcome": "active",
+                    "escalation": "critical_active", "tried": { "active": 1 }, "closed_at": closed_at,
+                    "close_reason": closed_at.map(|_| "resolved"), "alerts": [], "timeline": [],
+                }))
+                .unwrap(),
+            )
+        };
+        let open = said("waiting", None);
+        assert!(open.contains("ray-80 needs a person (critical_active): tried 1 active; held by "), "{open}");
+        let over = said("closed", Some("2026-01-05T11:00:00Z"));
+        assert!(over.contains("incident 7 of ray-80: closed (resolved), "), "{over}");
+        assert!(
+            over.contains("ray-80 needed a person (critical_active): tried 1 active; held by "),
+            "{over}"
+        );
+        assert!(!over.contains("needs"), "{over}");
+    }
+}

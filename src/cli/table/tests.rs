@@ -16,6 +16,7 @@ fn report() -> Report {
         freed_bytes: 35_000_000_000,
         disks: vec![Disk {
             mount: "259:1".to_owned(),
+            temp_roots: (1..=4).map(|n| format!("ray-worker-{n}:/tmp/\u{1b}[2J")).collect(),
             size_bytes: 200_000_000_000,
             avail_before_bytes: 1_000_000_000,
             avail_after_bytes: 36_000_000_000,
@@ -90,7 +91,7 @@ fn broken_worker() -> WorkerReport {
 fn the_table_gives_the_reason_for_every_verdict() {
     expect![[r#"
         ray-80: freed, 35.0 GB freed in 7.2 s (enforce, for alert, attempt 01890000-0000-7000-8000-000000000000)
-        disk 259:1: 1.0 GB of 200.0 GB available before, 36.0 GB after
+        disk 259:1 (ray-worker-1:/tmp/\u{1b}[2J, ray-worker-2:/tmp/\u{1b}[2J, ray-worker-3:/tmp/\u{1b}[2J and 1 more): 1.0 GB of 200.0 GB available before, 36.0 GB after
           worker         runtime   state    verdict      before → after     freed
         ───────────────────────────────────────────────────────────────────────────
           ray-worker-1   docker    no_job   cleaned   35.1 GB → 70.0 MB   35.0 GB
@@ -127,7 +128,7 @@ fn a_narrow_terminal_gets_the_same_in_narrower_columns() {
 fn a_file_gets_plain_lines_that_each_name_their_worker() {
     expect![[r#"
         ray-80: freed, 35.0 GB freed in 7.2 s (enforce, for alert, attempt 01890000-0000-7000-8000-000000000000)
-        disk 259:1: 1.0 GB of 200.0 GB available before, 36.0 GB after
+        disk 259:1 (ray-worker-1:/tmp/\u{1b}[2J, ray-worker-2:/tmp/\u{1b}[2J, ray-worker-3:/tmp/\u{1b}[2J and 1 more): 1.0 GB of 200.0 GB available before, 36.0 GB after
         ray-worker-1: cleaned, state no_job, runtime docker, 35.1 GB before, 70.0 MB after, 35.0 GB freed
         ray-worker-1: because  no_job: Ray at 10.0.0.84:6379 says that no job is alive
         ray-worker-1: removed  /tmp/ray_tmp_8f3a (ray_tmp, 35.0 GB, 81234 files)

@@ -61,8 +61,8 @@ pub struct Received {
 
 impl Incident {
     /// Takes in alerts of this host that came together. The last received status of each counts, in order
-    /// of receipt; whether the incident has become more pressing, and whether it is over, is told by all
-    /// of them: an alert that resolves beside one that begins to fire is no end.
+    /// of receipt; whether the incident has become more or less pressing, and whether it is over, is told by
+    /// all of them: an alert that resolves beside one that begins to fire is no end.
     pub fn receive(&mut self, alerts: &[(&Alert, Urgency)], now: Timestamp) -> Received {
         if self.is_closed() {
             let receipts = vec![Receipt::Unrelated; alerts.len()];
@@ -78,6 +78,7 @@ impl Incident {
         if !self.is_firing() {
             self.close(Closed::Resolved, now);
         }
+        self.lower(now);
         self.make_room(alerts, receipts)
     }
 

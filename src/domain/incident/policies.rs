@@ -30,6 +30,7 @@ impl Incident {
         if let (State::Waiting { due_at }, true) = (self.state, self.urgency() > before) {
             self.state = State::Waiting { due_at: due_at.min(now) };
         }
+        self.lower(now);
         changed
     }
 

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::alert::Alert;
 
+mod lowered;
 mod many;
 mod policies;
 
@@ -344,11 +345,21 @@ proptest! {
                 State::Sweeping => incident.escalated.is_none(),
                 State::Closed { .. } => false,
             });
-            // A person is told once, and once more where it becomes critical.
-            if let Some(told) = before.escalated.filter(|_| before.escalated != incident.escalated) {
-                let again = incident.escalated.unwrap();
-                prop_assert!(!told.reason.is_critical() && again.reason.is_critical(), "{told:?} {again:?}");
+            // A person is told once, and once more where it becomes critical; until it is that no more.
+            let is_critical = incident.urgency() == Some(Urgency::Critical);
+            match (before.escalated, incident.escalated) {
+                (Some(told), Some(again)) if told != again => {
+                    prop_assert!(!told.reason.is_critical() && again.reason.is_critical(), "{told:?} {again:?}");
+                }
+                (Some(told), None) => {
+                    prop_assert!(told.reason.is_critical() && !is_critical, "{told:?}");
+                    prop_assert_eq!(incident.lowered, Some(Lowered { told, at: at(now) }));
+                }
+                _ => prop_assert!(before.lowered == incident.lowered),
             }
+            // Nobody is told of a critical alert where none fires.
+            let is_told = incident.escalated.is_some_and(|told| told.reason.is_critical());
+            prop_assert!(!is_told || is_critical || incident.is_closed(), "{incident:?}");
         }
     }
 }

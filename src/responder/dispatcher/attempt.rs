@@ -6,19 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::{
-    Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, LOCAL, STOPPED, without_report,
+    Claim, Dispatcher, Escalated, INTERRUPTED, INTERRUPTIONS, LEASE_OVER, LOCAL, PERIOD, STOPPED, TICK,
+    without_report,
 };
 use crate::{
     domain::{
         attempt::{Mode, Outcome, SweepRequest},
         evidence::{Evidence, WorkerState},
         host::HostName,
-        incident,
+        incident::{self, after},
+        policy::Urgency,
         report::{Report, WorkerReport},
     },
     responder::{
@@ -143,7 +146,7 @@ impl<J: Journal> Dispatcher<J> {
         ended: &Ended,
     ) -> Result<Option<Option<Escalated>>, JournalError> {
         // Within the unit of work: the clock may have been set before it began.
-        let now = self.clock.now();
+        let (now, running_for) = self.clock.moment();
         if !work.end_attempt(asked.id, fence, ended, now).await? {
             return Ok(None);
         }
@@ -157,12 +160,38 @@ impl<J: Journal> Dispatcher<J> {
         }
         work.save_standing(&asked.host, &standing).await?;
         work.save_anchor(&self.clock.anchor()).await?;
-        let Some(id) = asked.incident else { return Ok(Some(None)) };
-        let Some(mut stored) = work.incident(id).await? else { return Ok(Some(None)) };
+        let found = match asked.incident {
+            Some(id) => work.incident(id).await?,
+            None => work.open_incident(&asked.host).await?,
+        };
+        let Some(mut stored) = found else { return Ok(Some(None)) };
         let before = stored.incident.escalated;
-        stored.incident.finish(ended.outcome, &self.timing, jitter, now);
+        // What a person asked for is no attempt of the incident's, but the host's period counts it.
+        if asked.incident.is_some() {
+            stored.incident.finish(ended.outcome, &self.timing, jitter, now);
+        }
+        self.keep_to_period(work, &mut stored, now, running_for).await?;
         work.save_incident(&stored, &self.timing, now).await?;
         Ok(Some(told(work, stored, before).await?))
+    }
+
+    /// Puts an incident off to the end of its host's period, where that comes later than what it waits for: whoever
+    /// asks when the host is looked at next is to be told so at once, and not when it is due.
+    async fn keep_to_period(
+        &self,
+        work: &mut J::Work,
+        Stored { id, incident }: &mut Stored,
+        now: Timestamp,
+        running_for: Duration,
+    ) -> Result<(), JournalError> {
+        let urgency = incident.urgency().unwrap_or(Urgency::Warning);
+        let wait = self.limiter.wait(&incident.host, urgency, running_for);
+        let allowed_at = after(now, wait + TICK);
+        if wait.is_zero() || incident.due_at().is_none_or(|due_at| due_at >= allowed_at) {
+            return Ok(());
+        }
+        incident.defer(allowed_at);
+        work.record_deferral(*id, allowed_at, PERIOD).await
     }
 
     /// Counts how an attempt ended.

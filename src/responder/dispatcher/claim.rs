@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tracing::info;
 
 use super::{
-    Claim, Dispatcher, Escalated, FLEET, LEASE_MARGIN, LEASE_OVER, NOT_IN_INVENTORY, PERIOD, SILENCED,
+    Claim, Dispatcher, Escalated, FLEET, LEASE_MARGIN, LEASE_OVER, NOT_IN_INVENTORY, PERIOD, SILENCED, TICK,
     attempt::told, without_report,
 };
 use crate::{
@@ -322,8 +322,7 @@ async fn deferred(
     (reason, wait): (&'static str, Duration),
     now: Timestamp,
 ) -> Result<Due, JournalError> {
-    // Timers count in whole milliseconds: never one too early.
-    incident.defer(after(now, wait + Duration::from_millis(1)));
+    incident.defer(after(now, wait + TICK));
     if let Some(due_at) = incident.due_at() {
         work.record_deferral(*id, due_at, reason).await?;
     }

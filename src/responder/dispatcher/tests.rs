@@ -7,7 +7,12 @@ use self::stage::{CRITICAL_PERIOD, HOSTS, PERIOD, Stage, TIMING, run};
 use super::*;
 use crate::{
     domain::{alert::AlertStatus, policy::Urgency},
-    responder::{clock::Source, journal::AttemptView, metrics::ByReason, ssh::SshError},
+    responder::{
+        clock::Source,
+        journal::AttemptView,
+        metrics::{ByHost, ByHostReason, ByReason},
+        ssh::SshError,
+    },
 };
 
 mod around;
@@ -133,7 +138,7 @@ fn trouble_of_this_machine_tells_nothing_of_a_host_and_a_report_does_whatever_it
             let stands = (standing.lane(), standing.failures_in_row, standing.not_before);
             assert_eq!(stands, (lane, 0, None), "{ended:?}");
             work.commit().await.unwrap();
-            stage.clocks.pass(PERIOD);
+            stage.clocks.pass(PERIOD + TICK);
         }
     });
 }
@@ -159,6 +164,41 @@ fn what_becomes_critical_is_told_although_a_person_was_told_that_it_takes_long()
         stage.clocks.pass(TIMING.recheck);
         attempt().await;
         assert_eq!((told("overdue"), told("critical_active")), (1, 1), "told twice");
+    });
+}
+
+#[test]
+fn what_is_critical_no_more_is_told_as_what_it_is_by_journal_and_metrics() {
+    run(async {
+        let stage = Stage::new().await;
+        let metrics = &stage.dispatcher.metrics;
+        let raised =
+            |reason: &str| metrics.escalation.get(&ByHostReason::new("ray-80", reason)).map(|is| is.get());
+        let stands = async || {
+            let open = stage.dispatcher.journal.open_hosts().await.unwrap();
+            metrics.set_open(&open);
+            let is_told = metrics.incident_escalated.get_or_create(&ByHost::new(&open[0].host)).get();
+            (open[0].escalation.clone(), is_told)
+        };
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        stage.send("ray-80", Urgency::Critical, AlertStatus::Firing).await;
+        let (claim, permit) = stage.begin().await.pop().unwrap();
+        assert!(stage.end(&claim, Outcome::Active).await);
+        drop(permit);
+        assert_eq!(stands().await, (Some("critical_active".to_owned()), 1));
+        assert_eq!(raised("critical_active"), Some(1));
+        stage.send("ray-80", Urgency::Critical, AlertStatus::Resolved).await;
+        assert_eq!(stands().await, (None, 0));
+        assert_eq!(raised("critical_active"), None);
+        // The warning goes on: it is told when that has taken too long, once, and never as critical.
+        stage.clocks.pass(TIMING.escalate_after);
+        for _ in 0..2 {
+            stage.begin().await;
+            assert_eq!(stands().await, (Some("overdue".to_owned()), 1));
+        }
+        assert_eq!((raised("critical_active"), raised("overdue")), (None, Some(1)));
+        let told = |reason| metrics.escalations.get_or_create(&ByReason::new(reason)).get();
+        assert_eq!((told("critical_active"), told("overdue")), (1, 1));
     });
 }
 

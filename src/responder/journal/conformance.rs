@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::domain::{
     alert::AlertStatus,
-    incident::{Closed, Escalated, Escalation, State},
+    incident::{Closed, Escalated, Escalation, Lowered, State},
     policy::Urgency,
 };
 
@@ -46,6 +46,8 @@ async fn an_incident_comes_back_as_it_was_stored(journal: impl Journal) {
     stored.incident.begin();
     stored.incident.finish(Outcome::Unreachable, &TIMING, 0.5, at(9));
     stored.incident.escalated = Some(Escalated { at: at(9), reason: Escalation::Flapping });
+    let told = Escalated { at: at(5), reason: Escalation::CriticalFailed };
+    stored.incident.lowered = Some(Lowered { told, at: at(8) });
     saved(&journal, &stored).await;
     let mut work = journal.begin().await.unwrap();
     assert_eq!(work.incident(stored.id).await.unwrap().as_ref(), Some(&stored));
@@ -296,9 +298,13 @@ async fn the_past_of_a_host_counts_for_a_day(journal: impl Journal) {
 }
 
 async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
-    for (now, outcome) in
-        [(0, Outcome::Freed), (10, Outcome::Active), (20, Outcome::Held), (30, Outcome::Unreachable)]
-    {
+    for (now, outcome) in [
+        (0, Outcome::Freed),
+        (10, Outcome::Active),
+        (20, Outcome::Held),
+        (30, Outcome::Unreachable),
+        (31, Outcome::Refused),
+    ] {
         let attempt = asked("a", None);
         let fence = started(&journal, &attempt, now).await;
         finished(&journal, &attempt, fence, outcome, now).await;
@@ -325,7 +331,10 @@ async fn a_clock_that_was_set_moves_what_is_recent(journal: impl Journal) {
     let mut old = opened(&journal, "a", Urgency::Warning, at(0)).await;
     old.incident.close(Closed::Resolved, at(10));
     saved(&journal, &old).await;
-    let open = opened(&journal, "b", Urgency::Warning, at(50)).await;
+    let mut open = opened(&journal, "b", Urgency::Warning, at(50)).await;
+    let told = Escalated { at: at(51), reason: Escalation::CriticalActive };
+    open.incident.lowered = Some(Lowered { told, at: at(52) });
+    saved(&journal, &open).await;
     let attempt = asked("b", Some(open.id));
     started(&journal, &attempt, 60).await;
     let failed = asked("c", None);
@@ -340,6 +349,8 @@ async fn a_clock_that_was_set_moves_what_is_recent(journal: impl Journal) {
     assert_eq!(work.anchor().await.unwrap(), Some(anchor));
     let moved = work.incident(open.id).await.unwrap().unwrap().incident;
     assert_eq!(moved.opened_at, at(50) + hour);
+    let told = Escalated { at: at(51) + hour, ..told };
+    assert_eq!(moved.lowered, Some(Lowered { told, at: at(52) + hour }));
     assert_eq!(moved.state, State::Waiting { due_at: at(50) + hour });
     let member = moved.members.values().next().unwrap();
     assert_eq!(

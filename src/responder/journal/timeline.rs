@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::views::{AlertView, AttemptView, IncidentView};
+use super::views::{AlertView, AttemptView, IncidentView, LoweredView};
 
 /// Something that happened in an incident. What does not belong to it is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,11 +42,24 @@ pub struct Event {
 
 impl Event {
     /// Every word.
-    pub const WORDS: [&str; 8] =
-        [OPENED, ALERT_JOINED, ALERT_LEFT, ATTEMPT_STARTED, CONNECTED, ATTEMPT_ENDED, ESCALATED, CLOSED];
+    pub const WORDS: [&str; 9] = [
+        OPENED,
+        ALERT_JOINED,
+        ALERT_LEFT,
+        ATTEMPT_STARTED,
+        CONNECTED,
+        ATTEMPT_ENDED,
+        ESCALATED,
+        LOWERED,
+        CLOSED,
+    ];
 
     fn new(at: Timestamp, event: &'static str) -> Self {
         Self { at, event, ..Self::default() }
+    }
+
+    fn because(at: Timestamp, event: &'static str, reason: Option<&String>) -> Self {
+        Self { reason: reason.cloned(), ..Self::new(at, event) }
     }
 
     fn of_attempt(at: Timestamp, event: &'static str, attempt: &AttemptView) -> Self {
@@ -61,21 +74,23 @@ const ATTEMPT_STARTED: &str = "attempt_started";
 const CONNECTED: &str = "connected";
 const ATTEMPT_ENDED: &str = "attempt_ended";
 const ESCALATED: &str = "escalated";
+const LOWERED: &str = "lowered";
 const CLOSED: &str = "closed";
 
 /// What happened in an incident, by what is stored of it and of its attempts. An alert that left and came
-/// back again tells only of its first coming and, if it has, of its last going.
+/// back again tells only of its first coming and, if it has, of its last going; of what a person was told
+/// and has not to look at any more, the last is told.
 pub(super) fn timeline(incident: &IncidentView, attempts: &[AttemptView]) -> Vec<Event> {
     let mut events = vec![Event::new(incident.opened_at, OPENED)];
     events.extend(incident.alerts.iter().flat_map(of_alert));
     events.extend(attempts.iter().rev().flat_map(of_attempt));
-    let escalated = incident
-        .escalated_at
-        .map(|at| Event { reason: incident.escalation.clone(), ..Event::new(at, ESCALATED) });
-    let closed = incident
-        .closed_at
-        .map(|at| Event { reason: incident.close_reason.clone(), ..Event::new(at, CLOSED) });
-    events.extend(escalated.into_iter().chain(closed));
+    if let Some(LoweredView { told_at, reason, at }) = &incident.lowered {
+        events.push(Event::because(*told_at, ESCALATED, Some(reason)));
+        events.push(Event::because(*at, LOWERED, Some(reason)));
+    }
+    let (told, why) = (incident.escalation.as_ref(), incident.close_reason.as_ref());
+    events.extend(incident.escalated_at.map(|at| Event::because(at, ESCALATED, told)));
+    events.extend(incident.closed_at.map(|at| Event::because(at, CLOSED, why)));
     // Stable: what happened at the same instant stays as it stands above.
     events.sort_by_key(|event| event.at);
     events

@@ -64,6 +64,9 @@ pub struct IncidentView {
     pub escalated_at: Option<Timestamp>,
     /// Why a person has to look.
     pub escalation: Option<String>,
+    /// What a person was told and has not to look at any more; the story tells it.
+    #[serde(skip)]
+    pub lowered: Option<LoweredView>,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
     /// Why it closed.
@@ -73,6 +76,17 @@ pub struct IncidentView {
     pub tried: Tried,
     /// Its alerts.
     pub alerts: Vec<AlertView>,
+}
+
+/// What a person was told of a critical alert, until none fired any more.
+#[derive(Debug, Clone)]
+pub struct LoweredView {
+    /// When a person was told.
+    pub told_at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// When no critical alert fired any more.
+    pub at: Timestamp,
 }
 
 /// An alert of an incident as status, page and demo see it.

@@ -12,7 +12,10 @@ use super::{
     Frame,
     attempts::{outcome, took},
     room::Part,
-    words::{BAD, GOOD, PATH, PLAIN, SENTENCE, Tone, WATCH, ago, brief, instant, size, stored_size, words},
+    words::{
+        BAD, GOOD, PATH, PLAIN, SENTENCE, Tone, WATCH, ago, brief, instant, size, stored_size, temp_roots,
+        words,
+    },
 };
 use crate::{
     domain::{
@@ -61,6 +64,7 @@ struct ReportShown {
 #[derive(Debug)]
 struct DiskShown {
     name: String,
+    roots: Option<String>,
     size: String,
     before: String,
     after: String,
@@ -228,9 +232,10 @@ fn more_workers(rest: &[&WorkerReport]) -> String {
 
 impl DiskShown {
     fn new(disk: &Disk) -> Self {
-        let Disk { mount, size_bytes, avail_before_bytes, avail_after_bytes } = disk;
+        let Disk { mount, temp_roots: _, size_bytes, avail_before_bytes, avail_after_bytes } = disk;
         Self {
             name: brief(mount, PATH),
+            roots: temp_roots(disk),
             size: size(*size_bytes),
             before: size(*avail_before_bytes),
             after: size(*avail_after_bytes),

@@ -9,7 +9,7 @@ use super::{
     incident::IncidentShown,
     room::Part,
     row::{Bar, Row, disk_bar, left},
-    words::{PATH, SENTENCE, brief, instant, lasted, until, words},
+    words::{PATH, SENTENCE, brief, instant, lasted, temp_roots, until, words},
 };
 use crate::{
     domain::{incident::IncidentId, report::Disk},
@@ -36,6 +36,7 @@ pub(super) struct HostPage {
 struct DiskShown {
     name: String,
     bar: Bar,
+    roots: Option<String>,
 }
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl HostPage {
         let disks = Part::first(report.map(by_what_is_left).unwrap_or_default(), most);
         let disk = |disk: &Disk| {
             let bar = disk_bar(disk, report?, now);
-            Some(DiskShown { name: brief(&disk.mount, PATH), bar })
+            Some(DiskShown { name: brief(&disk.mount, PATH), bar, roots: temp_roots(disk) })
         };
         let (attempts, more_attempts) = AttemptRow::newest(attempts, most);
         Self {

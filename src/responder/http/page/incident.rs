@@ -44,7 +44,10 @@ pub(super) struct IncidentShown {
     pub(super) tone: Tone,
     pub(super) opened: String,
     pub(super) closed: Option<String>,
-    pub(super) escalated: Option<String>,
+    /// Why a person is needed; of what is over none is.
+    pub(super) needed: Option<String>,
+    /// What a person was told while it was open.
+    pub(super) told: Option<String>,
     pub(super) tried: String,
     pub(super) holds: String,
     pub(super) alerts: Vec<AlertShown>,
@@ -80,17 +83,26 @@ impl IncidentShown {
         let (word, tone) = state(incident);
         let alerts = alerts(&incident.alerts, most);
         let events = events(timeline, most);
+        let is_open = incident.closed_at.is_none();
         Self {
             id: incident.id,
             host: incident.host.clone(),
-            is_open: incident.closed_at.is_none(),
+            is_open,
             word,
             tone,
             opened: told(incident.opened_at, now),
             closed: incident.closed_at.map(|at| {
                 format!("{}: {}", told(at, now), words(incident.close_reason.as_deref().unwrap_or("")))
             }),
-            escalated: incident.escalation.as_deref().map(escalated),
+            needed: incident
+                .escalation
+                .as_deref()
+                .filter(|_| is_open)
+                .map(|reason| needed(reason).to_owned()),
+            told: incident.escalation.as_deref().filter(|_| !is_open).map(|reason| {
+                let at = incident.escalated_at.map(|at| format!("{}: ", told(at, now)));
+                at.unwrap_or_default() + was_needed(reason)
+            }),
             tried: tried(incident),
             holds: holds(incident.tried.holds.as_ref()),
             more_alerts: alerts.more(),
@@ -101,13 +113,16 @@ impl IncidentShown {
     }
 }
 
-/// Where not all have room, those that were received last, and those that fire.
+/// Where not all have room, those that fire, the critical ones first, and those that were received last.
 fn alerts(alerts: &[AlertView], most: usize) -> Part<&AlertView> {
     let mut all: Vec<_> = alerts.iter().collect();
     if all.len() > most {
-        all.sort_by_key(|alert| Reverse(alert.last_seen));
+        all.sort_by_key(|alert| {
+            let is_firing = alert.status == "firing";
+            Reverse((is_firing, is_firing && alert.urgency == "critical", alert.last_seen))
+        });
     }
-    Part::of(all, most, |alert| alert.status == "firing")
+    Part::first(all, most)
 }
 
 /// The newest first. Where not all have room, those are the first, and what is said of the incident itself.
@@ -130,7 +145,7 @@ fn state(incident: &IncidentView) -> (String, Tone) {
 }
 
 /// What a person is told of an escalation; the rules' annotation says the same.
-fn escalated(reason: &str) -> String {
+fn needed(reason: &str) -> &'static str {
     match reason {
         "critical_active" => "a critical alert fires, and work in progress holds what there is",
         "critical_nothing_to_free" => "a critical alert fires, and nothing may be deleted",
@@ -140,7 +155,21 @@ fn escalated(reason: &str) -> String {
         "flapping" => "alerts come and go, and have been open for too long within 24 hours",
         _ => "an alert has been firing for too long, whatever was tried",
     }
-    .to_owned()
+}
+
+/// The same of what is over, or was told once.
+fn was_needed(reason: &str) -> &'static str {
+    match reason {
+        "critical_active" => "a critical alert fired, and work in progress held what there was",
+        "critical_nothing_to_free" => "a critical alert fired, and nothing might be deleted",
+        "critical_observed" => {
+            "a critical alert fired, and the host only observed: nothing was deleted there"
+        }
+        "critical_freed_too_little" => "a critical alert fired, though two sweeps in a row freed something",
+        "critical_failed" => "a critical alert fired, and two sweeps of the host in a row failed",
+        "flapping" => "alerts came and went, and were open for too long within 24 hours",
+        _ => "an alert had been firing for too long, whatever was tried",
+    }
 }
 
 fn tried(incident: &IncidentView) -> String {
@@ -204,8 +233,9 @@ fn what(event: &Event) -> String {
             format!("the attempt ended: {}{why}{freed}", about(&event.outcome))
         }
         "escalated" => {
-            format!("a person was told: {}", escalated(event.reason.as_deref().unwrap_or_default()))
+            format!("a person was told: {}", was_needed(event.reason.as_deref().unwrap_or_default()))
         }
+        "lowered" => "no critical alert fired any more: nobody had to look at once".to_owned(),
         "closed" => format!("the incident closed: {}", about(&event.reason)),
         other => words(other),
     }

@@ -7,13 +7,17 @@ use serde_json::{Value, json};
 
 use super::{fleet::FleetPage, *};
 use crate::{
-    domain::report::{Disk, Holds, Report},
+    domain::{
+        incident::Escalation,
+        report::{Disk, Holds, Report},
+    },
     responder::journal::{
         AlertView, AttemptView, BackstopView, Event, HostView, HostWhole, IgnoredView, IncidentView,
-        IncidentWhole, LastReport, Next, NotificationView, OpenIncident, Tried,
+        IncidentWhole, LastReport, LoweredView, Next, NotificationView, OpenIncident, Tried,
     },
 };
 
+mod told;
 mod weight;
 
 const ID: &str = "01936b2e-7c1a-7000-8000-000000000001";
@@ -40,7 +44,7 @@ fn report(text: &str) -> Value {
         "schema": 1, "attempt": ID, "host": text, "version": text, "trigger": "alert", "mode": "enforce",
         "dry_run": false, "started_at": now(), "finished_at": now(), "outcome": "active", "reason": text,
         "freed_bytes": 0, "workers": [worker],
-        "disks": [{ "mount": text, "size_bytes": 100, "avail_before_bytes": 10, "avail_after_bytes": 20 }],
+        "disks": [{ "mount": text, "temp_roots": [text, text], "size_bytes": 100, "avail_before_bytes": 10, "avail_after_bytes": 20 }],
         "prune": { "mode": text, "freed_bytes": 1, "removed": 2, "busy": [text], "errors": [text] },
     })
 }
@@ -87,6 +91,7 @@ fn incident(text: &str) -> IncidentView {
         last_outcome: Some("active".to_owned()),
         escalated_at: Some(now()),
         escalation: Some("critical_active".to_owned()),
+        lowered: None,
         closed_at: None,
         close_reason: None,
         tried: Tried { tried: [("active".to_owned(), 1)].into(), holds: Some(holds) },
@@ -102,6 +107,22 @@ fn incident(text: &str) -> IncidentView {
             first_notification: Some(ID.to_owned()),
             last_notification: None,
         }],
+    }
+}
+
+/// One that is over, an hour after a person was told.
+fn closed(text: &str) -> IncidentView {
+    let hour = SignedDuration::from_hours(1);
+    let told_at = now() - hour * 2;
+    IncidentView {
+        state: "closed".to_owned(),
+        urgency: None,
+        opened_at: now() - hour * 3,
+        escalated_at: Some(told_at),
+        lowered: Some(LoweredView { told_at, reason: text.to_owned(), at: now() - hour }),
+        closed_at: Some(now() - hour),
+        close_reason: Some(text.to_owned()),
+        ..incident(text)
     }
 }
 
@@ -156,6 +177,7 @@ fn host_in_trouble(name: &str, text: &str) -> HostView {
             measured_at: Some(now()),
             disks: vec![Disk {
                 mount: text.to_owned(),
+                temp_roots: vec![text.to_owned(); 4],
                 size_bytes: 100,
                 avail_before_bytes: 10,
                 avail_after_bytes: 20,
@@ -185,9 +207,10 @@ fn every_page(text: &str) -> Vec<String> {
     };
     let host = HostWhole {
         host: host_in_trouble("ray-80", text),
-        incidents: vec![incident(text), incident(text)],
+        incidents: vec![incident(text), closed(text)],
         attempts: vec![attempt(text)],
     };
+    let over = IncidentWhole { incident: closed(text), ..whole.clone() };
     let ignored = IgnoredView {
         fingerprint: text.to_owned(),
         reason: "unknown_host".to_owned(),
@@ -215,7 +238,9 @@ fn every_page(text: &str) -> Vec<String> {
         fleet(&[host_in_trouble("ray-80", text)], &Wish::default()),
         fleet(&[], &wish),
         fitting(|most| HostPage::new(frame(), &host, Some(&whole), now(), most)).unwrap(),
+        fitting(|most| HostPage::new(frame(), &host, Some(&over), now(), most)).unwrap(),
         fitting(|most| IncidentPage::new(frame(), &whole, now(), most)).unwrap(),
+        fitting(|most| IncidentPage::new(frame(), &over, now(), most)).unwrap(),
         attempt_page(&attempt(text)),
         fitting(|most| NotificationPage::new(frame(), &received, now(), most)).unwrap(),
         fitting(|most| StatusPage::new(frame(), &known, std::slice::from_ref(&ignored), now(), most))

@@ -3,6 +3,8 @@
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
+use crate::domain::report::Disk;
+
 /// How something stands, for the eye; its word says the same.
 pub(super) type Tone = &'static str;
 
@@ -32,6 +34,11 @@ pub(super) fn brief(text: &str, most: usize) -> String {
     let begin = text.char_indices().nth(head).map_or(text, |(at, _)| &text[..at]);
     let end = tail.checked_sub(1).and_then(|before| text.char_indices().rev().nth(before));
     format!("{begin}…{}", end.map_or("", |(at, _)| &text[at..]))
+}
+
+/// Which disk it is, where the host tells: a device number is known by heart to nobody.
+pub(super) fn temp_roots(disk: &Disk) -> Option<String> {
+    disk.some_roots().map(|roots| brief(&roots, SENTENCE))
 }
 
 /// How an outcome stands.

@@ -14,7 +14,7 @@ use tracing::{
 };
 
 use super::*;
-use crate::domain::incident::after;
+use crate::domain::{attempt::Outcome, incident::after};
 
 impl Stage {
     fn log(&self) -> PathBuf {
@@ -75,6 +75,32 @@ async fn the_dispatcher_is_woken_where_something_is_due_sooner_than_before_and_o
     assert!(woken(), "critical now");
     stage.accept([1, 4, 5].map(resolved)).await;
     assert!(!woken(), "over");
+}
+
+#[tokio::test]
+async fn what_is_critical_no_more_is_told_once_and_wakes_whoever_keeps_the_time() {
+    let stage = Stage::new().await;
+    let _listens = stage.listen();
+    let critical = |status| alert(5, CRITICAL, "ray-80", status);
+    stage.accept([firing(1), critical(AlertStatus::Firing)]).await;
+    let mut work = stage.intake.journal.begin().await.unwrap();
+    let mut stored = work.open_incident(&"ray-80".parse().unwrap()).await.unwrap().unwrap();
+    stored.incident.finish(Outcome::Active, &TIMING, 0.0, stage.intake.clock.now());
+    work.save_incident(&stored, &TIMING, stage.intake.clock.now()).await.unwrap();
+    work.commit().await.unwrap();
+    let woken = || stage.intake.wake.notified().now_or_never().is_some();
+    woken();
+    stage.accept([critical(AlertStatus::Resolved)]).await;
+    assert!(woken(), "whether it takes too long is for time to say");
+    stage.accept([firing(1)]).await;
+    assert!(!woken(), "that was known");
+    let told = stage.logged("no longer critical");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0].1["host"], &told[0].1["reason"]), (&"ray-80".into(), &"critical_active".into()));
+    let whole = stage.intake.journal.incident(stored.id, 0).await.unwrap().unwrap();
+    let story: Vec<_> = whole.timeline.iter().map(|event| event.event).collect();
+    let expected = ["opened", "alert_joined", "alert_joined", "escalated", "alert_left", "lowered"];
+    assert_eq!(story, expected);
 }
 
 #[tokio::test]

@@ -124,7 +124,9 @@ async fn an_incident_is_told_with_all_that_belongs_to_it(journal: impl Journal) 
     over(&journal, &asked("a", None), Outcome::Freed, 6).await;
     let (first, last) = (Uuid::now_v7(), Uuid::now_v7());
     let gone = Alert { status: AlertStatus::Resolved, ..alert(1) };
-    stored.incident.escalated = Some(Escalated { at: at(5), reason: Escalation::CriticalActive });
+    let told = Escalated { at: at(5), reason: Escalation::CriticalActive };
+    stored.incident.lowered = Some(Lowered { told, at: at(6) });
+    stored.incident.escalated = Some(Escalated { at: at(8), reason: Escalation::Overdue });
     stored.incident.receive(&[(&alert(2), Urgency::Warning)], at(7));
     let mut work = journal.begin().await.unwrap();
     let member = |stored: &Stored, number| stored.incident.members[&alert(number).fingerprint].clone();
@@ -154,11 +156,16 @@ async fn an_incident_is_told_with_all_that_belongs_to_it(journal: impl Journal) 
             (at(5), "attempt_started"),
             (at(5), "attempt_ended"),
             (at(5), "escalated"),
+            (at(6), "lowered"),
             (at(7), "alert_joined"),
             (at(8), "alert_left"),
+            (at(8), "escalated"),
             (at(9), "closed"),
         ]
     );
+    let of_all = timeline.iter().filter(|event| event.attempt.is_none());
+    let reasons: Vec<_> = of_all.filter_map(|event| event.reason.as_deref()).collect();
+    assert_eq!(reasons, ["critical_active", "critical_active", "overdue", "operator"]);
     assert!(told.iter().all(|(_, word)| Event::WORDS.contains(word)));
     assert_eq!(journal.incident(stored.id, 0).await.unwrap().unwrap().history.len(), 0);
     assert!(journal.incident(IncidentId(stored.id.0 + 1), 10).await.unwrap().is_none());
@@ -212,6 +219,7 @@ async fn a_host_stands_where_its_attempts_and_its_incident_left_it(journal: impl
 async fn what_a_host_measured_stands_until_it_measures_again(journal: impl Journal) {
     let disk = |avail_after_bytes| Disk {
         mount: "8:1".to_owned(),
+        temp_roots: vec!["ray-worker-1:/tmp".to_owned()],
         size_bytes: 100,
         avail_before_bytes: 1,
         avail_after_bytes,

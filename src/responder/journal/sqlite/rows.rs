@@ -13,7 +13,7 @@ use crate::domain::{
     alert::Fingerprint,
     attempt::AttemptId,
     host::HostName,
-    incident::{Closed, Escalated, Escalation, Incident, IncidentId, Member, State},
+    incident::{Closed, Escalated, Escalation, Incident, IncidentId, Lowered, Member, State},
     standing::Lane,
 };
 
@@ -58,7 +58,8 @@ pub(super) fn stored(row: &Row<'_>, members: BTreeMap<Fingerprint, Member>) -> R
         failures_in_row: row.get("failures_in_row")?,
         trouble_before: Duration::from_micros(row.get::<_, i64>("trouble_before")?.unsigned_abs()),
         last_outcome: row.get::<_, Option<String>>("last_outcome")?.map(|w| word(&w)).transpose()?,
-        escalated: escalated(row)?,
+        escalated: escalated(row, "escalated_at", "escalation")?,
+        lowered: lowered(row)?,
     };
     Ok(Stored { id: IncidentId(row.get("id")?), incident })
 }
@@ -78,11 +79,16 @@ fn state(row: &Row<'_>) -> Result<State, JournalError> {
     }
 }
 
-fn escalated(row: &Row<'_>) -> Result<Option<Escalated>, JournalError> {
-    let Some(at) = maybe_time(row, "escalated_at")? else { return Ok(None) };
-    let reason = text(row, "escalation")?;
+fn escalated(row: &Row<'_>, at: &str, reason: &str) -> Result<Option<Escalated>, JournalError> {
+    let Some(at) = maybe_time(row, at)? else { return Ok(None) };
+    let reason = text(row, reason)?;
     let reason = Escalation::ALL.into_iter().find(|r| r.as_str() == reason);
     Ok(Some(Escalated { at, reason: reason.ok_or_else(|| corrupt("an escalation that is not known"))? }))
+}
+
+fn lowered(row: &Row<'_>) -> Result<Option<Lowered>, JournalError> {
+    let told = escalated(row, "lowered_told_at", "lowered_from")?;
+    Ok(told.zip(maybe_time(row, "lowered_at")?).map(|(told, at)| Lowered { told, at }))
 }
 
 /// What is read of an alert, in this order: all but the labels. A host may have a thousand alerts.

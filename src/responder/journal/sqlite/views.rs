@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::Sqli
 use super::{
     super::{
         AlertView, AttemptQuery, IgnoredView, IncidentQuery, IncidentView, IncidentWhole, JournalError,
-        OpenHost, Tried, timeline,
+        LoweredView, OpenHost, Tried, timeline,
     },
     attempts,
     columns::{maybe_time, time_of},
@@ -115,11 +115,18 @@ fn incident(row: &SqliteRow, alerts: Vec<AlertView>) -> Result<IncidentView, Jou
         last_outcome: row.try_get("last_outcome")?,
         escalated_at: maybe_time(row, "escalated_at")?,
         escalation: row.try_get("escalation")?,
+        lowered: lowered(row)?,
         closed_at: maybe_time(row, "closed_at")?,
         close_reason: row.try_get("close_reason")?,
         tried: Tried::default(),
         alerts,
     })
+}
+
+fn lowered(row: &SqliteRow) -> Result<Option<LoweredView>, JournalError> {
+    let Some(at) = maybe_time(row, "lowered_at")? else { return Ok(None) };
+    let (told_at, reason) = (time_of(row, "lowered_told_at")?, row.try_get("lowered_from")?);
+    Ok(Some(LoweredView { told_at, reason, at }))
 }
 
 pub(super) const OUTCOMES: &str =

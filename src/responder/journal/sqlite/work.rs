@@ -399,7 +399,8 @@ impl Work for SqliteWork {
             "UPDATE alerts SET received_at = received_at + ?1, last_seen = last_seen + ?1 WHERE incident IN
              (SELECT id FROM incidents WHERE state <> 'closed' OR closed_at >= ?2)",
             "UPDATE incidents SET opened_at = opened_at + ?1, accepted_at = accepted_at + ?1, due_at = due_at + ?1,
-             time_event_at = time_event_at + ?1, deferred_until = deferred_until + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1
+             time_event_at = time_event_at + ?1, deferred_until = deferred_until + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1,
+             lowered_at = lowered_at + ?1, lowered_told_at = lowered_told_at + ?1
              WHERE state <> 'closed' OR closed_at >= ?2",
             "UPDATE attempts SET queued_at = queued_at + ?1, started_at = started_at + ?1,
              connected_at = connected_at + ?1, finished_at = finished_at + ?1, lease_until = lease_until + ?1

@@ -19,7 +19,8 @@ use crate::{
 /// An incident's columns that events change and no index has.
 const SAVE: &str =
     "UPDATE incidents SET urgency = ?2, firing_since = ?3, attempts = ?4, failures_in_row = ?5,
-     last_outcome = ?6, escalated_at = ?7, escalation = ?8 WHERE id = ?1";
+     last_outcome = ?6, escalated_at = ?7, escalation = ?8, lowered_at = ?9, lowered_told_at = ?10,
+     lowered_from = ?11 WHERE id = ?1";
 /// Those that indexes have. Written only where they have changed: an alert that was received again
 /// changes none of them, and each index would be a page more for the log.
 const SAVE_STATE: &str =
@@ -71,6 +72,9 @@ impl SqliteWork {
                 incident.last_outcome.map(Outcome::as_str),
                 incident.escalated.map(|escalated| escalated.at.as_microsecond()),
                 incident.escalated.map(|escalated| escalated.reason.as_str()),
+                incident.lowered.map(|lowered| lowered.at.as_microsecond()),
+                incident.lowered.map(|lowered| lowered.told.at.as_microsecond()),
+                incident.lowered.map(|lowered| lowered.told.reason.as_str()),
             ],
         )?;
         self.execute(
