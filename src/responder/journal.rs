@@ -141,8 +141,12 @@ pub trait Journal: Clone + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Timestamp>, JournalError>> + Send;
 
-    /// Each host's last attempt that spent its period, or may have.
-    fn last_spends(&self) -> impl Future<Output = Result<Vec<(HostName, Timestamp)>, JournalError>> + Send;
+    /// Each host's last attempt that spent its period, or may have, of those that ended at this instant or later,
+    /// or not at all.
+    fn last_spends(
+        &self,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(HostName, Timestamp)>, JournalError>> + Send;
 
     /// Writes and flushes a few bytes.
     fn probe(&self, now: Timestamp) -> impl Future<Output = Result<(), JournalError>> + Send;
@@ -220,6 +224,11 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// Forgets some of what ended before this instant, few enough to keep nobody waiting; says how
     /// many rows, and none once there is nothing more.
     fn forget(&self, before: Timestamp) -> impl Future<Output = Result<u64, JournalError>> + Send;
+
+    /// Drops some of the oldest reports while all of them hold more than so many bytes, few enough to keep nobody
+    /// waiting; says how many, and none once they fit or none may go: an open incident's last one stays. Whatever
+    /// else is known of their attempts stays too, and that there was a report.
+    fn drop_reports(&self, most_bytes: u64) -> impl Future<Output = Result<u64, JournalError>> + Send;
 }
 
 /// A unit of work: what is done in it is there as a whole or not at all. Dropped, it undoes itself.

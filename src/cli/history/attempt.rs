@@ -6,7 +6,7 @@ use super::freed;
 use crate::{
     cli::{
         table,
-        text::{plain, time},
+        text::{plain, size, time},
     },
     domain::report::Report,
     fleet::client::Attempt,
@@ -20,6 +20,7 @@ pub(super) fn shown(attempt: &Attempt) -> String {
         });
     let report = match attempt.report.clone().map(serde_json::from_value::<Report>) {
         None if attempt.finished_at.is_none() => "it has not ended yet\n".to_owned(),
+        None if attempt.report_dropped_bytes.is_some() => dropped(attempt),
         None => "no report came back\n".to_owned(),
         Some(Ok(report)) => table::for_stdout(&report),
         Some(Err(error)) => {
@@ -27,6 +28,14 @@ pub(super) fn shown(attempt: &Attempt) -> String {
         }
     };
     format!("{head}\n{report}")
+}
+
+fn dropped(attempt: &Attempt) -> String {
+    let size = attempt.report_dropped_bytes.map_or_else(String::new, |bytes| format!(" of {}", size(bytes)));
+    format!(
+        "its report{size} was dropped, to keep all reports within the responder's journal.reports_bytes: the host may \
+         have it in /var/log/raysweep\n"
+    )
 }
 
 fn rows(attempt: &Attempt) -> Vec<(&'static str, String)> {
@@ -44,6 +53,7 @@ fn rows(attempt: &Attempt) -> Vec<(&'static str, String)> {
         reason,
         freed_bytes,
         report: _,
+        report_dropped_bytes: _,
     } = attempt;
     let incident = incident.map_or_else(String::new, |id| format!(", for incident {id}"));
     let who = asked_by.as_deref().map_or_else(String::new, |who| format!(", by {}", plain(who)));

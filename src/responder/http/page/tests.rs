@@ -68,6 +68,7 @@ fn reporting(text: &str, report: Value) -> AttemptView {
         reason: Some(text.to_owned()),
         freed_bytes: Some(0),
         report: Some(serde_json::value::to_raw_value(&report).unwrap()),
+        report_dropped_bytes: None,
     }
 }
 
