@@ -321,7 +321,11 @@ async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
         *latest = at.max(*latest);
     }
     assert_eq!(latest, [(host("a"), at(10)), (host("b"), at(40))].into());
-    assert_eq!(journal.last_spends(at(11)).await.unwrap(), [(host("b"), at(40))], "what goes on is not too old");
+    assert_eq!(
+        journal.last_spends(at(11)).await.unwrap(),
+        [(host("b"), at(40))],
+        "what goes on is not too old"
+    );
 }
 
 async fn a_clock_that_was_set_moves_what_is_recent(journal: impl Journal) {

@@ -195,7 +195,8 @@ fn without(attempt: &AttemptView) -> String {
 
 /// Where the report is that made room for later ones.
 fn dropped(attempt: &AttemptView) -> String {
-    let size = attempt.report_dropped_bytes.map_or_else(String::new, |bytes| format!(" of {}", stored_size(bytes)));
+    let size =
+        attempt.report_dropped_bytes.map_or_else(String::new, |bytes| format!(" of {}", stored_size(bytes)));
     format!(
         "one{size} came and was dropped, to keep all reports within journal.reports_bytes. The host may have it in \
          /var/log/raysweep"

@@ -24,8 +24,7 @@ pub(super) const ENDED: &str = "SELECT id FROM attempts WHERE finished_at < ? OR
 
 /// Notes that an attempt's report is kept.
 pub(super) fn keep(connection: &Connection, attempt: &str, bytes: usize) -> Result<(), JournalError> {
-    const STATEMENT: &str =
-        "INSERT INTO kept_reports (attempt, incident, bytes) SELECT id, incident, ?2 FROM attempts WHERE id = ?1";
+    const STATEMENT: &str = "INSERT INTO kept_reports (attempt, incident, bytes) SELECT id, incident, ?2 FROM attempts WHERE id = ?1";
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     connection.prepare_cached(STATEMENT)?.execute(params![attempt, bytes])?;
     Ok(())
