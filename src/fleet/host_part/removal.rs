@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     PROGRAM, STAGED,
-    hold::{HOLD, NEW},
+    hold::{HOLD, NEW, is_sweeping},
     place::Place,
     record::RECORD,
     system::System,
@@ -20,6 +20,7 @@ use crate::fleet::order::{Change, How};
 /// Where a responder on this host has its unit; then the program is its own as well.
 const RESPONDER: &str = "/etc/systemd/system/raysweep.service";
 const FOLDER: &str = "/etc/raysweep";
+const SWEEPING: &str = "a sweep is at work there; another undeploy takes it";
 
 /// What there is to take away.
 pub(super) fn list(textfile_dir: &Path, place: &Place, system: &dyn System) -> Result<Vec<Change>, String> {
@@ -65,7 +66,10 @@ pub(super) fn remove(
         note(&record, unlink_if_there(&record));
     }
     for path in others {
-        note(&path, remove_tree(&path));
+        // Nothing starts one any more. Its folder is its lock: with another one in place, a second sweep would not
+        // see the first.
+        let removed = if is_sweeping(&path) { Err(io::Error::other(SWEEPING)) } else { remove_tree(&path) };
+        note(&path, removed);
     }
     let folder = place.path(FOLDER);
     note(&folder, rmdir_if_empty(&folder));

@@ -360,6 +360,21 @@ fn a_file_that_somebody_else_put_where_our_link_was_stays() {
 }
 
 #[test]
+fn the_lock_of_a_sweep_that_is_at_work_stays_where_the_next_one_looks_for_it() {
+    let host = Host::new();
+    host.ask(Task::Deploy(part()), false).unwrap();
+    let folder = host.place.path("/run/raysweep");
+    let lock = fs::File::open(&folder).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let failed = host.ask(undeploy(), false).unwrap_err();
+    assert_eq!(failed.why, "/run/raysweep: a sweep is at work there; another undeploy takes it");
+    assert!(folder.is_dir() && !host.place.path(wanted::CRON).exists(), "and nothing starts another one");
+    drop(lock);
+    assert_eq!(whats(&host.ask(undeploy(), false).unwrap()), ["/run/raysweep"]);
+    assert!(!folder.exists());
+}
+
+#[test]
 fn beside_a_responder_the_program_stays() {
     let host = Host::new();
     host.ask(Task::Deploy(part()), false).unwrap();
