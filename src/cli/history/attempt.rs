@@ -79,3 +79,32 @@ fn rows(attempt: &Attempt) -> Vec<(&'static str, String)> {
 fn secs(earlier: Timestamp, later: Timestamp) -> f64 {
     later.duration_since(earlier).as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_report_that_made_room_is_told_of_and_nothing_else_is_missing() {
+        let attempt = json!({
+            "id": "1", "host": "ray-80", "trigger": "alert", "queued_at": "2026-01-05T10:00:00Z",
+            "started_at": "2026-01-05T10:00:01Z", "finished_at": "2026-01-05T10:00:09Z", "outcome": "active",
+            "reason": null, "freed_bytes": 0, "report": null, "report_dropped_bytes": 120_000,
+        });
+        expect![[r"
+            attempt 1
+              host       ray-80
+              trigger    alert
+              asked      2026-01-05 10:00:00
+              started    2026-01-05 10:00:01 (after 1.0 s)
+              ended      2026-01-05 10:00:09 (after 8.0 s)
+              outcome    active
+
+            its report of 120.0 kB was dropped, to keep all reports within the responder's journal.reports_bytes: the host may have it in /var/log/raysweep
+        "]]
+        .assert_eq(&shown(&serde_json::from_value(attempt).unwrap()));
+    }
+}
