@@ -32,7 +32,13 @@ rm -f /etc/logrotate.d/raysweep /etc/tmpfiles.d/raysweep.conf
 rm -f /etc/raysweep/sweep.yml /etc/raysweep/hold
 rmdir /etc/raysweep 2>/dev/null || true
 rm -rf /var/log/raysweep
-if mountpoint -q /run/raysweep; then
+sweeping=
+if [ -d /run/raysweep ] && ! flock -n /run/raysweep true; then
+    # Nothing starts one any more. Its folder is its lock: with another one in place, a second sweep would not see
+    # the first.
+    echo "uninstall-host.sh: a sweep is at work: /run/raysweep stays, and a second run takes it" >&2
+    sweeping=1
+elif mountpoint -q /run/raysweep; then
     # Root's own mount: it is emptied, and stays.
     find /run/raysweep -xdev -mindepth 1 -delete
 else
@@ -44,3 +50,4 @@ fi
 if getent passwd raysweep >/dev/null; then
     userdel raysweep
 fi
+[ -z "$sweeping" ]
