@@ -246,8 +246,15 @@ mod tests {
 
     #[test]
     fn the_code_is_what_the_bad_ones_have_in_common() {
-        let row =
-            |end| Row { host: "h".to_owned(), attempt: None, end, reason: None, secs: None, report: None };
+        let row = |end| Row {
+            host: "h".to_owned(),
+            attempt: None,
+            joined: false,
+            end,
+            reason: None,
+            secs: None,
+            report: None,
+        };
         let code = |ends: &[End]| exit(&ends.iter().map(|end| row(*end)).collect::<Vec<_>>(), false);
         let (freed, active) = (End::Ended(Outcome::Freed), End::Ended(Outcome::Active));
         let (held, gone) = (End::Ended(Outcome::Held), End::Ended(Outcome::Unreachable));

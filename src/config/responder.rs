@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{overlay::Overlay, units::Span};
+use super::{
+    overlay::Overlay,
+    units::{Size, Span},
+};
 use crate::domain::{
     host::{Directory, DirectoryClash, HostName},
     policy::{Policies, Urgency},
@@ -183,11 +186,13 @@ pub struct Journal {
     pub notifications: u32,
     /// What they may hold together, in bytes; a single one that is longer than a tenth of it is not kept. Default 64 MiB.
     pub notifications_bytes: u64,
+    /// What the reports of all attempts may hold together, with its unit; beyond it the oldest are dropped, and all else that is known of their attempts stays. An open incident's last one is kept. Default `1GiB`.
+    pub reports_bytes: Size,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { notifications: 10_000, notifications_bytes: 64 * 1024 * 1024 }
+        Self { notifications: 10_000, notifications_bytes: 64 * 1024 * 1024, reports_bytes: Size(1 << 30) }
     }
 }
 

@@ -135,6 +135,9 @@ pub struct WishedHost {
     pub host: String,
     /// The one attempt on it.
     pub attempt: Option<String>,
+    /// Whether that one waited there already, for somebody else's wish; a responder of before does not tell.
+    #[serde(default)]
+    pub joined: bool,
     /// Why there is none.
     pub error: Option<String>,
 }

@@ -11,6 +11,7 @@ mod prometheus;
 mod responder;
 mod route;
 mod rules;
+mod secrets;
 mod site;
 mod test_alert;
 
@@ -21,7 +22,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
-use self::{alertmanager::Alertmanager, prometheus::Prometheus, responder::Responder, site::Site};
+use self::{
+    alertmanager::Alertmanager, prometheus::Prometheus, responder::Responder, secrets::Secrets, site::Site,
+};
 use super::{
     access::Access,
     deploy::{Options, examination, examine::Examiner, verify::to_the_gate},
@@ -94,8 +97,9 @@ enum Side {
 }
 
 /// Every link there is, in the chain's order, and where it is seen; `docs/doctor.md` tells of each.
-const LINKS: [(&str, Side); 32] = [
+const LINKS: [(&str, Side); 33] = [
     ("config", Side::Control),
+    ("secrets", Side::Control),
     ("prometheus", Side::Control),
     ("prometheus_clock", Side::Control),
     ("rules", Side::Control),
@@ -222,7 +226,8 @@ pub async fn walk(
     let alertmanager = alertmanager.map(|(url, access)| Site::new(&url, access));
     let responder = Site::new(&responder.0, responder.1);
     let each = stream::iter(hosts).map(|entry| look_at(config, &examiner, options, entry));
-    let (seen, prometheus, alertmanager, asked) = tokio::join!(
+    let (secrets, seen, prometheus, alertmanager, asked) = tokio::join!(
+        Secrets::look(config, hosts, &responder.base),
         each.buffered(options.parallel).collect::<Vec<_>>(),
         prometheus::seen(prometheus),
         blocking(alertmanager.clone(), Alertmanager::ask),
@@ -231,7 +236,8 @@ pub async fn walk(
     let asked = asked.map(|(_, asked)| asked);
     let responder_answers = asked.as_ref().is_some_and(Responder::is_ready);
     let prometheus = prometheus.as_ref();
-    let mut checks = prometheus::judge(prometheus, responder_answers);
+    let mut checks = secrets.judge();
+    checks.extend(prometheus::judge(prometheus, responder_answers));
     let external_labels = prometheus.and_then(Prometheus::external_labels);
     let shown = alertmanager.as_ref().map(|(_, seen)| seen);
     let mut routes = alertmanager::judge(shown, config, &responder.base, external_labels);
@@ -245,10 +251,12 @@ pub async fn walk(
     if test.state == State::Ok {
         routes.test_has_arrived();
     }
+    secrets.excuse(&mut routes.checks);
     checks.extend(routes.checks);
-    checks.extend(responder::judge(asked.as_ref()));
+    checks.extend(responder::judge(asked.as_ref(), secrets.token_is_broken()));
     checks.push(test);
-    for host in seen {
+    for mut host in seen {
+        host.broken_key = secrets.broken_key(config, &host.entry);
         checks.extend(host::judge(&host, prometheus));
     }
     Ok(checks)
@@ -287,6 +295,7 @@ async fn look_at(
         address,
         examined: found,
         login,
+        broken_key: None,
     }
 }
 

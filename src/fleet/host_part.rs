@@ -21,7 +21,7 @@ use std::{
 };
 
 use self::{
-    place::{Lock, Place},
+    place::{Lock, Place, SWEEPS},
     record::{Record, is_by_hand},
     system::{Machine, System},
     wanted::Thing,
@@ -131,7 +131,7 @@ fn undeploy(
 ) -> Result<(), Failed> {
     // Kept until all is gone: no sweep begins on a host that is half taken away.
     let _no_sweep = if check { None } else { Lock::over_sweeps(place).map_err(unchanged)? };
-    if check && hold::is_sweeping(place) {
+    if check && hold::is_sweeping(&place.path(SWEEPS)) {
         done.notes.push("a sweep is at work there now: until it has ended nothing is taken away".to_owned());
     }
     let taken = if drop_old_cron { vec![] } else { Record::read(place).map_err(unchanged)?.taken };

@@ -23,6 +23,8 @@ pub struct Row {
     pub host: String,
     /// The attempt, where one was made.
     pub attempt: Option<String>,
+    /// Whether it waited at the responder already, and this wish was joined to it.
+    pub joined: bool,
     /// How it ended.
     #[serde(rename = "outcome")]
     pub end: End,
@@ -71,7 +73,7 @@ impl Serialize for End {
 impl Row {
     /// A host of which there is nothing more to say.
     fn bare(host: impl Into<String>, end: End, reason: Option<String>) -> Self {
-        Self { host: host.into(), attempt: None, end, reason, secs: None, report: None }
+        Self { host: host.into(), attempt: None, joined: false, end, reason, secs: None, report: None }
     }
 
     /// A host of which its report tells.
@@ -79,6 +81,7 @@ impl Row {
         Self {
             host: host.into(),
             attempt: Some(report.attempt.to_string()),
+            joined: false,
             end: End::Ended(report.outcome),
             reason: report.reason.clone(),
             secs: Some(secs),

@@ -144,6 +144,7 @@ impl App {
             period: config.timing.period.0,
             attempt_deadline: config.ssh.attempt_deadline.0,
             history: config.timing.history.0,
+            reports_bytes: config.journal.reports_bytes.0,
             starts_are_scarce: AtomicBool::default(),
             metrics: Arc::clone(&metrics),
             wake: Arc::clone(&wake),
@@ -271,7 +272,7 @@ fn incident_timing(timing: &TimingSettings) -> Timing {
 
 /// How many notifications are kept as they were received.
 fn keep(config: &ResponderConfig) -> Keep {
-    let config::responder::Journal { notifications, notifications_bytes } = config.journal;
+    let config::responder::Journal { notifications, notifications_bytes, reports_bytes: _ } = config.journal;
     Keep { notifications, bytes: notifications_bytes }
 }
 

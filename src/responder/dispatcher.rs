@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::{
     clock::Clock,
@@ -35,10 +35,12 @@ use crate::domain::{
 mod attempt;
 mod claim;
 mod recover;
+mod retention;
 mod successor;
 #[cfg(test)]
 mod tests;
 
+use retention::Retention;
 pub use successor::Changed;
 
 /// Why an attempt has no known end though SSH did not fail, for metrics that start at zero.
@@ -62,8 +64,6 @@ const POLL: Duration = Duration::from_secs(5);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How long attempts that are told to stop may take to write down that they did.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often ended incidents are looked through for those that are too old.
-const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// By how much a lease outlasts the attempt's own deadline: time to write its end down.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
@@ -100,6 +100,8 @@ pub struct Dispatcher<J> {
     pub attempt_deadline: Duration,
     /// How long ended incidents are kept.
     pub history: Duration,
+    /// What all reports may hold together.
+    pub reports_bytes: u64,
     /// Whether attempts wait for the fleet's next start, as the log and metrics have it.
     pub starts_are_scarce: AtomicBool,
     /// What is counted.
@@ -126,7 +128,7 @@ impl<J: Journal> Dispatcher<J> {
     /// once it is given up.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, give_up: CancellationToken) -> TaskTracker {
         let attempts = TaskTracker::new();
-        let mut forgot = None;
+        let mut retention = Retention::default();
         while !stop.is_cancelled() {
             // Registered before the journal is asked: what comes in between is not missed.
             let mut woken = pin!(self.wake.notified());
@@ -136,7 +138,8 @@ impl<J: Journal> Dispatcher<J> {
                 error!(reason = error.reason(), %error, "nothing can be claimed");
                 AFTER_FAILURE
             });
-            self.forget(&mut forgot).await;
+            self.forget(&mut retention).await;
+            self.drop_reports(&mut retention).await;
             tokio::select! {
                 () = woken => {}
                 () = tokio::time::sleep(pause) => {}
@@ -218,26 +221,6 @@ impl<J: Journal> Dispatcher<J> {
             "the machine's clock was set; whatever waits still waits as long as it did"
         );
         Ok(())
-    }
-
-    async fn forget(&self, forgot: &mut Option<Instant>) {
-        if forgot.is_some_and(|at: Instant| at.elapsed() < FORGET_EVERY) {
-            return;
-        }
-        let before = self.clock.now().checked_sub(self.history).unwrap_or(Timestamp::MIN);
-        match self.journal.forget(before).await {
-            Ok(0) => *forgot = Some(Instant::now()),
-            // More of them the next time round, so that nobody waits for it.
-            Ok(rows) => {
-                info!(rows, "forgot what ended too long ago");
-                self.wake.notify_one();
-            }
-            Err(error) => {
-                *forgot = Some(Instant::now());
-                self.metrics.journal_failed("forget");
-                error!(reason = error.reason(), %error, "what is too old cannot be forgotten");
-            }
-        }
     }
 }
 

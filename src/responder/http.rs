@@ -36,7 +36,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use self::{
     body::{Bodies, BodyError, Whole},
@@ -78,8 +78,14 @@ pub mod who;
 /// For so long a probe of the journal tells whoever asks whether we are ready: each one is a write.
 const PROBED_FOR: Duration = Duration::from_millis(200);
 
-/// Who asked for a reload, and waits for what came of it.
-pub type ReloadAsked = oneshot::Sender<Result<String, String>>;
+/// A reload that somebody asked for, and who waits for what came of it.
+#[derive(Debug)]
+pub struct ReloadAsked {
+    /// Who asked.
+    pub by: Who,
+    /// Takes what came of it.
+    pub answer: oneshot::Sender<Result<String, String>>,
+}
 
 /// What handlers share for as long as the process lives.
 #[derive(Debug)]
@@ -238,18 +244,9 @@ async fn webhook<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -
             Json(accepted).into_response()
         }
         Err(refusal) => {
-            refused(&web, &refusal);
+            refusal.tell(&web, "notification");
             refusal.into_response()
         }
-    }
-}
-
-fn refused<J>(web: &Web<J>, refusal: &Refusal) {
-    if let Refusal::Journal(error) = refusal {
-        web.metrics.journal_failed("accept");
-        error!(reason = error.reason(), %error, "notification refused: the journal failed");
-    } else if let Some(suppressed) = web.told.now() {
-        warn!(reason = refusal.result(), error = %refusal, suppressed, "notification refused");
     }
 }
 
@@ -264,7 +261,7 @@ async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) ->
     match replayed {
         Ok(replayed) => (StatusCode::ACCEPTED, Json(replayed)).into_response(),
         Err(refusal) => {
-            refused(&web, &refusal);
+            refusal.tell(&web, "notification");
             refusal.into_response()
         }
     }
@@ -272,9 +269,9 @@ async fn replay<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) ->
 
 /// Waits for the reload and says what came of it, in the words of the log.
 async fn reload<J: Journal>(State(web): State<Arc<Web<J>>>, request: Request) -> Response {
-    info!(asked_by = Who::of(&request).as_str(), "reload asked for");
+    let by = Who::of(&request);
     let (answer, reloaded) = oneshot::channel();
-    if web.reloads.send(answer).await.is_err() {
+    if web.reloads.send(ReloadAsked { by, answer }).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "raysweep is stopping\n").into_response();
     }
     match reloaded.await {

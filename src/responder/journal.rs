@@ -4,7 +4,7 @@
 //! domain's state machine, inside one unit of work. Another store takes these two traits and nothing
 //! else; `conformance` says what has to hold for it.
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf};
+use std::{collections::BTreeMap, future::Future};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
@@ -24,12 +24,14 @@ use crate::domain::{
 pub mod bounded;
 #[cfg(test)]
 mod conformance;
+mod error;
 mod questions;
 pub mod sqlite;
 mod timeline;
 mod views;
 mod waits;
 
+pub use error::JournalError;
 pub use questions::{AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST};
 pub use timeline::Event;
 pub use views::{
@@ -37,85 +39,6 @@ pub use views::{
     LastReport, LoweredView, NotificationView, OpenHost, OpenIncident, Tried,
 };
 pub use waits::{Next, Waiting};
-
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The folder cannot be made or opened.
-    #[error("{path}: {source}", path = path.display())]
-    Path {
-        /// The folder or file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another process has it.
-    #[error("{path} is in use by another process", path = .0.display())]
-    Locked(PathBuf),
-    /// The store is of a newer version: what it says may not be what we would read in it.
-    #[error(
-        "the journal is of version {found} and this raysweep knows versions up to {known}: run the newer raysweep, or start with another --storage.path"
-    )]
-    Newer {
-        /// The store's version.
-        found: i64,
-        /// The newest that this binary knows.
-        known: i64,
-    },
-    /// Whether the store is whole could not be found out in the time for it.
-    #[error(
-        "{path}: its check took longer than {secs} s, and nothing wrong was found until then: start again once its disk has less to do, or with another --storage.path",
-        path = path.display()
-    )]
-    Unchecked {
-        /// The store.
-        path: PathBuf,
-        /// The time for it.
-        secs: u64,
-    },
-    /// A step towards our version failed.
-    #[error("the journal cannot be brought to this version: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The store failed; it may work again later.
-    #[error("the journal failed: {0}")]
-    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The system could not say that what was written is on disk. Nothing that this process has read or
-    /// written since can be trusted to be there, and asking again would answer "yes" without it.
-    #[error("the journal's disk could not be flushed: {0}")]
-    Flush(String),
-    /// Whoever wrote for us has panicked.
-    #[error("nobody knows whether the journal was written")]
-    Unanswered,
-    /// More was asked for than is told at once. Nothing is wrong with the journal.
-    #[error("these reports are longer than {REPORTS_BYTES_MOST} bytes together")]
-    TooMuch,
-    /// What is stored is not what this binary writes.
-    #[error("the journal is damaged: {0}")]
-    Corrupt(String),
-}
-
-impl JournalError {
-    /// The reason as log and metrics write it.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Path { .. } => "path",
-            Self::Locked(_) => "locked",
-            Self::Newer { .. } => "newer",
-            Self::Unchecked { .. } => "unchecked",
-            Self::Migrate(_) => "migrate",
-            Self::Storage(_) => "storage",
-            Self::Flush(_) => "flush",
-            Self::Unanswered => "unanswered",
-            Self::TooMuch => "too_much",
-            Self::Corrupt(_) => "corrupt",
-        }
-    }
-
-    /// Whether the process has to end: only a new one, which reads what is on disk, may go on.
-    pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Flush(_))
-    }
-}
 
 /// So many ignored alerts are kept, the last seen ones: whoever sends ever new ones must not fill the disk.
 pub const IGNORED_MOST: u32 = 5000;
@@ -218,8 +141,12 @@ pub trait Journal: Clone + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Timestamp>, JournalError>> + Send;
 
-    /// Each host's last attempt that spent its period, or may have.
-    fn last_spends(&self) -> impl Future<Output = Result<Vec<(HostName, Timestamp)>, JournalError>> + Send;
+    /// Each host's last attempt that spent its period, or may have, of those that ended at this instant or later,
+    /// or not at all.
+    fn last_spends(
+        &self,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(HostName, Timestamp)>, JournalError>> + Send;
 
     /// Writes and flushes a few bytes.
     fn probe(&self, now: Timestamp) -> impl Future<Output = Result<(), JournalError>> + Send;
@@ -297,6 +224,11 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// Forgets some of what ended before this instant, few enough to keep nobody waiting; says how
     /// many rows, and none once there is nothing more.
     fn forget(&self, before: Timestamp) -> impl Future<Output = Result<u64, JournalError>> + Send;
+
+    /// Drops some of the oldest reports while all of them hold more than so many bytes, few enough to keep nobody
+    /// waiting; says how many, and none once they fit or none may go: an open incident's last one stays. Whatever
+    /// else is known of their attempts stays too, and that there was a report.
+    fn drop_reports(&self, most_bytes: u64) -> impl Future<Output = Result<u64, JournalError>> + Send;
 }
 
 /// A unit of work: what is done in it is there as a whole or not at all. Dropped, it undoes itself.

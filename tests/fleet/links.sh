@@ -50,6 +50,8 @@ control_side() {
     finds responder broken 'put right what it names'
     echo 'a token' >"$CONFIG/token"
 
+    own_secrets
+
     daemon_stop alertmanager
     finds alertmanager broken 'start it where it runs'
     skipped route
@@ -67,6 +69,27 @@ control_side() {
     finds test_alert broken "Alertmanager's log" --send-test-alert --timeout 8s
     right alertmanager.yml
     hidden_urls
+}
+
+# What the responder shows, and what it wants to be shown: by the operator's configuration, so that the one that runs
+# goes on with its own.
+own_secrets() {
+    local config
+    config=$(with_config "\$aweb: {bearer_token_file: $CONFIG/none}")
+    ASKED=$config finds secrets broken "put the token into $CONFIG/none"
+    install -m 640 -o desk /dev/null "$CONFIG/empty"
+    config=$(with_config "\$aweb: {bearer_token_file: $CONFIG/empty}")
+    ASKED=$config finds secrets broken "put the token into $CONFIG/empty"
+    install -m 644 -o desk "$CONFIG/token" "$CONFIG/open"
+    config=$(with_config "s|^alertmanager: {|&bearer_token_file: $CONFIG/open, |")
+    ASKED=$config finds secrets broken "chmod o= $CONFIG/open"
+    config=$(with_config "s|identity_file: [^,]*,|identity_file: $CONFIG/none,|")
+    ASKED=$config finds secrets broken "put the private key into $CONFIG/none"
+    ASKED=$config skipped responder_login
+    install -m 640 -o desk "$CONFIG/id_ed25519" "$CONFIG/wide"
+    config=$(with_config "s|identity_file: [^,]*,|identity_file: $CONFIG/wide,|")
+    ASKED=$config finds secrets broken "chmod 600 $CONFIG/wide"
+    ASKED=$config skipped responder_login
 }
 
 # Alertmanager from 0.26 on does not say where a webhook leads.

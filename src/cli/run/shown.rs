@@ -22,14 +22,18 @@ const SHOWN: usize = 3;
 
 pub(super) fn print(rows: &[Row], json: bool) -> Exit {
     if json {
-        let lines = rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
-        return match lines {
-            Ok(lines) => text::say(&lines.iter().fold(String::new(), |text, line| text + line + "\n")),
+        return match lines(rows) {
+            Ok(lines) => text::say(&lines),
             Err(error) => failed(Exit::Failure, &error),
         };
     }
     let width = text::terminal_width().unwrap_or(u16::MAX);
     text::say(&(table(rows, width) + &total(rows) + &below(rows)))
+}
+
+/// One line of JSON for each.
+fn lines(rows: &[Row]) -> serde_json::Result<String> {
+    rows.iter().try_fold(String::new(), |text, row| Ok(text + &serde_json::to_string(row)? + "\n"))
 }
 
 fn table(rows: &[Row], width: u16) -> String {
@@ -88,6 +92,9 @@ fn total(rows: &[Row]) -> String {
     format!("\n{} freed on {} hosts{would}\n", size(freed), rows.len())
 }
 
+/// Whoever asked first is told of in the attempt; whoever was joined to it should know that it is not his alone.
+const JOINED: &str = "an attempt waited there already, and this wish was joined to it";
+
 /// What the table has no room for: why it ended so, what was kept and for what reason, what went wrong.
 fn below(rows: &[Row]) -> String {
     let mut text = String::new();
@@ -95,7 +102,8 @@ fn below(rows: &[Row]) -> String {
         let host = plain(&row.host);
         let reason = row.reason.iter().map(|reason| plain(reason));
         let told = row.report.iter().flat_map(report_lines);
-        for line in reason.chain(told) {
+        let joined = row.joined.then(|| JOINED.to_owned());
+        for line in joined.into_iter().chain(reason).chain(told) {
             let _ = write!(text, "\n{host}: {line}");
         }
     }

@@ -37,7 +37,7 @@ pub(super) fn check(config: &ResponderConfig, problems: &mut Problems) {
     check_web(web, problems);
     check_timing(timing, problems);
     check_limits(limits, problems);
-    check_journal(*journal, problems);
+    check_journal(*journal, ssh.output_bytes, problems);
     check_ssh(ssh, problems);
     check_alertmanager(alertmanager, problems);
     check_prometheus(prometheus, problems);
@@ -176,7 +176,8 @@ fn check_limits(limits: &Limits, problems: &mut Problems) {
     problems.positive("limits.request_timeout", *request_timeout);
 }
 
-fn check_journal(Journal { notifications, notifications_bytes }: Journal, problems: &mut Problems) {
+fn check_journal(journal: Journal, output_bytes: u64, problems: &mut Problems) {
+    let Journal { notifications, notifications_bytes, reports_bytes } = journal;
     problems.unless(
         notifications == 0 || notifications_bytes >= 64 * 1024,
         "journal.notifications_bytes",
@@ -186,6 +187,11 @@ fn check_journal(Journal { notifications, notifications_bytes }: Journal, proble
         u32::try_from(notifications_bytes).is_ok(),
         "journal.notifications_bytes",
         &format!("must be {} or less", u32::MAX),
+    );
+    problems.unless(
+        reports_bytes.0 >= output_bytes,
+        "journal.reports_bytes",
+        &format!("must not be less than ssh.output_bytes ({output_bytes}B): one report must fit in"),
     );
 }
 

@@ -40,6 +40,9 @@ pub struct Attempt {
     /// The host's report, where it was asked for and one came.
     #[serde(default)]
     pub report: Option<serde_json::Value>,
+    /// How long the report was that the responder has dropped, to keep within its bound.
+    #[serde(default)]
+    pub report_dropped_bytes: Option<u64>,
 }
 
 /// An incident with all that belongs to it.

@@ -176,6 +176,7 @@ impl<'a> Asked<'a> {
         }
         let unproven = elsewhere.keys().cloned().chain(hidden.iter().cloned()).collect();
         if let Some(url) = elsewhere.values().next() {
+            let url = without_user(url);
             let seen = format!("it leads to {url}, and the responder that was asked is {}", self.responder);
             let advice = "if they are the same, --send-test-alert shows it; else put the receiver's url right, or --url";
             return (Check::warn(LINK, seen, advice), unproven);
@@ -253,10 +254,21 @@ fn names(receivers: &[Receiver]) -> String {
 fn port(url: &str) -> Option<u16> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split('/').next()?;
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
     let after_address = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
     match after_address.rsplit_once(':') {
         Some((_, port)) => port.parse().ok(),
         None => Some(if scheme == "https" { 443 } else { 80 }),
+    }
+}
+
+/// What stands before an address' `@` is somebody's secret.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((user, _)) => format!("{scheme}://***{}", &rest[user.len()..]),
+        None => url.to_owned(),
     }
 }
 
@@ -292,6 +304,10 @@ mod tests {
         assert_eq!(shipped.test.unwrap(), ["raysweep"]);
         let elsewhere = judged(SHIPPED, "http://localhost:9195");
         assert_eq!(elsewhere.checks[1].state, State::Warn);
+        let with_user = SHIPPED.replace("http://127.0.0.1:9095/", "http://jo:s3cret@127.0.0.1:9095/");
+        assert_eq!(judged(&with_user, "http://localhost:9095").checks[1].state, State::Ok);
+        let seen = &judged(&with_user, "http://localhost:9195").checks[1].seen;
+        assert!(seen.starts_with("it leads to http://***@127.0.0.1:9095/webhook, and"), "{seen}");
         let astray = judged(&SHIPPED.replace("RayWorkerDiskCritical\"", "Other\""), "http://localhost:9095");
         assert_eq!(astray.checks[1].state, State::Broken);
         assert_eq!(astray.checks[1].seen, "RayWorkerDiskCritical leads to people");
@@ -417,6 +433,8 @@ mod tests {
             ("http://[::1]:9095", Some(9095)),
             ("https://[::1]/x:1", Some(443)),
             ("http://a/webhook", Some(80)),
+            ("https://jo:s3cret@a/webhook", Some(443)),
+            ("http://jo:s3cret@[::1]:9095/webhook", Some(9095)),
             ("a", None),
         ] {
             assert_eq!(port(url), expected, "{url}");

@@ -29,6 +29,8 @@ pub(super) struct Seen {
     pub(super) examined: Examined,
     /// Whether the responder's gets to the gate.
     pub(super) login: Result<(), LoginError>,
+    /// The key with which that goes, where it is known to be broken.
+    pub(super) broken_key: Option<PathBuf>,
 }
 
 impl Seen {

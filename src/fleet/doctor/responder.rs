@@ -30,7 +30,8 @@ impl Responder {
     }
 }
 
-pub(super) fn judge(responder: Option<&Responder>) -> Vec<Check> {
+/// Where it is known that its own token is broken, what hangs on that alone is no trouble of its own.
+pub(super) fn judge(responder: Option<&Responder>, token_is_broken: bool) -> Vec<Check> {
     let Some(Responder { base, ready, asked_at, answered_at }) = responder else {
         return vec![
             Check::skipped("responder", "the question could not be asked"),
@@ -52,6 +53,8 @@ pub(super) fn judge(responder: Option<&Responder>) -> Vec<Check> {
     };
     let ready = if answer.status == 200 {
         Check::ok("responder", format!("{base} is ready"))
+    } else if token_is_broken && hangs_on_its_token(&answer.words()) {
+        Check::skipped("responder", "its token cannot be used, so that it lets nobody in")
     } else {
         Check::broken(
             "responder",
@@ -71,6 +74,17 @@ pub(super) fn judge(responder: Option<&Responder>) -> Vec<Check> {
     vec![ready, clock]
 }
 
+/// Whether it is not ready for this alone. Where everybody reaches it, it names no file.
+fn hangs_on_its_token(words: &str) -> bool {
+    const NOT_READY: &str = "raysweep is not ready: ";
+    const REASONS: [&str; 2] = ["web.bearer_token_file: ", "nobody can be let in"];
+    words.strip_prefix(NOT_READY).is_some_and(|reasons| {
+        let is_its_token = |reason: &str| REASONS.iter().any(|known| reason.starts_with(known));
+        // What the log says follows after a semicolon of its own.
+        reasons.split("; ").all(|reason| is_its_token(reason) || reason == "the log says why")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +101,7 @@ mod tests {
     }
 
     fn states(responder: &Responder) -> [State; 2] {
-        let checks = judge(Some(responder));
+        let checks = judge(Some(responder), false);
         [checks[0].state, checks[1].state]
     }
 
@@ -98,7 +112,24 @@ mod tests {
         assert_eq!(states(&answer(200, 1020, "")), [State::Ok, State::Warn]);
         let unready = answer(503, 1000, "raysweep is not ready: journal: disk full\n");
         assert_eq!(states(&unready), [State::Broken, State::Ok]);
-        assert!(judge(Some(&unready))[0].seen.ends_with("disk full"));
+        assert!(judge(Some(&unready), false)[0].seen.ends_with("disk full"));
         assert_eq!(states(&responder(Err("no answer".to_owned()))), [State::Broken, State::Skipped]);
+    }
+
+    #[test]
+    fn what_hangs_on_a_token_that_is_known_to_be_broken_is_no_alarm_of_its_own() {
+        let state = |words: &str, token_is_broken| {
+            judge(Some(&answer(503, 1000, &format!("raysweep is not ready: {words}\n"))), token_is_broken)[0]
+                .state
+        };
+        for of_its_token in [
+            "web.bearer_token_file: /t is empty: put the secret into it",
+            "nobody can be let in; the log says why",
+        ] {
+            assert_eq!(state(of_its_token, true), State::Skipped);
+            assert_eq!(state(of_its_token, false), State::Broken);
+            assert_eq!(state(&format!("journal: disk full; {of_its_token}"), true), State::Broken);
+        }
+        assert_eq!(state("stopping", true), State::Broken);
     }
 }

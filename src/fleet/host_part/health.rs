@@ -6,7 +6,7 @@ mod processes;
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::{fs::MetadataExt, net::UnixStream},
+    os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -97,7 +97,7 @@ fn containers(settings: &SweepSettings, place: &Place) -> Option<Result<(), Stri
 }
 
 fn ping(socket: &Path) -> io::Result<()> {
-    let mut stream = UnixStream::connect(socket)?;
+    let mut stream = system::connect(socket)?;
     stream.set_read_timeout(Some(PING))?;
     stream.set_write_timeout(Some(PING))?;
     stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: localhost\r\n\r\n")?;

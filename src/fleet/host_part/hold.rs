@@ -9,15 +9,9 @@ use std::{
 
 use rustix::fs::{Mode, OFlags, fchmod, major, minor};
 
-use super::{
-    difference,
-    place::{Place, SWEEPS},
-    transaction::unlink_if_there,
-    unchanged,
-    wanted::SETTINGS,
-};
+use super::{difference, place::Place, transaction::unlink_if_there, unchanged, wanted::SETTINGS};
 use crate::{
-    config,
+    config::{self, sweep::SweepSettings},
     fleet::order::{Change, Done, Failed, Hold, How},
 };
 
@@ -28,15 +22,17 @@ pub(super) const NEW: &str = "/etc/raysweep/.hold~";
 /// Why, where nobody says.
 const REASON: &str = "maintenance";
 
-/// A sweep that asks for another file is not held by ours. Settings that do not load let none begin.
-fn is_asked_for(place: &Place) -> Result<(), Failed> {
-    match config::load_sweep(&place.path(SETTINGS)) {
-        Ok(settings) if settings.hold_file != Path::new(HOLD) => {
-            let file = settings.hold_file.display();
-            Err(unchanged(format!("its hold_file is {file}: make that file, or take it away, on the host")))
-        }
-        _ => Ok(()),
+/// What the host's sweeps go by. One that asks for another file is not held by ours. Settings that do not load let
+/// none begin.
+fn settings(place: &Place) -> Result<SweepSettings, Failed> {
+    let settings = config::load_sweep(&place.path(SETTINGS)).unwrap_or_default();
+    if settings.hold_file != Path::new(HOLD) {
+        let file = settings.hold_file.display();
+        return Err(unchanged(format!(
+            "its hold_file is {file}: make that file, or take it away, on the host"
+        )));
     }
+    Ok(settings)
 }
 
 /// Nothing is to be deleted from now on.
@@ -44,7 +40,7 @@ pub(super) fn hold(wish: &Hold, check: bool, place: &Place, done: &mut Done) -> 
     if !place.path(SETTINGS).exists() {
         return Err(unchanged(format!("there is no {SETTINGS}: nothing sweeps this host")));
     }
-    is_asked_for(place)?;
+    let settings = settings(place)?;
     let found = found(place)?;
     if let Some(text) = found.as_deref().filter(|text| says(text, wish.reason.as_deref())) {
         done.notes.push(format!("held already: {}", first_line(text)));
@@ -60,7 +56,7 @@ pub(super) fn hold(wish: &Hold, check: bool, place: &Place, done: &mut Done) -> 
             done.notes.push(format!("held: {line}"));
         }
     }
-    if is_sweeping(place) {
+    if is_sweeping(&place.path(&settings.runtime_dir)) {
         done.notes.push("a sweep is at work there now, and ends before its next batch".to_owned());
     }
     Ok(())
@@ -68,7 +64,7 @@ pub(super) fn hold(wish: &Hold, check: bool, place: &Place, done: &mut Done) -> 
 
 /// It goes on.
 pub(super) fn release(check: bool, place: &Place, done: &mut Done) -> Result<(), Failed> {
-    is_asked_for(place)?;
+    settings(place)?;
     let Some(text) = found(place)? else { return Ok(()) };
     let diff = difference::between(HOLD, text.as_bytes(), b"");
     done.changes.push(Change { what: HOLD.to_owned(), how: How::Removed, diff });
@@ -120,10 +116,11 @@ fn put(text: &str, place: &Place) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// The kernel is asked: whoever tried the lock could have it when a sweep begins.
-pub(super) fn is_sweeping(place: &Place) -> bool {
+/// Whether somebody has the folder that a sweep locks. The kernel is asked: whoever tried the lock could have it
+/// when a sweep begins.
+pub(super) fn is_sweeping(runtime_dir: &Path) -> bool {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    is_locked(&place.path(SWEEPS), &locks)
+    is_locked(runtime_dir, &locks)
 }
 
 fn is_locked(folder: &Path, locks: &str) -> bool {
@@ -209,13 +206,22 @@ mod tests {
 
     #[test]
     fn a_sweep_that_runs_is_told_of_and_its_lock_is_not_touched() {
-        let (_folder, place) = host();
-        assert!(!is_sweeping(&place));
-        let folder = File::open(place.path(SWEEPS)).unwrap();
-        flock(&folder, FlockOperation::NonBlockingLockExclusive).unwrap();
-        let done = held(&place, None);
-        assert_eq!(done.notes[1], "a sweep is at work there now, and ends before its next batch");
-        drop(folder);
-        assert!(!is_sweeping(&place));
+        for (locked, settings) in [("/run/raysweep", ""), ("/run/other", "runtime_dir: /run/other\n")] {
+            let (_folder, place) = host();
+            fs::create_dir_all(place.path(locked)).unwrap();
+            fs::write(place.path(SETTINGS), settings).unwrap();
+            assert_eq!(held(&place, None).notes.len(), 1, "{locked}");
+            let folder = File::open(place.path(locked)).unwrap();
+            flock(&folder, FlockOperation::NonBlockingLockExclusive).unwrap();
+            let done = held(&place, None);
+            let told = done.notes.get(1).map(String::as_str);
+            assert_eq!(
+                told,
+                Some("a sweep is at work there now, and ends before its next batch"),
+                "{locked}"
+            );
+            drop(folder);
+            assert_eq!(held(&place, None).notes.len(), 1, "{locked}");
+        }
     }
 }

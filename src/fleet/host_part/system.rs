@@ -8,6 +8,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as connect_to, socket_with,
+};
+
 use super::{
     PROGRAM,
     wanted::{ACCOUNT, ACCOUNT_HOME, TEXTFILE},
@@ -87,13 +91,29 @@ impl System for Machine {
     }
 
     fn knock(&self, socket: &Path) -> io::Result<()> {
-        UnixStream::connect(socket).map(drop)
+        connect(socket).map(drop)
     }
 
     fn measure(&self) -> Result<(), String> {
         let arguments = [PROGRAM, "measure", "--textfile", TEXTFILE, "--log.level", "error"];
         run(&arguments.map(OsStr::new)).and_then(wanted_zero)
     }
+}
+
+/// A connection to whoever listens at a socket. One whose queue is full is not waited for: nobody takes from it,
+/// and a plain connect would wait for as long as that.
+pub(super) fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let connecting = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect_to(&connecting, &SocketAddrUnix::new(socket)?).map_err(|error| match error {
+        rustix::io::Errno::AGAIN => {
+            io::Error::new(io::ErrorKind::WouldBlock, "it takes no connection: its queue is full")
+        }
+        other => other.into(),
+    })?;
+    let stream = UnixStream::from(connecting);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// What the program that is in place says of its version.
@@ -135,4 +155,40 @@ fn wanted_zero((code, said): (Option<i32>, String)) -> Result<(), String> {
 
 fn last_line(said: &str) -> &str {
     said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing said")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use rustix::net::{bind, listen};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_from_which_nobody_takes_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        listen(&listener, 0).unwrap();
+        let (done, told) = mpsc::channel();
+        let asking = path.clone();
+        // Left behind should it wait: there is no other end to that.
+        thread::spawn(move || {
+            let mut taken = vec![];
+            let full = loop {
+                match connect(&asking) {
+                    Ok(stream) => taken.push(stream),
+                    Err(error) => break error,
+                }
+            };
+            let _ = done.send(full.to_string());
+        });
+        let full = told.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(full.contains("its queue is full"), "{full}");
+        drop(listener);
+        assert_eq!(connect(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

@@ -142,12 +142,12 @@ struct Wait {
 
 impl Wait {
     fn new(host: WishedHost, watch: &dyn Watch) -> Self {
-        let WishedHost { host, attempt, error } = host;
+        let WishedHost { host, attempt, joined, error } = host;
         let mut wait = Self {
             id: attempt.clone().unwrap_or_default(),
             stage: Stage::Queued,
             why: why_not_now(""),
-            row: Row { attempt, ..Row::bare(host, End::GoesOn, None) },
+            row: Row { attempt, joined, ..Row::bare(host, End::GoesOn, None) },
         };
         if wait.row.attempt.is_some() {
             wait.step(wait.why, watch);
@@ -240,7 +240,12 @@ mod tests {
     #[test]
     fn a_host_that_is_left_alone_is_not_said_to_wait_for_its_turn() {
         let heard = Heard::default();
-        let host = WishedHost { host: "ray-80".to_owned(), attempt: Some("1".to_owned()), error: None };
+        let host = WishedHost {
+            host: "ray-80".to_owned(),
+            attempt: Some("1".to_owned()),
+            joined: true,
+            error: None,
+        };
         let mut wait = Wait::new(host, &heard);
         for word in ["place", "backoff", "backoff", "place", "a word of a later version"] {
             wait.is_told_why(&[("ray-80".to_owned(), word.to_owned())].into(), &heard);
@@ -257,7 +262,12 @@ mod tests {
     }
 
     fn waiting() -> Wait {
-        let host = WishedHost { host: "ray-80".to_owned(), attempt: Some("1".to_owned()), error: None };
+        let host = WishedHost {
+            host: "ray-80".to_owned(),
+            attempt: Some("1".to_owned()),
+            joined: true,
+            error: None,
+        };
         Wait::new(host, &Nobody)
     }
 
@@ -285,6 +295,7 @@ mod tests {
             (End::Ended(Outcome::Held), Some("disk swap"), Some(7.0))
         );
         assert!(report.is_none(), "a report of a later version is none that we read");
+        assert!(wait.row.joined, "whose wish it was first is not forgotten");
     }
 
     #[test]
@@ -316,7 +327,8 @@ mod tests {
     #[test]
     fn a_host_that_is_none_has_ended_at_once() {
         let error = Some("no such host".to_owned());
-        let wait = Wait::new(WishedHost { host: "x y".to_owned(), attempt: None, error }, &Nobody);
+        let wait =
+            Wait::new(WishedHost { host: "x y".to_owned(), attempt: None, joined: false, error }, &Nobody);
         assert_eq!((wait.stage, wait.row.end), (Stage::Over, End::UnknownHost));
         assert_eq!(wait.row.reason.as_deref(), Some("no such host"));
     }

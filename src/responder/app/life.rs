@@ -17,6 +17,7 @@ use super::{
 use crate::responder::{
     ServeError,
     dispatcher::{Dispatcher, ended},
+    http::ReloadAsked,
     journal::Journal as _,
 };
 
@@ -108,11 +109,11 @@ impl App {
                 wish = signals.next() => match wish {
                     Wish::Stop => break None,
                     // Whoever sent the signal reads the log.
-                    Wish::Reload => drop(parts.reload_and_tell(&mut dispatchers).await),
+                    Wish::Reload => drop(parts.reload_and_tell("SIGHUP", &mut dispatchers).await),
                 },
-                Some(asked) = parts.reloads.recv() => {
+                Some(ReloadAsked { by, answer }) = parts.reloads.recv() => {
                     // Whoever asked may have gone.
-                    let _ = asked.send(parts.reload_and_tell(&mut dispatchers).await);
+                    let _ = answer.send(parts.reload_and_tell(by.as_str(), &mut dispatchers).await);
                 }
                 failure = dispatchers.failed() => break Some(failure),
                 // What cannot be trusted any more is not gone on with: only a new process reads what is
@@ -143,7 +144,12 @@ impl App {
 
 impl Parts {
     /// Reads the configuration again, and says in the log, to systemd and in metrics what came of it.
-    async fn reload_and_tell(&mut self, dispatchers: &mut Dispatchers) -> Result<String, String> {
+    async fn reload_and_tell(
+        &mut self,
+        asked_by: &str,
+        dispatchers: &mut Dispatchers,
+    ) -> Result<String, String> {
+        info!(asked_by, "reload asked for");
         systemd::reloading();
         let reloaded = self.reload(dispatchers).await;
         self.web.metrics.reloaded(reloaded.is_ok());

@@ -69,7 +69,7 @@ impl Parts {
     }
 
     fn changed(&self, config: &ResponderConfig, checked: &Checked) -> Changed {
-        let ResponderConfig { timing, limits, ssh, alertmanager, .. } = config;
+        let ResponderConfig { timing, limits, journal, ssh, alertmanager, .. } = config;
         Changed {
             targets: checked.targets.clone(),
             policies: checked.policies.clone(),
@@ -83,6 +83,7 @@ impl Parts {
             starts_a_minute: limits.starts_a_minute,
             silences: Silences::new(alertmanager.clone(), &checked.policies, Arc::clone(&self.web.metrics)),
             history: timing.history.0,
+            reports_bytes: journal.reports_bytes.0,
         }
     }
 

@@ -9,6 +9,7 @@ use super::{Dispatcher, INTERRUPTED, without_report};
 use crate::{
     domain::{
         attempt::Outcome,
+        host::HostName,
         incident::{Closed, PAST},
     },
     responder::{
@@ -50,12 +51,29 @@ impl<J: Journal> Dispatcher<J> {
         for stored in &closed {
             intake::closed(&self.metrics, stored);
         }
-        for (host, at) in self.journal.last_spends().await? {
+        let spends = self.spends(now).await?;
+        self.remember_spends(spends, now, running_for);
+        Ok(())
+    }
+
+    /// When each host spent its period last, as far back as that may still limit it.
+    pub(super) async fn spends(&self, now: Timestamp) -> Result<Vec<(HostName, Timestamp)>, JournalError> {
+        let since = now.checked_sub(PAST.max(self.period)).unwrap_or(Timestamp::MIN);
+        self.journal.last_spends(since).await
+    }
+
+    /// The limits go on from what was spent before this process began.
+    pub(super) fn remember_spends(
+        &self,
+        spends: Vec<(HostName, Timestamp)>,
+        now: Timestamp,
+        running_for: Duration,
+    ) {
+        for (host, at) in spends {
             let ago = Duration::try_from(now.duration_since(at)).unwrap_or_default();
-            // The limits' time began with the clock's, a moment ago.
+            // The limits' time began with the clock's; what was spent since then they have seen themselves.
             self.limiter.seed(host, ago.saturating_sub(running_for));
         }
-        Ok(())
     }
 
     /// Whatever was stored before the clock was set moves with it.

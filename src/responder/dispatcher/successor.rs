@@ -49,6 +49,8 @@ pub struct Changed {
     pub silences: Option<Silences>,
     /// How long ended incidents are kept.
     pub history: Duration,
+    /// What all reports may hold together.
+    pub reports_bytes: u64,
 }
 
 impl<J: Journal> Dispatcher<J> {
@@ -69,6 +71,7 @@ impl<J: Journal> Dispatcher<J> {
             starts_a_minute,
             silences,
             history,
+            reports_bytes,
         } = changed;
         let starts = if self.starts.a_minute() == starts_a_minute {
             Arc::clone(&self.starts)
@@ -90,6 +93,7 @@ impl<J: Journal> Dispatcher<J> {
             period,
             attempt_deadline,
             history,
+            reports_bytes,
             starts_are_scarce: AtomicBool::default(),
             metrics: Arc::clone(&self.metrics),
             wake: Arc::clone(&self.wake),
@@ -99,6 +103,7 @@ impl<J: Journal> Dispatcher<J> {
     /// Brings open incidents in line with the configuration, as a start does; attempts go on, and what
     /// began under the one before counts. What fails here has changed nothing.
     pub async fn take_over(&self, before: &Self) -> Result<(), JournalError> {
+        let spends = self.spends(self.clock.now()).await?;
         let mut work = self.journal.begin().await?;
         let (now, running_for) = self.clock.moment();
         let closed = self.follow_configuration(&mut work, now).await?;
@@ -106,6 +111,8 @@ impl<J: Journal> Dispatcher<J> {
             self.remember_starts(&mut work, now, running_for).await?;
         }
         work.commit().await?;
+        // A longer period may go back to what nobody had to remember at the start.
+        self.remember_spends(spends, now, running_for);
         for stored in &closed {
             intake::closed(&self.metrics, stored);
         }

@@ -9,8 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use tracing::{error, warn};
 
-use super::body::BodyError;
+use super::{Web, body::BodyError};
 use crate::{
     domain::line::line,
     responder::{alertmanager::PayloadError, journal::JournalError},
@@ -84,6 +85,18 @@ impl Refusal {
             StatusCode::PAYLOAD_TOO_LARGE => "too_large",
             StatusCode::BAD_REQUEST => "malformed",
             _ => "unavailable",
+        }
+    }
+}
+
+impl Refusal {
+    /// Says in the log and in metrics that what somebody sent was refused, however often it is sent.
+    pub(super) fn tell<J>(&self, web: &Web<J>, what: &str) {
+        if let Self::Journal(error) = self {
+            web.metrics.journal_failed("accept");
+            error!(reason = error.reason(), %error, "{what} refused: the journal failed");
+        } else if let Some(suppressed) = web.told.now() {
+            warn!(reason = self.result(), error = %self, suppressed, "{what} refused");
         }
     }
 }

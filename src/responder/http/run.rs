@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use tracing::{error, warn};
 
 use super::{Web, refusal::Refusal, who::Who, whole};
 use crate::{
@@ -61,18 +60,9 @@ pub(super) async fn run<J: Journal>(State(web): State<Arc<Web<J>>>, request: Req
     match begun(&web, request).await {
         Ok(wished) => (StatusCode::ACCEPTED, Json(wished)).into_response(),
         Err(refusal) => {
-            told(&web, &refusal);
+            refusal.tell(&web, "run");
             refusal.into_response()
         }
-    }
-}
-
-fn told<J>(web: &Web<J>, refusal: &Refusal) {
-    if let Refusal::Journal(error) = refusal {
-        web.metrics.journal_failed("accept");
-        error!(reason = error.reason(), %error, "run refused: the journal failed");
-    } else if let Some(suppressed) = web.told.now() {
-        warn!(reason = refusal.result(), error = %refusal, suppressed, "run refused");
     }
 }
 

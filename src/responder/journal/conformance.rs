@@ -13,6 +13,7 @@ use crate::domain::{
 };
 
 mod history;
+mod reports;
 mod steps;
 
 use steps::{TIMING, alert, asked, at, due, due_by, ended, finished, host, opened, saved, saved_at, started};
@@ -38,6 +39,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     what_people_see_is_what_was_stored(empty().await).await;
     an_alert_that_makes_room_is_gone_and_its_incident_stays(empty().await).await;
     of_ignored_alerts_the_last_seen_are_kept(empty().await).await;
+    reports::suite(&empty).await;
     history::suite(empty).await;
 }
 
@@ -320,11 +322,16 @@ async fn only_what_spent_a_period_is_remembered_for_it(journal: impl Journal) {
     // One that runs may have done anything.
     started(&journal, &asked("b", None), 40).await;
     let mut latest = BTreeMap::new();
-    for (host, at) in journal.last_spends().await.unwrap() {
+    for (host, at) in journal.last_spends(at(10)).await.unwrap() {
         let latest = latest.entry(host).or_insert(at);
         *latest = at.max(*latest);
     }
     assert_eq!(latest, [(host("a"), at(10)), (host("b"), at(40))].into());
+    assert_eq!(
+        journal.last_spends(at(11)).await.unwrap(),
+        [(host("b"), at(40))],
+        "what goes on is not too old"
+    );
 }
 
 async fn a_clock_that_was_set_moves_what_is_recent(journal: impl Journal) {
@@ -362,7 +369,7 @@ async fn a_clock_that_was_set_moves_what_is_recent(journal: impl Journal) {
     assert_eq!(work.running_attempts().await.unwrap()[0].lease_until, at(120) + hour);
     assert_eq!(work.standing(&host("c")).await.unwrap().not_before, Some(at(100) + hour));
     work.commit().await.unwrap();
-    let spends = journal.last_spends().await.unwrap();
+    let spends = journal.last_spends(at(0)).await.unwrap();
     assert_eq!(spends, [(host("b"), at(60) + hour)]);
     // Within half an hour of the moved time the person's hour is as far away as it was.
     assert_eq!(journal.next_event_at(at(0)).await.unwrap(), Some(at(50 + 3600) + hour));

@@ -34,7 +34,10 @@ mod hosts;
 mod latch;
 mod notifications;
 mod place;
+mod recent;
+mod reports;
 mod rows;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -42,8 +45,8 @@ mod work;
 mod writer;
 
 use latch::Latch;
-use notifications::Tally;
 use place::FILE;
+use tally::Tally;
 pub use work::SqliteWork;
 use writer::Writer;
 
@@ -56,8 +59,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_mins(5);
 const FORGOTTEN_AT_ONCE: i64 = 500;
 /// What is too old. An incident goes once nothing belongs to it any more: it would take all of its alerts and
 /// attempts with it at once, and there is no bound on them.
-const FORGET: [&str; 4] = [
-    "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE finished_at < ? LIMIT ?)",
+const FORGET: [&str; 3] = [
     "DELETE FROM alerts WHERE (fingerprint, incident) IN
      (SELECT fingerprint, incident FROM incidents JOIN alerts ON incident = id WHERE closed_at < ? LIMIT ?)",
     "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE closed_at < ?
@@ -212,13 +214,9 @@ impl Journal for SqliteJournal {
         due::next_event_at(&self.readers, now).await
     }
 
-    async fn last_spends(&self) -> Result<Vec<(HostName, Timestamp)>, JournalError> {
-        let found = sqlx::query(
-            "SELECT host, outcome, MAX(started_at) FROM attempts WHERE started_at IS NOT NULL AND dry_run = 0
-             GROUP BY host, outcome",
-        )
-        .fetch_all(&self.readers)
-        .await?;
+    async fn last_spends(&self, since: Timestamp) -> Result<Vec<(HostName, Timestamp)>, JournalError> {
+        let query = sqlx::query(recent::SPENDS).bind(false).bind(since.as_microsecond());
+        let found = query.fetch_all(&self.readers).await?;
         let mut spends = Vec::with_capacity(found.len());
         for row in found {
             let outcome = row.try_get::<Option<String>, _>(1)?.map(|text| rows::word::<Outcome>(&text));
@@ -272,17 +270,32 @@ impl Journal for SqliteJournal {
 
     async fn forget(&self, at: Timestamp) -> Result<u64, JournalError> {
         self.latch.check()?;
-        let before = at.as_microsecond();
-        let mut forgotten = 0;
+        let mut work = self.begin().await?;
+        let mut forgotten = work.forget_attempts(at, FORGOTTEN_AT_ONCE)?;
+        forgotten += work.forget_notifications(at, FORGOTTEN_AT_ONCE)?;
+        if forgotten > 0 {
+            work.commit().await?;
+        } else {
+            // Its turn is the next one's.
+            drop(work);
+        }
         for statement in FORGET {
-            forgotten += self.written(statement, [before, FORGOTTEN_AT_ONCE]).await?;
+            forgotten += self.written(statement, [at.as_microsecond(), FORGOTTEN_AT_ONCE]).await?;
+        }
+        Ok(forgotten)
+    }
+
+    async fn drop_reports(&self, most_bytes: u64) -> Result<u64, JournalError> {
+        // Nobody's turn is taken where there is nothing to do.
+        if self.tally.held().reports_bytes <= most_bytes {
+            return Ok(0);
         }
         let mut work = self.begin().await?;
-        let notifications = work.forget_notifications(at, FORGOTTEN_AT_ONCE)?;
-        if notifications > 0 {
+        let dropped = work.drop_reports(most_bytes)?;
+        if dropped > 0 {
             work.commit().await?;
         }
-        Ok(forgotten + notifications)
+        Ok(dropped)
     }
 }
 

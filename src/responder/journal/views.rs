@@ -145,6 +145,8 @@ pub struct AttemptView {
     pub freed_bytes: Option<i64>,
     /// The host's report, as it is stored: read into values it would be many times as large.
     pub report: Option<Box<RawValue>>,
+    /// How long the report was that is not kept any more, for the room that all of them may take.
+    pub report_dropped_bytes: Option<i64>,
 }
 
 /// An alert about which nothing was done.

@@ -54,7 +54,10 @@ impl Told {
     fn new() -> Self {
         let fleet = StandIns::new(["ray-80", "down-81", "ray-82"]);
         fs::write(fleet.path("report-ray-80"), report()).unwrap();
-        let responder = fleet.serve("timing: { period: 1h, critical_period: 1h }");
+        let responder = fleet.serve(
+            // However long a test takes, no other attempt begins.
+            "timing: { period: 1h, critical_period: 1h, backoff_first: 1h, backoff_most: 1h }",
+        );
         let sent = payload(&[
             alert(CRITICAL, "firing", &[("host", "ray-80")]),
             alert(LARGE, "firing", &[("host", "down-81")]),

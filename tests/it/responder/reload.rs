@@ -27,6 +27,9 @@ fn a_host_that_is_added_is_swept_after_a_hangup_signal() {
     fleet.configure("");
     responder.signal("-HUP");
     wait_for("the reload", || responder.log().contains("was read and is used: 2 hosts").then_some(()));
+    let log = responder.log();
+    let asked = log.lines().find(|line| line.contains("reload asked for"));
+    assert!(asked.is_some_and(|line| line.contains(r#"asked_by="SIGHUP""#)), "{log}");
     assert_eq!(responder.metric(RELOADED), 1);
     assert!(instant(&responder, RELOADED_AT) > read_at);
     assert_eq!(responder.metric(r#"raysweep_attempts_total{host="ray-81",outcome="held"}"#), 0);

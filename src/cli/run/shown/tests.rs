@@ -43,7 +43,15 @@ fn report() -> Report {
 
 fn row(host: &str, end: End, reason: Option<&str>, report: Option<Report>) -> Row {
     let secs = report.is_some().then_some(6.04);
-    Row { host: host.to_owned(), attempt: None, end, reason: reason.map(str::to_owned), secs, report }
+    Row {
+        host: host.to_owned(),
+        attempt: None,
+        joined: false,
+        end,
+        reason: reason.map(str::to_owned),
+        secs,
+        report,
+    }
 }
 
 fn rows() -> Vec<Row> {
@@ -51,7 +59,7 @@ fn rows() -> Vec<Row> {
     vec![
         row("ray-80", End::Ended(Outcome::Freed), None, Some(report())),
         row("ray-81", End::Ended(Outcome::WouldFree), None, Some(looked)),
-        row("ray-82", End::Ended(Outcome::Held), Some("disk swap (jo@desk)"), None),
+        Row { joined: true, ..row("ray-82", End::Ended(Outcome::Held), Some("disk swap (jo@desk)"), None) },
         row("ray-83", End::NotBegun, None, None),
     ]
 }
@@ -80,7 +88,18 @@ fn below_it_each_host_speaks_in_its_own_words() {
         ray-80: w2: kept     /tmp/tmp4000000000 (tmp, 4.0 GB): in_use (pid 42): open by python\u{1b}[2J
         ray-80: w2: kept     /tmp/tmp3000000000 (tmp, 3.0 GB): in_use (pid 42): open by python\u{1b}[2J
         ray-80: 4 more things kept: --json has them
+        ray-82: an attempt waited there already, and this wish was joined to it
         ray-82: disk swap (jo@desk)
     "#]]
     .assert_eq(&below(&rows()));
+}
+
+#[test]
+fn for_programs_a_host_is_an_object_and_says_as_well_whether_it_was_joined() {
+    let rows = rows();
+    expect![[r#"
+        {"host":"ray-82","attempt":null,"joined":true,"outcome":"held","reason":"disk swap (jo@desk)","secs":null,"report":null}
+        {"host":"ray-83","attempt":null,"joined":false,"outcome":"not_begun","reason":null,"secs":null,"report":null}
+    "#]]
+    .assert_eq(&lines(&rows[2..]).unwrap());
 }

@@ -127,6 +127,9 @@ fn responder_login(host: &Seen) -> Check {
         Ok(()) => return Check::ok(LINK, "its key is let in, and the gate answers"),
         Err(error) => error,
     };
+    if let (Some(key), LoginError::NoKey(_) | LoginError::NotLetIn(_)) = (&host.broken_key, error) {
+        return Check::skipped(LINK, &format!("{} cannot be used", key.display()));
+    }
     let advice = match error {
         LoginError::NotOurs(_) if differs => {
             let seen = "the account's authorized_keys is not as the inventory has it";

@@ -68,6 +68,7 @@ fn healthy() -> Seen {
             seen: Some(Ok(examine::Seen { health, asked_at: at(999), answered_at: at(1001) })),
         },
         login: Ok(()),
+        broken_key: None,
     }
 }
 
@@ -180,6 +181,15 @@ fn a_way_of_the_responders_that_is_broken_is_one_row() {
         check(stopped, &[("responder_login", Broken)]);
         advises(stopped, "responder_login", advice);
     }
+    // A key that is known to be broken is one row for all hosts, and what else is in the way is not its doing.
+    let with_broken_key = |error: LoginError| {
+        move |seen: &mut Seen| (seen.login, seen.broken_key) = (Err(error), Some("/etc/raysweep/key".into()))
+    };
+    let no = || "no".to_owned();
+    for error in [LoginError::NoKey(no()), LoginError::NotLetIn(no())] {
+        check(with_broken_key(error), &[("responder_login", Skipped)]);
+    }
+    check(with_broken_key(LoginError::NoGate(no())), &[("responder_login", Broken)]);
     let (unknown, changed) = (LoginError::KeyUnknown, LoginError::KeyChanged);
     let (not_pinned, another) = (HostKey::Unknown(fingerprint()), HostKey::Another(fingerprint()));
     let jump = || Some("gate".to_owned());

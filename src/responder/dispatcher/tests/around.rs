@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use super::*;
+use super::{stage::REPORTS_BYTES, *};
 
 #[test]
 fn what_waits_moves_with_a_clock_that_is_set() {
@@ -30,14 +30,36 @@ fn what_ended_too_long_ago_is_forgotten_and_not_looked_for_all_the_time() {
         }
         stage.clocks.pass(PAST + Duration::from_secs(1));
         let kept = async || stage.dispatcher.journal.incidents(None, 10).await.unwrap().len();
-        let mut forgot = Some(Instant::now());
-        stage.dispatcher.forget(&mut forgot).await;
+        let mut retention = Retention { forgot: Some(Instant::now()), ..Retention::default() };
+        stage.dispatcher.forget(&mut retention).await;
         assert_eq!(kept().await, 1, "looked for a moment ago");
-        forgot = None;
+        retention.forgot = None;
         for _ in 0..5 {
-            stage.dispatcher.forget(&mut forgot).await;
+            stage.dispatcher.forget(&mut retention).await;
         }
-        assert_eq!((kept().await, forgot.is_some()), (0, true));
+        assert_eq!((kept().await, retention.forgot.is_some()), (0, true));
+    });
+}
+
+#[test]
+fn reports_that_take_too_much_room_go_and_are_not_looked_for_all_the_time() {
+    run(async {
+        let stage = Stage::new().await;
+        for _ in 0..3 {
+            stage.report("ray-80", usize::try_from(REPORTS_BYTES).unwrap() / 2).await;
+        }
+        let kept = async || {
+            let attempts = stage.dispatcher.journal.attempts(None, 10).await.unwrap();
+            attempts.iter().filter(|view| view.report.is_some()).count()
+        };
+        let mut retention = Retention { dropped: Some(Instant::now()), ..Retention::default() };
+        stage.dispatcher.drop_reports(&mut retention).await;
+        assert_eq!(kept().await, 3, "looked for a moment ago");
+        retention.dropped = None;
+        for _ in 0..3 {
+            stage.dispatcher.drop_reports(&mut retention).await;
+        }
+        assert_eq!((kept().await, retention.dropped.is_some()), (2, true));
     });
 }
 

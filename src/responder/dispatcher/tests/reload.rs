@@ -32,6 +32,7 @@ fn changed(before: &Dispatcher<SqliteJournal>) -> Changed {
         bounds: BOUNDS,
         starts_a_minute: before.starts.a_minute(),
         silences: None,
+        reports_bytes: 0,
         history: PAST,
     }
 }
@@ -56,6 +57,23 @@ fn an_attempt_under_way_keeps_its_place_and_its_claim_over_a_reload() {
         drop(permit);
         let begun = stage.begin().await;
         assert_eq!((begun.len(), begun[0].0.asked.host.as_str()), (1, "ray-81"));
+    });
+}
+
+#[test]
+fn a_longer_period_counts_what_was_spent_before_the_start_by_the_shorter_one() {
+    run(async {
+        let mut stage = Stage::new().await;
+        stage.send("ray-80", Urgency::Warning, AlertStatus::Firing).await;
+        let (claim, permit) = stage.begin().await.pop().unwrap();
+        assert!(stage.end(&claim, Outcome::Active).await);
+        drop(permit);
+        stage.clocks.pass(PAST + PERIOD);
+        stage.restart().await;
+        stage.reload(|changed| changed.period = PAST * 3 / 2).await;
+        assert!(stage.begin().await.is_empty(), "its period is not over");
+        stage.clocks.pass(PAST / 2);
+        assert_eq!(stage.begin().await.len(), 1);
     });
 }
 

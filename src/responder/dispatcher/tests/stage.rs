@@ -41,6 +41,8 @@ pub(super) const BOUNDS: lanes::Bounds = lanes::Bounds {
     connect_timeout: Duration::from_hours(1),
     attempt_deadline: Duration::from_mins(11),
 };
+/// Longer than any report of a test but of those that fill it.
+pub(super) const REPORTS_BYTES: u64 = 64 * 1024;
 pub(super) const HOSTS: [&str; 2] = ["ray-80", "ray-81"];
 
 /// Clocks that are turned by hand.
@@ -149,6 +151,27 @@ impl Stage {
         id
     }
 
+    /// An attempt that ended with a report of so many bytes.
+    pub(super) async fn report(&self, host: &str, bytes: usize) {
+        let id = self.ask(host).await;
+        let asked = Asked {
+            id,
+            host: host.parse().unwrap(),
+            incident: None,
+            replay: None,
+            trigger: Trigger::Manual,
+            dry_run: false,
+            asked_by: None,
+        };
+        let now = self.dispatcher.clock.now();
+        let mut work = self.dispatcher.journal.begin().await.unwrap();
+        let fence = work.start_attempt(&asked, now, now).await.unwrap();
+        let report = Some(format!("\"{}\"", "x".repeat(bytes - 2)));
+        let ended = Ended { report, ..without_report(Outcome::Freed, "a test") };
+        assert!(work.end_attempt(id, fence, &ended, now).await.unwrap());
+        work.commit().await.unwrap();
+    }
+
     /// Everything that begins now.
     pub(super) async fn begin(&self) -> Vec<(Claim, Permit)> {
         let mut begun = vec![];
@@ -221,6 +244,7 @@ async fn responder(
         period: PERIOD,
         attempt_deadline: deadline,
         history: PAST,
+        reports_bytes: REPORTS_BYTES,
         starts_are_scarce: AtomicBool::default(),
         metrics: Arc::clone(&metrics),
         wake: Arc::clone(&wake),

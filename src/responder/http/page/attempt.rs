@@ -188,12 +188,23 @@ fn asked_for_by(attempt: &AttemptView) -> String {
 fn without(attempt: &AttemptView) -> String {
     match (&attempt.report, attempt.finished_at) {
         (Some(_), _) => "it has a shape that this version does not know; the JSON below has it".to_owned(),
+        (None, Some(_)) if attempt.report_dropped_bytes.is_some() => dropped(attempt),
         (None, Some(_)) => {
             let why = attempt.reason.as_deref().map_or_else(|| "none came".to_owned(), words);
             format!("{}. docs/failures.md says what that means and what to do", brief(&why, SENTENCE))
         }
         (None, None) => "it comes when the attempt ends".to_owned(),
     }
+}
+
+/// Where the report is that made room for later ones.
+fn dropped(attempt: &AttemptView) -> String {
+    let size =
+        attempt.report_dropped_bytes.map_or_else(String::new, |bytes| format!(" of {}", stored_size(bytes)));
+    format!(
+        "one{size} came and was dropped, to keep all reports within journal.reports_bytes. The host may have it in \
+         /var/log/raysweep"
+    )
 }
 
 impl ReportShown {

@@ -86,13 +86,18 @@ fn by_what_is_left(report: &LastReport) -> Vec<&Disk> {
 
 fn reached(host: &HostView, now: Timestamp) -> String {
     match (host.failures_in_row, host.not_before.filter(|at| *at > now)) {
-        (0, _) if host.last_attempt.is_none() => "not tried yet".to_owned(),
-        (0, _) => "at the last attempt".to_owned(),
-        (1, None) => "not at the last attempt".to_owned(),
-        (times, None) => format!("not at the last {times} attempts"),
-        (times, Some(at)) => {
-            format!("not at the last {times} attempts; left alone, next {}", until(at, now))
-        }
+        (0, None) if host.last_attempt.is_none() => "not tried yet".to_owned(),
+        (times, None) => tried(times),
+        (times, Some(at)) => format!("{}; left alone, next {}", tried(times), until(at, now)),
+    }
+}
+
+/// After so many failures in a row.
+fn tried(failures_in_row: i64) -> String {
+    match failures_in_row {
+        0 => "at the last attempt".to_owned(),
+        1 => "not at the last attempt".to_owned(),
+        times => format!("not at the last {times} attempts"),
     }
 }
 
@@ -103,5 +108,37 @@ impl Earlier {
         let (lasted, ended) = (lasted.unwrap_or_default(), ended.unwrap_or_default());
         let text = format!("{}{lasted}, {} attempts{ended}", instant(incident.opened_at), incident.attempts);
         Self { id: incident.id, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_a_host_was_reached_is_told_in_whole_words_and_never_without_its_being_left_alone() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let soon = Timestamp::from_second(1_700_000_050).unwrap();
+        for (failures_in_row, not_before, expected) in [
+            (0, None, "not tried yet"),
+            (1, None, "not at the last attempt"),
+            (2, Some(now), "not at the last 2 attempts"),
+            (0, Some(soon), "at the last attempt; left alone, next in 50 s"),
+            (1, Some(soon), "not at the last attempt; left alone, next in 50 s"),
+            (7, Some(soon), "not at the last 7 attempts; left alone, next in 50 s"),
+        ] {
+            let host = HostView {
+                name: "ray-80".to_owned(),
+                lane: "new".to_owned(),
+                failures_in_row,
+                not_before,
+                incident: None,
+                running: None,
+                last_attempt: None,
+                next_attempt: None,
+                last_report: None,
+            };
+            assert_eq!(reached(&host, now), expected);
+        }
     }
 }

@@ -72,6 +72,7 @@ fn reporting(text: &str, report: Value) -> AttemptView {
         reason: Some(text.to_owned()),
         freed_bytes: Some(0),
         report: Some(serde_json::value::to_raw_value(&report).unwrap()),
+        report_dropped_bytes: None,
     }
 }
 
@@ -424,4 +425,21 @@ fn hosts_are_found_and_sorted_by_their_backstop() {
     assert_eq!(shown("sort=backstop"), ["late", "older", "fresh", "new", "old-version"]);
     assert_eq!(shown("sort=backstop&order=up"), ["old-version", "new", "fresh", "older", "late"]);
     assert_eq!(shown("show=backstop"), ["late"]);
+}
+
+#[test]
+fn an_attempt_without_its_report_says_where_that_is() {
+    let without = |attempt: AttemptView| {
+        let html = attempt_page(&attempt);
+        let (_, said) = html.split_once("There is no report: ").unwrap();
+        said.split_once("</p>").unwrap().0.to_owned()
+    };
+    let bare = || AttemptView { report: None, reason: Some("no_report".to_owned()), ..attempt("x") };
+    assert!(without(bare()).starts_with("no report. docs/failures.md"));
+    assert_eq!(without(AttemptView { finished_at: None, ..bare() }), "it comes when the attempt ends");
+    assert_eq!(
+        without(AttemptView { report_dropped_bytes: Some(120_000), ..bare() }),
+        "one of 120.0 kB came and was dropped, to keep all reports within journal.reports_bytes. The host may have \
+         it in /var/log/raysweep"
+    );
 }

@@ -19,7 +19,7 @@ use crate::domain::{
 macro_rules! columns {
     () => {
         "id, host, incident, replay, trigger, asked_by, queued_at, started_at, connected_at, finished_at, outcome,
-         reason, freed_bytes, "
+         reason, freed_bytes, report_dropped_bytes, "
     };
 }
 
@@ -181,5 +181,6 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<AttemptView, JournalError> {
         reason: row.try_get("reason")?,
         freed_bytes: row.try_get("freed_bytes")?,
         report: report(row.try_get("report")?)?,
+        report_dropped_bytes: row.try_get("report_dropped_bytes")?,
     })
 }

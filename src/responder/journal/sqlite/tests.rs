@@ -129,6 +129,9 @@ fn a_journal_of_the_first_version_is_brought_to_this_one_with_what_it_holds() {
         assert_eq!((last.disks[0].avail_after_bytes, last.tmp_bytes), (2, Some(7)));
         assert!(last.backstop.is_none(), "no version told of it");
         assert!(hosts[1].last_report.is_none());
+        // Also what was reported then counts for what all reports may hold.
+        assert_eq!(journal.drop_reports(0).await.unwrap(), 3);
+        assert_eq!(journal.tally.held(), tally::Held::default());
         let whole = journal.incident(stored.id, 1).await.unwrap().unwrap();
         assert_eq!((whole.incident.alerts.len(), whole.notifications.len()), (1, 0));
     });
@@ -220,13 +223,13 @@ fn what_is_asked_for_every_attempt_does_not_read_what_is_long_over() {
     run(async {
         let folder = folder();
         let journal = SqliteJournal::open(folder.path()).await.unwrap();
-        let [attempts, alerts, incidents, ignored] = FORGET;
+        let [alerts, incidents, ignored] = FORGET;
         for (statement, index) in [
             (due::QUEUED, "attempts USING INDEX queued_attempts"),
             (work::START, "attempts USING COVERING INDEX attempts_by_fence (host=?)"),
             (views::OUTCOMES, "attempts USING COVERING INDEX attempts_by_outcome (incident=?"),
             (views::LAST_HOLDS, "attempts USING INDEX attempts_by_incident (incident=?)"),
-            (attempts, "attempts USING INDEX attempts_by_end (finished_at<?)"),
+            (reports::ENDED, "attempts USING INDEX attempts_by_end (finished_at<?)"),
             (alerts, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
             (incidents, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
             (ignored, "ignored_alerts USING COVERING INDEX ignored_by_last_seen (last_seen<?)"),

@@ -10,8 +10,9 @@ use super::{
     super::{Asked, Ended, Fence, JournalError, Keep, Order, Running, Stored, Tried, Work},
     due,
     latch::Latch,
-    notifications::{self, Held, Tally},
-    rows, views,
+    notifications, recent, reports, rows,
+    tally::{Held, Tally},
+    views,
     writer::{Turn, in_place},
 };
 use crate::{
@@ -326,8 +327,8 @@ impl Work for SqliteWork {
     }
 
     async fn starts_since(&mut self, since: Timestamp) -> Result<u32, JournalError> {
-        const QUESTION: &str = "SELECT COUNT(*) FROM attempts WHERE started_at >= ?";
-        Ok(self.one(QUESTION, [since.as_microsecond()], |row| Ok(row.get(0)?))?.unwrap_or_default())
+        let since = since.as_microsecond();
+        Ok(self.one(recent::STARTS, [since, since], |row| Ok(row.get(0)?))?.unwrap_or_default())
     }
 
     async fn connected(
@@ -394,21 +395,7 @@ impl Work for SqliteWork {
 
     async fn shift(&mut self, by: SignedDuration, since: Timestamp) -> Result<(), JournalError> {
         let by = i64::try_from(by.as_micros()).unwrap_or_default();
-        for statement in [
-            // Alerts first: which of them belong to what is recent is told by their incidents.
-            "UPDATE alerts SET received_at = received_at + ?1, last_seen = last_seen + ?1 WHERE incident IN
-             (SELECT id FROM incidents WHERE state <> 'closed' OR closed_at >= ?2)",
-            "UPDATE incidents SET opened_at = opened_at + ?1, accepted_at = accepted_at + ?1, due_at = due_at + ?1,
-             time_event_at = time_event_at + ?1, deferred_until = deferred_until + ?1, escalated_at = escalated_at + ?1, closed_at = closed_at + ?1,
-             lowered_at = lowered_at + ?1, lowered_told_at = lowered_told_at + ?1
-             WHERE state <> 'closed' OR closed_at >= ?2",
-            "UPDATE attempts SET queued_at = queued_at + ?1, started_at = started_at + ?1,
-             connected_at = connected_at + ?1, finished_at = finished_at + ?1, lease_until = lease_until + ?1
-             WHERE finished_at IS NULL OR finished_at >= ?2",
-            "UPDATE hosts SET not_before = not_before + ?1 WHERE not_before >= ?2",
-            "UPDATE last_reports SET reported_at = reported_at + ?1 WHERE reported_at >= ?2",
-            "UPDATE last_reports SET measured_at = measured_at + ?1 WHERE measured_at >= ?2",
-        ] {
+        for statement in recent::SHIFT {
             self.execute(statement, [by, since.as_microsecond()])?;
         }
         Ok(())
@@ -436,6 +423,22 @@ impl SqliteWork {
         self.tally.note(self.held);
         self.turn.committed();
         Ok(())
+    }
+
+    /// Drops some of the oldest reports where all of them hold more than so much; how many.
+    pub(super) fn drop_reports(&mut self, most_bytes: u64) -> Result<u64, JournalError> {
+        let surplus = self.held.reports_bytes.saturating_sub(most_bytes);
+        let (dropped, bytes) = self.on(|connection| reports::drop_oldest(connection, surplus))?;
+        self.held.reports_bytes = self.held.reports_bytes.saturating_sub(bytes);
+        Ok(dropped)
+    }
+
+    /// Forgets some of the attempts that ended earlier; how many.
+    pub(super) fn forget_attempts(&mut self, before: Timestamp, most: i64) -> Result<u64, JournalError> {
+        let (forgotten, bytes) =
+            self.on(|connection| reports::forget(connection, before.as_microsecond(), most))?;
+        self.held.reports_bytes = self.held.reports_bytes.saturating_sub(bytes);
+        Ok(forgotten)
     }
 
     /// Forgets some of the notifications that are older; how many.

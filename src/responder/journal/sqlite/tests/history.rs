@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     domain::attempt::Trigger,
-    responder::journal::{Asked, Keep},
+    responder::journal::{Asked, Ended, Keep},
 };
 
 /// A journal with 1,000 hosts, 10,000 attempts, an incident and an alert for each tenth, and notifications.
@@ -100,6 +100,7 @@ fn whatever_else_is_asked_of_history_no_table_of_it_is_read_through() {
             notifications::FIND.to_owned(),
             notifications::DROP_OLDEST.to_owned(),
             notifications::FORGET.to_owned(),
+            reports::OLDEST.to_owned(),
             views::ONE.to_owned(),
             views::ALERTS.to_owned(),
             incidents(false, None, before),
@@ -111,13 +112,37 @@ fn whatever_else_is_asked_of_history_no_table_of_it_is_read_through() {
             let steps = plan(&journal, &statement).await;
             for step in steps.iter().filter(|step| step.starts_with("SCAN")) {
                 // A list that was handed in; what is open, queued or running, a row a host; and the oldest
-                // notifications up to as many as go.
+                // notifications and reports up to as many as go, beside an open incident's last one each.
                 let bounded = [
                     "VIRTUAL TABLE",
                     "INDEX one_open_incident_a_host",
                     "INDEX queued_attempts",
                     "INDEX one_running_attempt_a_host",
                     "SCAN notifications",
+                    "SCAN kept",
+                ];
+                assert!(bounded.iter().any(|known| step.contains(known)), "{statement}: {steps:#?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_asked_at_a_start_or_moved_with_a_clock_reads_no_history() {
+    run(async {
+        let folder = folder();
+        let journal = filled(&folder).await;
+        for statement in [recent::STARTS, recent::SPENDS].into_iter().chain(recent::SHIFT) {
+            let steps = plan(&journal, statement).await;
+            for step in steps.iter().filter(|step| step.starts_with("SCAN")) {
+                // What is open, queued or running; a row a host; and what the question itself has found.
+                let bounded = [
+                    "INDEX one_open_incident_a_host",
+                    "INDEX queued_attempts",
+                    "INDEX one_running_attempt_a_host",
+                    "SCAN hosts",
+                    "SCAN last_reports",
+                    "SCAN (subquery",
                 ];
                 assert!(bounded.iter().any(|known| step.contains(known)), "{statement}: {steps:#?}");
             }
@@ -197,13 +222,67 @@ fn of_notifications_the_last_are_kept_and_no_more_bytes_than_may_be() {
         assert_eq!(journal.forget(Timestamp::UNIX_EPOCH).await.unwrap(), 0);
         let tomorrow = Timestamp::now() + jiff::SignedDuration::from_hours(24);
         assert_eq!(journal.forget(tomorrow).await.unwrap(), before.0.unsigned_abs());
-        assert_eq!((rows(&journal).await, journal.tally.held()), ((0, 0), notifications::Held::default()));
+        assert_eq!((rows(&journal).await, journal.tally.held()), ((0, 0), tally::Held::default()));
+    });
+}
+
+#[test]
+fn what_all_reports_hold_is_known_however_they_come_and_go() {
+    const MIB: usize = 1024 * 1024;
+    run(async {
+        let folder = folder();
+        let journal = SqliteJournal::open(folder.path()).await.unwrap();
+        let at = |secs: i64| Timestamp::from_second(secs).unwrap();
+        let store = async |journal: &SqliteJournal, secs: i64, bytes: usize, is_kept: bool| {
+            let asked = Asked {
+                id: AttemptId::now(),
+                host: "a".parse().unwrap(),
+                incident: None,
+                replay: None,
+                trigger: Trigger::Alert,
+                dry_run: false,
+                asked_by: None,
+            };
+            let mut work = journal.begin().await.unwrap();
+            let fence = work.start_attempt(&asked, at(secs), at(secs)).await.unwrap();
+            let ended = Ended { report: Some("1".repeat(bytes)), ..ended(Outcome::Freed) };
+            assert!(work.end_attempt(asked.id, fence, &ended, at(secs)).await.unwrap());
+            if is_kept {
+                work.commit().await.unwrap();
+            }
+        };
+        let is_true = async |journal: &SqliteJournal| -> u64 {
+            let sum = "SELECT COALESCE(SUM(OCTET_LENGTH(report)), 0) FROM attempts";
+            let sum: i64 = sqlx::query_scalar(sum).fetch_one(&journal.readers).await.unwrap();
+            assert_eq!(journal.tally.held().reports_bytes, sum.unsigned_abs());
+            sum.unsigned_abs()
+        };
+        for secs in 0..4 {
+            store(&journal, secs, 7 * MIB, true).await;
+        }
+        store(&journal, 9, MIB, false).await;
+        assert_eq!(is_true(&journal).await, 28 * MIB as u64);
+        // However many have to go, no more of them at once than a disk gives up in a moment.
+        assert_eq!(journal.drop_reports(0).await.unwrap(), 2);
+        assert_eq!(is_true(&journal).await, 14 * MIB as u64);
+        // No more than has to go.
+        assert_eq!(journal.drop_reports(14 * MIB as u64 - 1).await.unwrap(), 1);
+        assert_eq!(is_true(&journal).await, 7 * MIB as u64);
+        close(journal).await;
+        let journal = SqliteJournal::open(folder.path()).await.unwrap();
+        assert_eq!(is_true(&journal).await, 7 * MIB as u64);
+        assert_eq!(journal.forget(at(9)).await.unwrap(), 4);
+        assert_eq!(is_true(&journal).await, 0);
     });
 }
 
 /// An attempt of a made-up history: host, outcome, and when it was asked for. Times are few, so that many
 /// are the same.
 type Made = (usize, Option<usize>, i64);
+
+fn ended(outcome: Outcome) -> Ended {
+    Ended { outcome, reason: None, freed_bytes: 0, report: None, holds: None, seen: None }
+}
 
 const HOSTS: [&str; 3] = ["a", "b", "c"];
 const OUTCOMES: [Outcome; 3] = [Outcome::Freed, Outcome::Active, Outcome::Unreachable];
@@ -220,14 +299,7 @@ async fn written(journal: &SqliteJournal, made: &[Made]) {
             continue;
         };
         let fence = work.start_attempt(&asked, at, at).await.unwrap();
-        let ended = crate::responder::journal::Ended {
-            outcome: OUTCOMES[*outcome],
-            reason: None,
-            freed_bytes: 0,
-            report: None,
-            holds: None,
-            seen: None,
-        };
+        let ended = ended(OUTCOMES[*outcome]);
         assert!(work.end_attempt(id, fence, &ended, at).await.unwrap());
     }
     work.commit().await.unwrap();

@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::{
     super::{
         super::{Asked, Ended, Fence, JournalError},
-        rows,
+        reports, rows,
     },
     SqliteWork,
 };
@@ -62,7 +62,7 @@ impl SqliteWork {
 
     /// Ends an attempt: one that was claimed, by its claim, or one that never began.
     pub(super) fn end(
-        &self,
+        &mut self,
         attempt: AttemptId,
         fence: Option<Fence>,
         ended: &Ended,
@@ -84,6 +84,10 @@ impl SqliteWork {
             ],
         )?;
         let ours = rows == 1;
+        if let Some(report) = ended.report.as_ref().filter(|_| ours) {
+            self.on(|connection| reports::keep(connection, &attempt.to_string(), report.len()))?;
+            self.held.reports_bytes += report.len() as u64;
+        }
         if let Some(seen) = ended.seen.as_ref().filter(|_| ours) {
             self.see(attempt, seen, holds.as_deref(), now)?;
         }
