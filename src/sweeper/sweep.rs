@@ -1,7 +1,6 @@
 //! The order of a sweep: hold, discover, judge, remove, prune, report. The lock is its parent's.
 
 mod clock;
-mod elsewhere;
 mod entered;
 mod judged;
 mod outcome;

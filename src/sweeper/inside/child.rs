@@ -28,6 +28,7 @@ use super::{
     parent::GRACE,
     protocol::{Answer, Line, Lines, MOST_REQUEST_BYTES, Request, write_line},
     remove,
+    whereabouts::whereabouts,
 };
 use crate::sweeper::modesty;
 
@@ -151,6 +152,7 @@ impl Hands {
             }
             Request::Usage { looking } => Answer::Usage(look::usage(fd, layer, looking.until(self.ends))?),
             Request::Disk => Answer::Disk(look::disk(fd)?),
+            Request::Whereabouts { sessions } => Answer::Whereabouts(whereabouts(&self.root, &sessions)?),
             Request::List { folder, begins, most } => {
                 let is_cut = self.list(&folder, &begins, most, socket)?;
                 Answer::Listed { is_cut }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Deleted, DiskSpace, Inside, InsideError, List, Looking, Restored, Tree, Usage,
+    Deleted, DiskSpace, Inside, InsideError, List, Looking, Restored, Tree, Usage, Whereabouts,
     enter::Target,
     protocol::{Answer, Line, Lines, MOST_ANSWER_BYTES, Request},
 };
@@ -85,6 +85,14 @@ impl Inside {
     pub(crate) fn disk(&mut self) -> Result<DiskSpace, InsideError> {
         match self.link.call(&Request::Disk)? {
             Answer::Disk(disk) => Ok(disk),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// Where the temp root lies, and where the sessions lie that are looked for in it, at this path.
+    pub(crate) fn whereabouts(&mut self, sessions: &Path) -> Result<Whereabouts, InsideError> {
+        match self.link.call(&Request::Whereabouts { sessions: sessions.to_owned() })? {
+            Answer::Whereabouts(whereabouts) => Ok(whereabouts),
             other => Err(self.link.unexpected(&other)),
         }
     }

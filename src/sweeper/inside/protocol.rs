@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Deleted, DiskSpace, Entry, InsideError, Looking, Restored, Tree, Usage,
+    Deleted, DiskSpace, Entry, InsideError, Looking, Restored, Tree, Usage, Whereabouts,
     enter::{Devices, Target},
     wire,
 };
@@ -32,6 +32,11 @@ pub(super) enum Request {
         looking: Looking,
     },
     Disk,
+    Whereabouts {
+        /// Where sessions are looked for, relative to the temp root.
+        #[serde(with = "wire")]
+        sessions: PathBuf,
+    },
     List {
         #[serde(with = "wire")]
         folder: PathBuf,
@@ -75,6 +80,7 @@ pub(super) enum Answer {
     Entered(Devices),
     Usage(Usage),
     Disk(DiskSpace),
+    Whereabouts(Whereabouts),
     /// A part of a list; `Listed` ends it.
     Entries(Vec<Entry>),
     Listed {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const NAME: &str = "measure.json";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// No state is longer: a root takes some 500 bytes.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -66,6 +66,8 @@ pub(super) struct RootState {
     pub(super) key: RootKey,
     /// What statvfs said last.
     pub(super) disk: DiskSpace,
+    /// The device that what lies there takes its space from.
+    pub(super) device: u64,
     pub(super) walk: Option<Walk>,
 }
 
@@ -143,9 +145,9 @@ impl State {
     }
 
     /// What was known of a root, now that its disk was asked.
-    pub(super) fn seen(&self, key: RootKey, disk: DiskSpace) -> RootState {
+    pub(super) fn seen(&self, key: RootKey, disk: DiskSpace, device: u64) -> RootState {
         let walk = self.roots.iter().find(|root| root.key == key).and_then(|root| root.walk.clone());
-        RootState { key, disk, walk }
+        RootState { key, disk, device, walk }
     }
 
     /// Every root, and the seconds that are planned between two of its walks.
@@ -185,7 +187,7 @@ mod tests {
             let init = ProcessId { pid: 7, start_ticks: 1 };
             let (worker, root) = (worker.to_owned(), "/tmp".to_owned());
             let key = RootKey { worker, container: Some("c0ffee".to_owned()), init, root };
-            let mut root = Self { key, disk, walk: None };
+            let mut root = Self { key, disk, device: 1, walk: None };
             if found.is_some() {
                 root.walked(Timestamp::UNIX_EPOCH, 0.1, found);
             }
@@ -262,9 +264,9 @@ mod tests {
         let mut known = root("w", 1);
         known.walked(Timestamp::UNIX_EPOCH, 0.5, None);
         state.roots.push(known.clone());
-        assert_eq!(state.seen(known.key.clone(), known.disk).walk, known.walk);
-        assert_eq!(state.seen(root("w", 2).key, known.disk).walk, None);
-        assert_eq!(state.seen(root("v", 1).key, known.disk).walk, None);
+        assert_eq!(state.seen(known.key.clone(), known.disk, 1).walk, known.walk);
+        assert_eq!(state.seen(root("w", 2).key, known.disk, 1).walk, None);
+        assert_eq!(state.seen(root("v", 1).key, known.disk, 1).walk, None);
     }
 
     #[test]
