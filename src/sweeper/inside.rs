@@ -206,6 +206,8 @@ pub(crate) struct Inside {
     /// What the child was told to be in use, by inode number.
     in_use: BTreeMap<u64, FileId>,
     looking: Looking,
+    /// When looks and deletes end.
+    ends: Instant,
 }
 
 /// How long a look may take. Over the whole time there is only the deadline, after which nothing can be

@@ -6,6 +6,7 @@
 use std::{
     io::{self, Read, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -44,6 +45,10 @@ pub(super) enum Request {
         begins: Vec<String>,
         /// Whoever asks holds all of them: of more, so many are told.
         most: usize,
+    },
+    /// Looks and deletes end when so much time has passed, where that is before the end of the whole time.
+    EndWithin {
+        left: Duration,
     },
     /// The inode numbers of the files in use that can lie under this temp root.
     Remember {
@@ -86,6 +91,7 @@ pub(super) enum Answer {
     Listed {
         is_cut: bool,
     },
+    Bounded,
     Remembered,
     Tree(Box<Tree>),
     Detached(#[serde(with = "wire")] PathBuf),
