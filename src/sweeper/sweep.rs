@@ -190,6 +190,7 @@ impl Sweep<'_> {
             .map(|worker| WorkerReport::blank(&worker.name, worker.runtime.as_str()))
             .collect();
         let mut roots = self.enter(&discovery.workers, &mut reports);
+        let folders = folders(&roots, &discovery.workers);
         tell_of_no_root(&roots, &mut reports);
         spare_what_strangers_share(&mut roots, &discovery.workers, own, &mut reports);
         self.set_aside_what_is_small(&mut roots, &mut reports);
@@ -198,8 +199,6 @@ impl Sweep<'_> {
         judged.tell(&mut reports);
         (self.tell)(&reports);
         let before: Vec<_> = roots.iter().map(|root| root.usage).collect();
-        let folders: Vec<(FileId, i32)> =
-            roots.iter().map(|root| (root.usage.root, workers[root.members[0]].init.pid)).collect();
         let lately = Lately::default();
         let sizes: Vec<turns::Size> = roots.iter().map(size).collect();
         turns::each(&sizes, self.roots_until(), Instant::now, |index, until| {
@@ -393,6 +392,12 @@ impl Sweep<'_> {
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
+
+/// What the workers have as temporary folders, and one of whom: those that are set aside as small as well,
+/// since theirs may lie in one that is swept.
+fn folders(roots: &[Root], workers: &[Worker]) -> Vec<(FileId, i32)> {
+    roots.iter().map(|root| (root.usage.root, workers[root.members[0]].init.pid)).collect()
 }
 
 fn size(root: &Root) -> turns::Size {

@@ -2,10 +2,10 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use raysweep::domain::report::KeptBecause;
+use raysweep::domain::report::{KeptBecause, Verdict};
 
 use crate::{
-    containers::{Container, IMAGE},
+    containers::{Container, IMAGE, docker},
     stand_in::{self, DEAD_GONE, LIVE_ALONE, plant, raylet, sweep_all, text},
     sweeping::Settings,
     world::{self, RAYSWEEP, run},
@@ -68,6 +68,30 @@ fn sessions_that_lie_on_a_volume_or_behind_a_symlink_are_swept_there() {
     let swept = sweep_all(&stand_in::settings());
     assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
     assert!(swept.worker("ray-worker-1").errors.is_empty(), "{}", swept.shown());
+}
+
+/// What a worker's environment names as its temporary folder it will want again, whoever's sweep comes by.
+#[test]
+fn the_temporary_folder_of_a_worker_that_is_set_aside_stays_in_one_that_is_swept() {
+    let start = |name: &str, variable: &str| {
+        let options = ["-v", "shared-tmp:/tmp", "-e", variable];
+        Container::of(IMAGE, name, &options, &raylet("/opt/raylet", "/tmp/ray"))
+    };
+    let small = start("ray-worker-1", "TMPDIR=/tmp/tmpjob");
+    let large = start("ray-worker-2", "TMPDIR=/data");
+    let large_data = stand_in::seen_by(&large.pid, "/data");
+    for folder in [small.tmp().join("tmpjob"), large_data.clone()] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(large_data.join("kept"), vec![7; 60_000_000]).unwrap();
+    let [planted] = plant([&small.tmp()]);
+    let settings = Settings { min_tmp_size: "30MB", ..stand_in::settings() };
+    let swept = settings.sweep_with(&["--trigger", "cron"]);
+    assert_eq!(swept.worker("ray-worker-1").verdict, Verdict::BelowThreshold, "{}", swept.shown());
+    assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
+    assert!(small.tmp().join("tmpjob").is_dir(), "{}", swept.shown());
+    drop((small, large));
+    docker(&["volume", "rm", "shared-tmp"]);
 }
 
 /// What the alerts are made of has to see what fills the disk, wherever the sweep would look for it.

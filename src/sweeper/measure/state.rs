@@ -3,7 +3,10 @@
 //! It lies in the runtime folder, which a reboot empties. A file that is broken, of another version or
 //! not there is no state: everything is measured anew, within the budget.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +60,14 @@ impl RootKey {
             init: worker.init,
             root: root.to_string_lossy().into_owned(),
         }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.root.clone().into()
+    }
+
+    fn is_of(&self, worker: &Worker) -> bool {
+        *self == Self { root: self.root.clone(), ..Self::of(worker, Path::new("")) }
     }
 }
 
@@ -148,6 +159,11 @@ impl State {
     pub(super) fn seen(&self, key: RootKey, disk: DiskSpace, device: u64) -> RootState {
         let walk = self.roots.iter().find(|root| root.key == key).and_then(|root| root.walk.clone());
         RootState { key, disk, device, walk }
+    }
+
+    /// The roots of this worker, as they were seen last.
+    pub(super) fn known_of(&self, worker: &Worker) -> impl Iterator<Item = &RootState> {
+        self.roots.iter().filter(|root| root.key.is_of(worker))
     }
 
     /// Every root, and the seconds that are planned between two of its walks.

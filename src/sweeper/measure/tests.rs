@@ -47,3 +47,17 @@ fn sessions_on_a_volume_are_counted_with_the_rest() {
     assert_eq!(folders, [tmp.clone(), tmp.join("ray")]);
     assert!((5_000_000..6_000_000).contains(&used), "{used}");
 }
+
+/// Ten seconds of each disk that does not answer are soon more than a run has.
+#[test]
+fn when_the_time_is_over_a_worker_keeps_what_was_measured_of_it_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let worker = worker_with(std::process::id(), &[scratch.path()]);
+    let other = Worker { name: "other".to_owned(), ..worker_with(std::process::id(), &[scratch.path()]) };
+    let mut state = State::read(Path::new("/nonexistent"), &Schedule::default(), Timestamp::now());
+    let known = roots_of(&worker, &state, Instant::now() + ASKING);
+    state.roots = known.iter().map(|(_, root)| root.clone()).collect();
+    let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+    assert_eq!(roots_of(&worker, &state, past), known);
+    assert_eq!(roots_of(&other, &state, past), [], "of which nothing is known");
+}

@@ -65,6 +65,19 @@ fn sessions_behind_a_symlink_have_a_root_of_their_own_where_their_raylet_says_so
     assert!(!found.root.leftovers);
 }
 
+/// Whoever serves the file system at its end may be gone.
+#[test]
+fn a_symlink_to_what_does_not_answer_keeps_nothing_but_the_sessions_behind_it() {
+    let script = r#"cd "$SCRATCH"; mkdir dead tmp; ln -s ../dead tmp/ray; exec 3<>/dev/fuse
+        mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 dead "$SCRATCH/dead" "#;
+    let Some(world) = World::start(script) else { return };
+    let tmp = world.scratch.join("tmp");
+    let worker = Worker { raylets: vec![raylet(0, &tmp.join("ray"))], ..worker_of(world.pid) };
+    let opened = open(&worker, &temp_root(&tmp), || Duration::from_secs(2));
+    let told = opened.iter().map(|opened| (opened.root.path.as_path(), opened.entered.is_ok()));
+    assert_eq!(told.collect::<Vec<_>>(), [(tmp.as_path(), true), (tmp.join("ray").as_path(), false)]);
+}
+
 #[test]
 fn what_is_mounted_where_sessions_lie_is_a_root_and_lies_in_no_other() {
     let script = r#"cd "$SCRATCH"; mkdir -p tmp/ray tmp/deep/er volume; mount --bind volume tmp/ray"#;

@@ -96,3 +96,34 @@ fn measured(
     let place = place.filter(|place| place.is(usage.root)).ok_or("it changed while it was looked at")?;
     Ok(Entered { place, inside, usage })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::mpsc, time::Duration};
+
+    use super::*;
+    use crate::sweeper::inside::tests::harness::{World, worker_of};
+
+    fn temp_root(path: &Path) -> TempRoot {
+        TempRoot { path: path.to_owned(), sessions: "ray".into(), leftovers: true, owner: None }
+    }
+
+    /// Nobody answers for a file system whose server has been opened and not run.
+    const DEAD: &str = r#"cd "$SCRATCH"; mkdir dead tmp; exec 3<>/dev/fuse
+        mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 dead "$SCRATCH/dead" "#;
+
+    /// As a network file system does whose server is gone. One worker may name it; the others are the host's.
+    #[test]
+    fn a_temp_root_that_does_not_answer_keeps_no_other_waiting() {
+        let Some(world) = World::start(DEAD) else { return };
+        let (dead, tmp) = (world.scratch.join("dead"), world.scratch.join("tmp"));
+        let temp_roots = vec![temp_root(&dead), temp_root(&tmp)];
+        let workers = vec![Worker { temp_roots, ..worker_of(world.pid) }];
+        let (done, asked) = mpsc::channel();
+        // A thread that hangs in the kernel cannot be waited for.
+        thread::spawn(move || done.send(all(&workers, Instant::now() + Duration::from_secs(2))));
+        let asked = asked.recv_timeout(Duration::from_mins(1)).expect("it waits for what does not answer");
+        let told = asked.iter().map(|asked| (asked.root.path.as_path(), asked.entered.is_ok()));
+        assert_eq!(told.collect::<Vec<_>>(), [(dead.as_path(), false), (tmp.as_path(), true)]);
+    }
+}
