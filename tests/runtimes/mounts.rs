@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use raysweep::domain::report::{KeptBecause, Verdict};
+use raysweep::domain::report::KeptBecause;
 
 use crate::{
     containers::{Container, IMAGE, docker},
@@ -87,7 +87,6 @@ fn the_temporary_folder_of_a_worker_that_is_set_aside_stays_in_one_that_is_swept
     let [planted] = plant([&small.tmp()]);
     let settings = Settings { min_tmp_size: "30MB", ..stand_in::settings() };
     let swept = settings.sweep_with(&["--trigger", "cron"]);
-    assert_eq!(swept.worker("ray-worker-1").verdict, Verdict::BelowThreshold, "{}", swept.shown());
     assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
     assert!(small.tmp().join("tmpjob").is_dir(), "{}", swept.shown());
     drop((small, large));
