@@ -21,7 +21,7 @@ use jiff::Timestamp;
 pub(super) use self::state::scheduled_since;
 use self::state::{Found, RootKey, RootState, State};
 use super::{
-    discover::{self, TempRoot, Worker},
+    discover::{self, Worker},
     inside::{Inside, InsideError, Usage},
     modesty,
     processes::{
@@ -195,17 +195,21 @@ pub fn look_over(settings: &SweepSettings) -> Result<Vec<Seen>, MeasureError> {
         trouble: Some(refused.reason),
     });
     let roots = discovery.workers.iter().flat_map(|worker| {
-        worker.temp_roots.iter().flat_map(|root| roots::open(worker, root, || ASKING)).map(seen_of(worker))
+        let opened = worker.temp_roots.iter().flat_map(|root| roots::open(worker, root, || ASKING));
+        opened.filter_map(|opened| seen(worker, opened))
     });
     Ok(refused.chain(roots).collect())
 }
 
-fn seen_of(worker: &Worker) -> impl Fn(Opened) -> Seen {
-    |Opened { root: TempRoot { path, .. }, entered, .. }| {
-        let asked = entered.and_then(|entered| entered.map(|(mut inside, _)| inside.disk()).transpose());
-        let trouble = asked.err().map(|error| error.to_string());
-        Seen { worker: worker.name.clone(), root: path, trouble }
-    }
+/// A folder that nobody has made stands in nobody's way.
+fn seen(worker: &Worker, opened: Opened) -> Option<Seen> {
+    let asked = opened.entered.and_then(|entered| entered.map(|(mut inside, _)| inside.disk()).transpose());
+    let trouble = match asked {
+        Ok(None) => return None,
+        Ok(Some(_)) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    Some(Seen { worker: worker.name.clone(), root: opened.root.path, trouble })
 }
 
 /// Walks what is due, as far as budget and time go.

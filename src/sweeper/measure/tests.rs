@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     config::schedule::Schedule,
-    sweeper::inside::tests::harness::{World, worker_of},
+    sweeper::{
+        discover::TempRoot,
+        inside::tests::harness::{World, worker_of},
+    },
 };
 
 fn worker_with(pid: u32, temp_roots: &[&Path]) -> Worker {
@@ -60,4 +63,16 @@ fn when_the_time_is_over_a_worker_keeps_what_was_measured_of_it_before() {
     let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
     assert_eq!(roots_of(&worker, &state, past), known);
     assert_eq!(roots_of(&other, &state, past), [], "of which nothing is known");
+}
+
+#[test]
+fn whoever_asks_whether_a_sweep_could_is_told_of_folders_that_are_there() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join("file"), "").unwrap();
+    let (none, file) = (scratch.path().join("none"), scratch.path().join("file"));
+    let worker = worker_with(std::process::id(), &[scratch.path(), &none, &file]);
+    let opened = worker.temp_roots.iter().flat_map(|root| roots::open(&worker, root, || ASKING));
+    let told: Vec<_> = opened.filter_map(|opened| seen(&worker, opened)).collect();
+    let told: Vec<_> = told.iter().map(|seen| (seen.root.as_path(), seen.trouble.is_some())).collect();
+    assert_eq!(told, [(scratch.path(), false), (file.as_path(), true)]);
 }

@@ -237,10 +237,13 @@ mod tests {
     use super::*;
     use crate::{config::schedule::Schedule, domain::attempt::Trigger, sweeper::measure::state::RootState};
 
+    /// Bytes, and the second at which they were found.
+    type Used = Option<(u64, i64)>;
+
     /// What one worker's roots come to, each as its device, that disk's size, and what was found when.
-    fn of_one_worker(roots: &[(u64, u64, Option<(u64, i64)>)]) -> (u64, Option<(u64, i64)>) {
+    fn of_one_worker(roots: &[(u64, u64, Used)]) -> (u64, Used) {
         let mut state = State::read(Path::new("/nonexistent"), &Schedule::default(), Timestamp::UNIX_EPOCH);
-        let root = |&(device, size_bytes, found): &(u64, u64, Option<(u64, i64)>)| {
+        let root = |&(device, size_bytes, found): &(u64, u64, Used)| {
             let disk = DiskSpace { size_bytes, avail_bytes: 0 };
             let at = |second| Timestamp::from_second(second).unwrap();
             let found = found.map(|(used_bytes, second)| Found { used_bytes, measured_at: at(second) });
