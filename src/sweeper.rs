@@ -20,6 +20,7 @@ pub(crate) mod processes;
 pub(crate) mod prune;
 pub(crate) mod ray_api;
 pub(crate) mod record;
+pub(crate) mod roots;
 pub(crate) mod sharing;
 pub(crate) mod signs;
 pub mod supervise;

@@ -9,7 +9,7 @@ use self::role::{Role, Roles};
 use super::{
     ProcessId,
     discover::{Runtime, Worker},
-    jobs::Jobs,
+    jobs::{self, Jobs},
     processes::{Process, Snapshot},
 };
 use crate::{
@@ -93,9 +93,14 @@ fn signs_of(process: &Process, role: &Role, runtime: Runtime) -> Vec<Evidence> {
         Role::Pooled => signs.push(sign(EvidenceKind::PooledWorker, title.clone())),
         // A bare host runs what it likes beside Ray, and loses nothing but dead sessions.
         Role::Foreign if runtime != Runtime::Bare => {
-            signs.push(sign(EvidenceKind::ForeignProcess, format!("{title} ({})", shown(process.program()))));
+            signs.push(sign(EvidenceKind::ForeignProcess, foreign(process, &title)));
         }
-        Role::Foreign | Role::Machinery | Role::Entrypoint | Role::Ignored | Role::WaitingShell => {}
+        Role::Foreign
+        | Role::Machinery
+        | Role::Entrypoint
+        | Role::Ignored
+        | Role::WaitingShell
+        | Role::IdleMover => {}
     }
     // Ray's own agents ask the driver how busy a GPU is.
     let foreign_to_us = runtime == Runtime::Bare && *role == Role::Foreign;
@@ -106,6 +111,18 @@ fn signs_of(process: &Process, role: &Role, runtime: Runtime) -> Vec<Evidence> {
         }));
     }
     signs
+}
+
+/// What a person is told of a process that nobody knows.
+fn foreign(process: &Process, title: &str) -> String {
+    let program = shown(process.program());
+    match jobs::left_behind(&process.arguments) {
+        Some(secs) => format!(
+            "{program} asks Ray which jobs are alive, for a sweep that was ended before it had the answer: \
+             it ends by itself within {secs} s of its start"
+        ),
+        None => format!("{title} ({program})"),
+    }
 }
 
 /// `/dev/nvidia0` and so on; `/dev/nvidiactl` is held by whoever once asked.

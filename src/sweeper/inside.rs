@@ -21,6 +21,7 @@ mod remove;
 #[cfg(test)]
 pub(crate) mod tests;
 mod walk;
+mod whereabouts;
 mod wire;
 
 pub(crate) use self::detach::{PREFIX as DETACHED, is_begun, name_before};
@@ -83,6 +84,31 @@ pub(crate) struct Usage {
     /// The device that what lies there takes its space from: under an overlay, the upper layer's.
     pub(crate) device: u64,
     pub(crate) disk: DiskSpace,
+}
+
+/// Where a temp root lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Whereabouts {
+    /// The root itself.
+    pub(crate) root: FileId,
+    /// The folders that it lies in, up to the root of its mount: whoever walks one of them sees it as well.
+    pub(crate) above: Vec<FileId>,
+    /// The device that what lies there takes its space from: under an overlay, the upper layer's.
+    pub(crate) device: u64,
+    /// Where the folder of its sessions lies.
+    pub(crate) sessions: Sessions,
+}
+
+/// Where the sessions lie that are looked for in a temp root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sessions {
+    /// In it, or nowhere.
+    Here,
+    /// In what is mounted on their folder.
+    Mounted,
+    /// In this user's folder, to which theirs is a symlink.
+    Linked(u32),
 }
 
 /// What statvfs says of the file system under a temp root.
@@ -180,6 +206,8 @@ pub(crate) struct Inside {
     /// What the child was told to be in use, by inode number.
     in_use: BTreeMap<u64, FileId>,
     looking: Looking,
+    /// When looks and deletes end.
+    ends: Instant,
 }
 
 /// How long a look may take. Over the whole time there is only the deadline, after which nothing can be

@@ -117,6 +117,16 @@ impl<'a> Question<'a> {
     }
 }
 
+/// How long a question of a sweep that did not live to hear the answer may still run, where this is one: by
+/// its own alarm, whose seconds are its last argument. It is told by what it runs, word for word.
+pub(crate) fn left_behind(arguments: &[String]) -> Option<u64> {
+    let [python, no_bytecode, command, script, gcs_address, alarm_secs] = arguments else { return None };
+    let is_ours = is_python(python)
+        && (no_bytecode.as_str(), command.as_str(), script.as_str()) == ("-B", "-c", SCRIPT)
+        && is_address(gcs_address);
+    alarm_secs.parse().ok().filter(|_| is_ours)
+}
+
 /// Begins the one line that is an answer. Ray's own warnings may stand around it.
 const MARKER: &str = "raysweep-live-jobs ";
 

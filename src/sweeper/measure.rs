@@ -19,16 +19,17 @@ use std::{
 use jiff::Timestamp;
 
 pub(super) use self::state::scheduled_since;
-use self::state::{Found, RootKey, State};
+use self::state::{Found, RootKey, RootState, State};
 use super::{
     discover::{self, Worker},
-    inside::{DiskSpace, Inside, InsideError, Usage},
+    inside::{Inside, InsideError, Usage},
     modesty,
     processes::{
         Snapshot,
         proc::{Stat, unless_vanished},
     },
     record,
+    roots::{self, Opened},
 };
 use crate::config::sweep::SweepSettings;
 
@@ -131,22 +132,42 @@ fn look(settings: &SweepSettings, state: &mut State, until: Instant) -> Result<V
     }
     let (mut roots, mut states) = (vec![], vec![]);
     for worker in discovery.workers {
-        for root in &worker.temp_roots {
-            if Instant::now() > until {
-                tracing::warn!(worker = %worker.name, "the time was over before this worker's disk was asked");
-                continue;
-            }
-            match disk(&worker, &root.path) {
-                Ok(disk) => {
-                    states.push(state.seen(RootKey::of(&worker, &root.path), disk));
-                    roots.push(Root { worker: worker.clone(), path: root.path.clone() });
-                }
-                Err(error) => not_measured(&worker, &root.path, &error),
-            }
+        for (path, root) in roots_of(&worker, state, until) {
+            states.push(root);
+            roots.push(Root { worker: worker.clone(), path });
         }
     }
     state.roots = states;
     Ok(roots)
+}
+
+/// The folders that a sweep would enter for this worker, less those whose files another one's walk counts,
+/// with what their disks say.
+fn roots_of(worker: &Worker, state: &State, until: Instant) -> Vec<(PathBuf, RootState)> {
+    let mut found = vec![];
+    for root in &worker.temp_roots {
+        if Instant::now() > until {
+            tracing::warn!(worker = %worker.name, "the time was over before this worker's disk was asked");
+            // Somebody else's disk has taken it. What was measured before is told again, with its own time.
+            return state.known_of(worker).map(|root| (root.key.path(), root.clone())).collect();
+        }
+        for Opened { root, entered, .. } in roots::open(worker, root, || ASKING) {
+            let entered = entered
+                .and_then(|entered| entered.map(|(mut inside, lies)| Ok((lies, inside.disk()?))).transpose());
+            match entered {
+                Ok(Some((lies, disk))) => found.push((lies, (root.path, disk))),
+                Ok(None) => {}
+                Err(error) => not_measured(worker, &root.path, &error),
+            }
+        }
+    }
+    roots::apart(found)
+        .into_iter()
+        .map(|(lies, (path, disk))| {
+            let root = state.seen(RootKey::of(worker, &path), disk, lies.device);
+            (path, root)
+        })
+        .collect()
 }
 
 /// A temp root, and why a sweep could not get at it.
@@ -174,13 +195,21 @@ pub fn look_over(settings: &SweepSettings) -> Result<Vec<Seen>, MeasureError> {
         trouble: Some(refused.reason),
     });
     let roots = discovery.workers.iter().flat_map(|worker| {
-        worker.temp_roots.iter().map(|root| Seen {
-            worker: worker.name.clone(),
-            root: root.path.clone(),
-            trouble: disk(worker, &root.path).err().map(|error| error.to_string()),
-        })
+        let opened = worker.temp_roots.iter().flat_map(|root| roots::open(worker, root, || ASKING));
+        opened.filter_map(|opened| seen(worker, opened))
     });
     Ok(refused.chain(roots).collect())
+}
+
+/// A folder that nobody has made stands in nobody's way.
+fn seen(worker: &Worker, opened: Opened) -> Option<Seen> {
+    let asked = opened.entered.and_then(|entered| entered.map(|(mut inside, _)| inside.disk()).transpose());
+    let trouble = match asked {
+        Ok(None) => return None,
+        Ok(Some(_)) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    Some(Seen { worker: worker.name.clone(), root: opened.root.path, trouble })
 }
 
 /// Walks what is due, as far as budget and time go.
@@ -221,10 +250,9 @@ fn not_measured(worker: &Worker, root: &Path, error: &InsideError) {
     tracing::warn!(worker = %worker.name, %root, %error, "a temp root cannot be measured");
 }
 
-fn disk(worker: &Worker, root: &Path) -> Result<DiskSpace, InsideError> {
-    Inside::enter(worker, root, ASKING)?.disk()
-}
-
 fn usage(worker: &Worker, root: &Path) -> Result<Usage, InsideError> {
     Inside::enter(worker, root, WALKING)?.usage()
 }
+
+#[cfg(test)]
+mod tests;

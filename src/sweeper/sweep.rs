@@ -1,10 +1,10 @@
 //! The order of a sweep: hold, discover, judge, remove, prune, report. The lock is its parent's.
 
 mod clock;
-mod elsewhere;
 mod entered;
 mod judged;
 mod outcome;
+mod turns;
 mod whose;
 
 use std::{
@@ -37,7 +37,10 @@ use super::{
     temp_root::{self, Findings, Orders},
 };
 use crate::{
-    config::{sweep::SweepSettings, units::Span},
+    config::{
+        sweep::{PruneMode, SweepSettings},
+        units::Span,
+    },
     domain::{
         attempt::{Mode, Outcome, SweepRequest, Trigger},
         report::{Disk, LISTED, PruneReport, Report, SCHEMA, Verdict, WorkerReport, told},
@@ -105,6 +108,9 @@ impl Swept {
 
 /// Looking for what may go takes at most half of the time that is left, in each temp root.
 const LOOKING: u32 = 2;
+
+/// One in so many parts of the time that is left for the temp roots stays for the prune after them.
+const PRUNING: u32 = 8;
 
 struct Sweep<'a> {
     request: &'a SweepRequest,
@@ -184,6 +190,7 @@ impl Sweep<'_> {
             .map(|worker| WorkerReport::blank(&worker.name, worker.runtime.as_str()))
             .collect();
         let mut roots = self.enter(&discovery.workers, &mut reports);
+        let folders = folders(&roots, &discovery.workers);
         tell_of_no_root(&roots, &mut reports);
         spare_what_strangers_share(&mut roots, &discovery.workers, own, &mut reports);
         self.set_aside_what_is_small(&mut roots, &mut reports);
@@ -192,13 +199,15 @@ impl Sweep<'_> {
         judged.tell(&mut reports);
         (self.tell)(&reports);
         let before: Vec<_> = roots.iter().map(|root| root.usage).collect();
-        let folders: Vec<(FileId, i32)> =
-            roots.iter().map(|root| (root.usage.root, discovery.workers[root.members[0]].init.pid)).collect();
         let lately = Lately::default();
-        for root in &mut roots {
-            self.sweep(root, &folders, &discovery.workers, &judged, &lately, &mut reports);
+        let sizes: Vec<turns::Size> = roots.iter().map(size).collect();
+        turns::each(&sizes, self.roots_until(), Instant::now, |index, until| {
+            let root = &mut roots[index];
+            // A child that is gone says so again when it is asked for anything.
+            let _ = root.inside.end_by(until);
+            self.sweep(root, &folders, workers, &judged, &lately, &mut reports);
             (self.tell)(&reports);
-        }
+        });
         let prune = self.prune(runtime);
         let disks = disks(&mut roots, &before, &reports);
         let refused: Vec<WorkerReport> = discovery.refused.iter().map(refused).collect();
@@ -358,11 +367,21 @@ impl Sweep<'_> {
         }
     }
 
-    fn prune(&self, runtime: &tokio::runtime::Runtime) -> Option<PruneReport> {
-        let runs = self.deletes()
+    /// When the turns of all temp roots end.
+    fn roots_until(&self) -> Instant {
+        let kept_back = if self.prunes() { self.remaining() / PRUNING } else { Duration::ZERO };
+        self.deadline.checked_sub(kept_back).unwrap_or(self.deadline)
+    }
+
+    fn prunes(&self) -> bool {
+        self.deletes()
             && self.only.is_none()
+            && self.settings.prune.mode != PruneMode::Off
             && self.settings.containers.socket.exists()
-            && hold::reason(&self.settings.hold_file).is_none();
+    }
+
+    fn prune(&self, runtime: &tokio::runtime::Runtime) -> Option<PruneReport> {
+        let runs = self.prunes() && hold::reason(&self.settings.hold_file).is_none();
         runs.then(|| runtime.block_on(prune::prune(self.settings, self.remaining()))).flatten()
     }
 
@@ -373,6 +392,16 @@ impl Sweep<'_> {
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
+
+/// What the workers have as temporary folders, and one of whom: those that are set aside as small as well,
+/// since theirs may lie in one that is swept.
+fn folders(roots: &[Root], workers: &[Worker]) -> Vec<(FileId, i32)> {
+    roots.iter().map(|root| (root.usage.root, workers[root.members[0]].init.pid)).collect()
+}
+
+fn size(root: &Root) -> turns::Size {
+    turns::Size { is_open: !root.usage.is_whole, files: root.usage.files }
 }
 
 /// A temp root may lie in another one (`TMPDIR=/tmp/tmp_job`): what a worker's environment names as its

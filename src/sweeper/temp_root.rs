@@ -129,6 +129,12 @@ impl Run<'_> {
         });
     }
 
+    fn keep_all(&mut self, batch: &[(Candidate, Tree)], why: KeptBecause, detail: &str) {
+        for (candidate, tree) in batch {
+            self.keep(candidate, tree.bytes, Keep::new(why, detail));
+        }
+    }
+
     fn removed(&mut self, candidate: &Candidate, bytes: u64, files: u64) {
         let path = told(&shown(&self.orders.root.join(&candidate.path)));
         self.findings.remove(Removed { class: candidate.class, path, bytes, files });
@@ -153,7 +159,7 @@ impl Run<'_> {
             if is_patient {
                 self.for_one = 1;
             }
-            if !self.orders.delete || !is_enough && !is_patient {
+            if !self.orders.delete || self.inside.is_over() || !is_enough && !is_patient {
                 self.findings.unseen = Some(unseen.to_owned());
                 return Ok(());
             }
@@ -188,7 +194,12 @@ impl Run<'_> {
             return Ok(());
         }
         for batch in batches(eligible) {
-            self.remove(batch)?;
+            if self.inside.is_over() {
+                self.is_late = true;
+                self.keep_all(&batch, KeptBecause::Deadline, "its part of the sweep's time was over");
+            } else {
+                self.remove(batch)?;
+            }
         }
         Ok(())
     }

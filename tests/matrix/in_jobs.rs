@@ -5,7 +5,10 @@ use raysweep::domain::evidence::WorkerState;
 use crate::{
     at_rest::dead_sessions_on,
     round::{Orders, Scenario, run_round, set_up},
-    stage::{HEAD, HEAD_ELSEWHERE, SHARED, WORKERS, address, docker, plant, sh, titles, wait_for_rest},
+    stage::{
+        HEAD, HEAD_ELSEWHERE, SHARED, WORKERS, address, docker, plant, sh, titles, wait_for_movers_alone,
+        wait_for_rest,
+    },
     table::Row,
     work::Work,
     world::wait_until,
@@ -122,6 +125,15 @@ pub(crate) fn rows() -> Vec<Row> {
     ]);
     let orders = Orders { only: None, ray_timeout: "60s" };
     run_round(scenarios, orders, |sweep| sweep())
+}
+
+/// What Ray 2.60 has started to spill and restore objects stays when their job has ended.
+pub(crate) fn rows_after_spilling() -> Vec<Row> {
+    Work::job("spilled", NAMED, &[]).finish().unwrap();
+    println!("left on {NAMED} without a job: {:?}", wait_for_movers_alone(NAMED));
+    let name = "no job, objects spilled and restored before";
+    let scenario = Scenario::new(name, NAMED, NO_JOB).goes(plant(NAMED, "tmp*", 40_000_000, 1));
+    run_round(vec![scenario], Orders { only: Some(NAMED), ray_timeout: "60s" }, |sweep| sweep())
 }
 
 /// By itself, because a job or an actor that is alive is so on every worker of its cluster.

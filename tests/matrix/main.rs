@@ -32,6 +32,9 @@ fn nothing_at_work_is_interrupted_and_what_may_go_goes() {
     if wanted("in_jobs") {
         rows.extend(in_jobs::rows());
     }
+    if wanted("after_spilling") {
+        rows.extend(in_jobs::rows_after_spilling());
+    }
     if wanted("detached_actor") {
         rows.extend(in_jobs::rows_of_a_detached_actor());
     }

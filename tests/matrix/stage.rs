@@ -129,15 +129,28 @@ pub(crate) fn plant(container: &str, kind: &str, bytes: u64, count: u32) -> Vec<
 /// Waits until Ray knows of no job that is alive and no pooled worker is left in these. In Ray 2.60 those
 /// that have spilled and restored objects stay when their job has ended.
 pub(crate) fn wait_for_rest(workers: &[&str]) {
+    wait_for_jobs();
+    for worker in workers {
+        wait_until(90, &format!("the pooled workers of {worker} to end"), || titles(worker).is_empty());
+    }
+}
+
+/// Waits until Ray knows of no job that is alive and this worker has nothing of Ray's left but what spills
+/// and restores objects, which is told.
+pub(crate) fn wait_for_movers_alone(worker: &str) -> Vec<String> {
+    wait_for_jobs();
+    let are_alone = |titles: &[String]| titles.iter().all(|title| title.starts_with("ray::IDLE_"));
+    wait_until(90, &format!("all but what moves objects on {worker} to end"), || are_alone(&titles(worker)));
+    titles(worker)
+}
+
+fn wait_for_jobs() {
     let program = "from ray._raylet import GcsClient\n\
         jobs = GcsClient(address='127.0.0.1:6379').get_all_job_info(timeout=5)\n\
         print(sum(not job.is_dead for job in jobs.values()))";
     wait_until(90, "every job to end", || {
         run(&["docker", "exec", "-i", HEAD, "python3", "-"], program).is_ok_and(|said| said == "0")
     });
-    for worker in workers {
-        wait_until(90, &format!("the pooled workers of {worker} to end"), || titles(worker).is_empty());
-    }
 }
 
 /// The `ray::…` titles of a container's workers. Newer versions of Ray title their agents so too, on

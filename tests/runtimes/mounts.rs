@@ -5,10 +5,10 @@ use std::{fs, os::unix::fs::symlink};
 use raysweep::domain::report::KeptBecause;
 
 use crate::{
-    containers::{Container, IMAGE},
+    containers::{Container, IMAGE, docker},
     stand_in::{self, DEAD_GONE, LIVE_ALONE, plant, raylet, sweep_all, text},
     sweeping::Settings,
-    world,
+    world::{self, RAYSWEEP, run},
 };
 
 /// A worker with a stand-in raylet and a mount.
@@ -68,4 +68,55 @@ fn sessions_that_lie_on_a_volume_or_behind_a_symlink_are_swept_there() {
     let swept = sweep_all(&stand_in::settings());
     assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
     assert!(swept.worker("ray-worker-1").errors.is_empty(), "{}", swept.shown());
+}
+
+/// What a worker's environment names as its temporary folder it will want again, whoever's sweep comes by.
+#[test]
+fn the_temporary_folder_of_a_worker_that_is_set_aside_stays_in_one_that_is_swept() {
+    let start = |name: &str, variable: &str| {
+        let options = ["-v", "shared-tmp:/tmp", "-e", variable];
+        Container::of(IMAGE, name, &options, &raylet("/opt/raylet", "/tmp/ray"))
+    };
+    let small = start("ray-worker-1", "TMPDIR=/tmp/tmpjob");
+    let large = start("ray-worker-2", "TMPDIR=/data");
+    let large_data = stand_in::seen_by(&large.pid, "/data");
+    for folder in [small.tmp().join("tmpjob"), large_data.clone()] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(large_data.join("kept"), vec![7; 60_000_000]).unwrap();
+    let [planted] = plant([&small.tmp()]);
+    let settings = Settings { min_tmp_size: "30MB", ..stand_in::settings() };
+    let swept = settings.sweep_with(&["--trigger", "cron"]);
+    assert_eq!(planted.standing(), LIVE_ALONE, "{}", swept.shown());
+    assert!(small.tmp().join("tmpjob").is_dir(), "{}", swept.shown());
+    drop((small, large));
+    docker(&["volume", "rm", "shared-tmp"]);
+}
+
+/// What the alerts are made of has to see what fills the disk, wherever the sweep would look for it.
+#[test]
+fn sessions_that_lie_on_a_volume_or_behind_a_symlink_are_measured_there() {
+    const BYTES: u64 = 30_000_000;
+    let on_a_volume = worker_with("/tmp/ray");
+    fs::write(on_a_volume.tmp().join("ray/blob"), vec![7; 30_000_000]).unwrap();
+    assert!(used("ray-worker-1") >= BYTES);
+    drop(on_a_volume);
+
+    let behind_a_symlink = Container::with_raylet("ray-worker-1");
+    let data = stand_in::seen_by(&behind_a_symlink.pid, "/data/ray");
+    fs::create_dir_all(&data).unwrap();
+    symlink("../data/ray", behind_a_symlink.tmp().join("ray")).unwrap();
+    fs::write(data.join("blob"), vec![7; 30_000_000]).unwrap();
+    let used = used("ray-worker-1");
+    assert!((BYTES..2 * BYTES).contains(&used), "{used}");
+}
+
+/// What `measure` says of this worker.
+fn used(worker: &str) -> u64 {
+    let settings = stand_in::settings();
+    let file = settings.written();
+    let text = run(&[RAYSWEEP, "measure", "--config.file", text(&file)], "").unwrap();
+    let begins = format!("ray_worker_tmp_used_bytes{{worker=\"{worker}\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&begins));
+    value.unwrap_or_else(|| panic!("nothing of {worker} in:\n{text}")).parse().unwrap()
 }

@@ -22,7 +22,7 @@ use crate::{
 /// `/proc/PID/stat` counts in these: `USER_HZ` is 100 on every architecture that Ray runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What the acquitted used: a pooled worker by itself (a thread may have been left running in it), and
+/// What the acquitted used: a pooled worker or a mover of objects by itself (a thread may have been left running in it), and
 /// the entrypoint, ignored programs and shells all together.
 pub(super) fn signs(first: &Roles, last: &Roles, window: Duration, idle_percent: f64) -> Vec<Evidence> {
     // Two readings at once tell nothing of CPU.
@@ -35,7 +35,7 @@ pub(super) fn signs(first: &Roles, last: &Roles, window: Duration, idle_percent:
     for (process, role) in last.iter() {
         let percent = percent(used_ticks(process, first.find(process.id)), window);
         match role {
-            Role::Pooled if percent >= idle_percent => signs.push(sign(process, percent)),
+            Role::Pooled | Role::IdleMover if percent >= idle_percent => signs.push(sign(process, percent)),
             Role::Entrypoint | Role::Ignored | Role::WaitingShell => {
                 together += percent;
                 if busiest.is_none_or(|(most, _)| percent > most) {

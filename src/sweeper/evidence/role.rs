@@ -28,6 +28,8 @@ pub(super) enum Role {
     WaitingShell,
     /// A worker process of Ray's without a task.
     Pooled,
+    /// A process of Ray's that writes objects to disk or reads them back, and waits to be told to.
+    IdleMover,
     /// A worker process of Ray's that has no title yet.
     Starting,
     /// A task or an actor.
@@ -75,7 +77,11 @@ impl<'a> Roles<'a> {
 }
 
 /// Titles of pooled workers.
-const POOLED: [&str; 3] = ["ray::IDLE", "ray::IDLE_SpillWorker", "ray::IDLE_RestoreWorker"];
+const POOLED: [&str; 3] = ["ray::IDLE", SPILL, RESTORE];
+/// Titles of those among them that spill and restore objects and run no task. At work they are called
+/// `ray::SPILL_SpillWorker`, `ray::RESTORE_RestoreWorker` or `ray::DELETE_…`.
+const SPILL: &str = "ray::IDLE_SpillWorker";
+const RESTORE: &str = "ray::IDLE_RestoreWorker";
 
 /// Titles that some versions give to Ray's own agents, and the logs that those hold open.
 const AGENTS: [(&str, &[&str]); 2] = [
@@ -175,11 +181,15 @@ impl Family {
     /// A task may be named anything, `IDLE` and `RuntimeEnvAgent` included. Named `IDLE` it cannot be
     /// told from a pooled worker, which therefore speaks for a living job. Whoever is no child of the
     /// raylet is neither.
+    ///
+    /// Who spills and restores objects belongs to no job, and is never ended: it would speak for one for as
+    /// long as the node lives. What it writes to tells it from a task of that name.
     fn titled(&self, process: &Process) -> Role {
         let is_child = self.raylets.contains(&process.parent);
         let [title] = process.arguments.as_slice() else { return Role::Task };
         if is_child && POOLED.contains(&title.as_str()) {
-            return Role::Pooled;
+            let moves = title == SPILL || title == RESTORE;
+            return if moves && is_mover(process) { Role::IdleMover } else { Role::Pooled };
         }
         let agent = AGENTS.iter().find(|(name, _)| name == title);
         let is_agent = agent.is_some_and(|(_, logs)| {
@@ -250,6 +260,11 @@ fn driver_log(process: &Process) -> Option<String> {
     ["python-core-driver-", "java-core-driver-", "cpp-core-driver-"]
         .iter()
         .find_map(|kind| holds_log(process, kind))
+}
+
+/// Whether it has the output of a process that spills and restores, and none of a process that runs tasks.
+fn is_mover(process: &Process) -> bool {
+    holds_log(process, "io_worker-").is_some() && holds_log(process, "worker-").is_none()
 }
 
 /// The open log whose name begins so.

@@ -170,6 +170,70 @@ fn a_pooled_worker_and_a_task_named_idle_mean_a_job_whatever_ray_says() {
     }
 }
 
+/// What Ray has started to spill and restore objects stays for as long as the node lives (2.60).
+#[test]
+fn who_spills_and_restores_waits_when_it_is_idle_and_speaks_for_no_job() {
+    let output = |process: Process, name: &str| process.with_open(&format!("{LOGS}/{name}-ffff-77.out"));
+    for title in ["ray::IDLE_SpillWorker", "ray::IDLE_RestoreWorker"] {
+        let idle = output(titled(title), "io_worker");
+        assert_rest(idle.clone());
+        // Its log alone shows that it runs no tasks, and only where it is Ray's own.
+        assert_eq!(beside_rest(output(titled(title), "worker")).0, WorkerState::InJob, "a task of that name");
+        assert_eq!(
+            beside_rest(output(idle.clone(), "worker")).0,
+            WorkerState::InJob,
+            "a task that claims it"
+        );
+        assert_active(output(python(50, 10, &[title]), "io_worker"), EvidenceKind::RayTask);
+        let busy = judged(with(idle.clone()), with(idle.clone().with_cpu(500)));
+        assert_eq!((busy.state, busy.evidence[0].kind), (WorkerState::Active, EvidenceKind::Cpu));
+        let live = judge_with_a_live_job(with(idle));
+        assert_eq!(live, WorkerState::InJob);
+    }
+    assert_eq!(beside_rest(output(titled("ray::IDLE"), "io_worker")).0, WorkerState::InJob);
+    for title in [
+        "ray::SPILL_SpillWorker",
+        "ray::RESTORE_RestoreWorker",
+        "ray::DELETE_SpillWorker",
+        "ray::DELETE_RestoreWorker",
+    ] {
+        assert_active(output(titled(title), "io_worker"), EvidenceKind::RayTask);
+    }
+}
+
+fn judge_with_a_live_job(processes: Vec<Process>) -> WorkerState {
+    let job = LiveJob { id: "01".to_owned(), started_at: Timestamp::UNIX_EPOCH, held_by: String::new() };
+    let (before, after) = (snapshot(processes.clone()), snapshot(processes));
+    judge(&worker(), &before, &after, WINDOW, &Jobs::Known(vec![job]), &Activity::default()).state
+}
+
+/// A sweep that was killed leaves it in the worker, where its own alarm ends it.
+#[test]
+fn a_question_to_ray_that_a_sweep_left_behind_is_at_work_and_says_what_it_is() {
+    let script = include_str!("../jobs/ask.py");
+    let words = ["/usr/bin/python3", "-B", "-c", script, "10.0.0.80:6379", "10"];
+    let detail = |words: &[&str]| {
+        let judgement = judged(with(python(60, 5, words)), with(python(60, 5, words)));
+        assert_eq!(judgement.state, WorkerState::Active);
+        assert_eq!(judgement.evidence[0].kind, EvidenceKind::ForeignProcess);
+        judgement.evidence[0].detail.clone()
+    };
+    let told = detail(&words);
+    assert!(
+        told.starts_with("python3.11 asks Ray which jobs are alive") && told.contains("within 10 s"),
+        "{told}"
+    );
+    for (at, other) in
+        [(0, "python3"), (1, "-u"), (2, "-m"), (3, "import signal, sys"), (4, "x"), (5, "soon")]
+    {
+        let mut words = words;
+        words[at] = other;
+        assert!(!detail(&words).contains("asks Ray"), "{other}");
+    }
+    assert!(!detail(&words[..5]).contains("asks Ray"));
+    assert!(!detail(&[&words[..], &["more"]].concat()).contains("asks Ray"));
+}
+
 #[test]
 fn what_calls_itself_idle_and_is_no_child_of_the_raylet_is_at_work() {
     assert_active(python(50, 10, &["ray::IDLE"]), EvidenceKind::RayTask);

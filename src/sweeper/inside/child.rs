@@ -28,6 +28,7 @@ use super::{
     parent::GRACE,
     protocol::{Answer, Line, Lines, MOST_REQUEST_BYTES, Request, write_line},
     remove,
+    whereabouts::whereabouts,
 };
 use crate::sweeper::modesty;
 
@@ -87,7 +88,7 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
         Line::Message(_) | Line::End => return Err(io::ErrorKind::InvalidData.into()),
     };
     write_line(socket, &Answer::Entered(root.devices.clone()))?;
-    let mut hands = Hands { root, ends, in_use: None, detached: BTreeSet::new() };
+    let mut hands = Hands { root, ends, turn_ends: ends, in_use: None, detached: BTreeSet::new() };
     let ended = loop {
         match lines.next(socket, MOST_REQUEST_BYTES, || Ok(())) {
             // The parent asks many things at once: what it has asked before it went is not done any more.
@@ -136,6 +137,8 @@ struct Hands {
     root: Root,
     /// When the whole time is over.
     ends: Instant,
+    /// When looks and deletes end: then or before.
+    turn_ends: Instant,
     /// The inode numbers of the files in use, once they are known.
     in_use: Option<HashSet<u64>>,
     /// What this child has detached and neither restored nor begun to delete.
@@ -149,11 +152,18 @@ impl Hands {
             Request::Enter(_) => {
                 return Err(InsideError::System("already entered".to_owned()).into());
             }
-            Request::Usage { looking } => Answer::Usage(look::usage(fd, layer, looking.until(self.ends))?),
+            Request::Usage { looking } => {
+                Answer::Usage(look::usage(fd, layer, looking.until(self.turn_ends))?)
+            }
             Request::Disk => Answer::Disk(look::disk(fd)?),
+            Request::Whereabouts { sessions } => Answer::Whereabouts(whereabouts(&self.root, &sessions)?),
             Request::List { folder, begins, most } => {
                 let is_cut = self.list(&folder, &begins, most, socket)?;
                 Answer::Listed { is_cut }
+            }
+            Request::EndWithin { left } => {
+                self.turn_ends = Instant::now().checked_add(left).map_or(self.ends, |at| at.min(self.ends));
+                Answer::Bounded
             }
             Request::Remember { in_use } => {
                 self.in_use = Some(in_use.into_iter().collect());
@@ -164,7 +174,7 @@ impl Hands {
                 let in_use = self.in_use.as_ref().ok_or_else(|| {
                     InsideError::System("it was not said which files are in use".to_owned())
                 })?;
-                let until = looking.until(self.ends);
+                let until = looking.until(self.turn_ends);
                 Answer::Tree(Box::new(look::look(fd, layer, &path, whole.then_some(until), in_use)?))
             }
             Request::Detach { path, id, attempt } => {
@@ -179,7 +189,7 @@ impl Hands {
             }
             Request::Delete { detached, id } => {
                 // No delete goes on beyond it: the parent still has to hear what has gone.
-                let until = self.ends.checked_sub(GRACE).unwrap_or_else(Instant::now);
+                let until = self.ends.checked_sub(GRACE).unwrap_or_else(Instant::now).min(self.turn_ends);
                 let deleted = remove::delete(fd, &detached, id, until)?;
                 // It is gone, it has its own name back, or it is half gone and its name says so.
                 self.detached.remove(&detached);

@@ -61,6 +61,8 @@ pub(super) struct Root {
     /// The worker's first process (a pidfd): readable once it has ended.
     pub(super) init: OwnedFd,
     pub(super) fd: OwnedFd,
+    /// What it was asked for as.
+    pub(super) path: PathBuf,
     pub(super) layer: Layer,
     pub(super) devices: Devices,
 }
@@ -118,7 +120,7 @@ pub(super) fn enter(target: &Target) -> Result<Root, InsideError> {
     }
     let fd = open_root(&target.temp_root, target.bare || own == target.mount_namespace)?;
     let devices = accept(&fd, &layer)?;
-    Ok(Root { init: pidfd, fd, layer, devices })
+    Ok(Root { init: pidfd, fd, path: target.temp_root.clone(), layer, devices })
 }
 
 fn not_the_worker(detail: impl Into<String>) -> InsideError {
@@ -199,6 +201,8 @@ fn resolve(root: impl AsFd, path: &Path, more: ResolveFlags) -> Result<OwnedFd, 
             Err(Errno::LOOP) => {
                 return Err(InsideError::RootRefused(format!("{} is a symlink", path.display())));
             }
+            // A variable may name a folder that nobody has made.
+            Err(Errno::NOENT) => return Err(InsideError::NotFound),
             Err(errno) => {
                 return Err(InsideError::RootRefused(format!("{}: {}", path.display(), reason(errno))));
             }
@@ -207,14 +211,24 @@ fn resolve(root: impl AsFd, path: &Path, more: ResolveFlags) -> Result<OwnedFd, 
     }
 }
 
+/// Finds a folder as the namespace that was entered resolves its path.
+pub(super) fn find(path: &Path) -> Result<OwnedFd, InsideError> {
+    resolve(top()?, path, ResolveFlags::empty())
+}
+
+/// The namespace's own root.
+fn top() -> Result<OwnedFd, InsideError> {
+    open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| folder::error("/", errno))
+}
+
 /// Opens the temp root.
 ///
 /// In a container a symlink on the way, such as `/tmp -> /var/tmp`, is the image's own business: it
 /// is followed, and cannot lead out of the container's root. On the bare host it is refused: there
 /// the settings name the real folder, and whoever can place a symlink on the way is not root.
 fn open_root(path: &Path, bare: bool) -> Result<OwnedFd, InsideError> {
-    let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| folder::error("/", errno))?;
+    let root = top()?;
     let rules = if bare { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
     let found = resolve(&root, path, rules)?;
     if folder::facts_of(&found)?.id == folder::facts_of(&root)?.id {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Deleted, DiskSpace, Inside, InsideError, List, Looking, Restored, Tree, Usage,
+    Deleted, DiskSpace, Inside, InsideError, List, Looking, Restored, Tree, Usage, Whereabouts,
     enter::Target,
     protocol::{Answer, Line, Lines, MOST_ANSWER_BYTES, Request},
 };
@@ -50,16 +50,36 @@ impl Inside {
             .map_err(|error| InsideError::Gone(format!("it could not be started: {error}")))?;
         match link.call(&Request::Enter(target))? {
             Answer::Entered(devices) => {
-                Ok(Self { link, devices, in_use: BTreeMap::new(), looking: Looking::ALL })
+                let ends = link.until;
+                Ok(Self { link, devices, in_use: BTreeMap::new(), looking: Looking::ALL, ends })
             }
             other => Err(link.unexpected(&other)),
         }
     }
 
+    /// From now on looks and deletes end by then, where that is before the end of the whole time: what is
+    /// under way is told as far as it got, and everything else is still answered.
+    pub(crate) fn end_by(&mut self, at: Instant) -> Result<(), InsideError> {
+        let left = at.saturating_duration_since(Instant::now());
+        match self.link.call(&Request::EndWithin { left })? {
+            Answer::Bounded => {
+                self.ends = at.min(self.link.until);
+                Ok(())
+            }
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// Whether nothing is deleted any more because its time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        let now = Instant::now();
+        now >= self.ends || self.link.until.saturating_duration_since(now) <= GRACE
+    }
+
     /// From now on all looks together take one in so many parts of what is left of the time, and any one of
     /// them one in so many parts of that.
     pub(crate) fn bound_looks(&mut self, parts: u32, for_one: u32) {
-        let left = self.link.until.saturating_duration_since(Instant::now());
+        let left = self.ends.saturating_duration_since(Instant::now());
         self.looking = Looking::part(left, parts, for_one);
     }
 
@@ -70,7 +90,7 @@ impl Inside {
 
     /// From now on looks end by then.
     pub(crate) fn end_looks_at(&mut self, at: Instant) {
-        self.looking = Looking { leave: self.link.until.saturating_duration_since(at), most: Duration::MAX };
+        self.looking = Looking { leave: self.ends.saturating_duration_since(at), most: Duration::MAX };
     }
 
     /// How much lies under the temp root.
@@ -85,6 +105,14 @@ impl Inside {
     pub(crate) fn disk(&mut self) -> Result<DiskSpace, InsideError> {
         match self.link.call(&Request::Disk)? {
             Answer::Disk(disk) => Ok(disk),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
+    /// Where the temp root lies, and where the sessions lie that are looked for in it, at this path.
+    pub(crate) fn whereabouts(&mut self, sessions: &Path) -> Result<Whereabouts, InsideError> {
+        match self.link.call(&Request::Whereabouts { sessions: sessions.to_owned() })? {
+            Answer::Whereabouts(whereabouts) => Ok(whereabouts),
             other => Err(self.link.unexpected(&other)),
         }
     }

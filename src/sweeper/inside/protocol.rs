@@ -6,12 +6,13 @@
 use std::{
     io::{self, Read, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Deleted, DiskSpace, Entry, InsideError, Looking, Restored, Tree, Usage,
+    Deleted, DiskSpace, Entry, InsideError, Looking, Restored, Tree, Usage, Whereabouts,
     enter::{Devices, Target},
     wire,
 };
@@ -32,6 +33,11 @@ pub(super) enum Request {
         looking: Looking,
     },
     Disk,
+    Whereabouts {
+        /// Where sessions are looked for, relative to the temp root.
+        #[serde(with = "wire")]
+        sessions: PathBuf,
+    },
     List {
         #[serde(with = "wire")]
         folder: PathBuf,
@@ -39,6 +45,10 @@ pub(super) enum Request {
         begins: Vec<String>,
         /// Whoever asks holds all of them: of more, so many are told.
         most: usize,
+    },
+    /// Looks and deletes end when so much time has passed, where that is before the end of the whole time.
+    EndWithin {
+        left: Duration,
     },
     /// The inode numbers of the files in use that can lie under this temp root.
     Remember {
@@ -75,11 +85,13 @@ pub(super) enum Answer {
     Entered(Devices),
     Usage(Usage),
     Disk(DiskSpace),
+    Whereabouts(Whereabouts),
     /// A part of a list; `Listed` ends it.
     Entries(Vec<Entry>),
     Listed {
         is_cut: bool,
     },
+    Bounded,
     Remembered,
     Tree(Box<Tree>),
     Detached(#[serde(with = "wire")] PathBuf),

@@ -3,7 +3,10 @@
 //! It lies in the runtime folder, which a reboot empties. A file that is broken, of another version or
 //! not there is no state: everything is measured anew, within the budget.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +18,7 @@ use crate::{
 };
 
 const NAME: &str = "measure.json";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// No state is longer: a root takes some 500 bytes.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -58,6 +61,14 @@ impl RootKey {
             root: root.to_string_lossy().into_owned(),
         }
     }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.root.clone().into()
+    }
+
+    fn is_of(&self, worker: &Worker) -> bool {
+        *self == Self { root: self.root.clone(), ..Self::of(worker, Path::new("")) }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +77,8 @@ pub(super) struct RootState {
     pub(super) key: RootKey,
     /// What statvfs said last.
     pub(super) disk: DiskSpace,
+    /// The device that what lies there takes its space from.
+    pub(super) device: u64,
     pub(super) walk: Option<Walk>,
 }
 
@@ -143,9 +156,14 @@ impl State {
     }
 
     /// What was known of a root, now that its disk was asked.
-    pub(super) fn seen(&self, key: RootKey, disk: DiskSpace) -> RootState {
+    pub(super) fn seen(&self, key: RootKey, disk: DiskSpace, device: u64) -> RootState {
         let walk = self.roots.iter().find(|root| root.key == key).and_then(|root| root.walk.clone());
-        RootState { key, disk, walk }
+        RootState { key, disk, device, walk }
+    }
+
+    /// The roots of this worker, as they were seen last.
+    pub(super) fn known_of(&self, worker: &Worker) -> impl Iterator<Item = &RootState> {
+        self.roots.iter().filter(|root| root.key.is_of(worker))
     }
 
     /// Every root, and the seconds that are planned between two of its walks.
@@ -185,7 +203,7 @@ mod tests {
             let init = ProcessId { pid: 7, start_ticks: 1 };
             let (worker, root) = (worker.to_owned(), "/tmp".to_owned());
             let key = RootKey { worker, container: Some("c0ffee".to_owned()), init, root };
-            let mut root = Self { key, disk, walk: None };
+            let mut root = Self { key, disk, device: 1, walk: None };
             if found.is_some() {
                 root.walked(Timestamp::UNIX_EPOCH, 0.1, found);
             }
@@ -262,9 +280,9 @@ mod tests {
         let mut known = root("w", 1);
         known.walked(Timestamp::UNIX_EPOCH, 0.5, None);
         state.roots.push(known.clone());
-        assert_eq!(state.seen(known.key.clone(), known.disk).walk, known.walk);
-        assert_eq!(state.seen(root("w", 2).key, known.disk).walk, None);
-        assert_eq!(state.seen(root("v", 1).key, known.disk).walk, None);
+        assert_eq!(state.seen(known.key.clone(), known.disk, 1).walk, known.walk);
+        assert_eq!(state.seen(root("w", 2).key, known.disk, 1).walk, None);
+        assert_eq!(state.seen(root("v", 1).key, known.disk, 1).walk, None);
     }
 
     #[test]

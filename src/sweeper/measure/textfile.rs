@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::state::{Found, RootState, State};
+use super::state::{Found, State};
 use crate::{
     config::sweep::SweepSettings,
     domain::attempt::{Mode, Outcome},
@@ -19,39 +19,56 @@ use crate::{
 /// What lies between two runs at least, by cron.
 const SHORTEST_INTERVAL_SECS: f64 = 60.0;
 
-/// One worker's figures. Of several temp roots the fullest file system counts, because that is the one
-/// that somebody has to hear of.
+/// One worker's figures: of its temp roots that take their space from one file system, all together. Of
+/// several such file systems the fullest one counts, because that is the one that somebody has to hear of.
+#[derive(Debug, Clone, Copy)]
 struct Measured<'a> {
     worker: &'a str,
     disk: DiskSpace,
-    /// `None` until the budget had room for a first walk.
+    /// `None` until the budget had room for a first walk. What was not walked yet is not in it; what was
+    /// found is as old as the oldest part of it.
     found: Option<Found>,
     interval_secs: u64,
 }
 
 fn measured(state: &State) -> Vec<Measured<'_>> {
-    let mut fullest: BTreeMap<&str, (&RootState, f64)> = BTreeMap::new();
+    // Two of one device that differ in size have quotas of their own.
+    let mut disks: BTreeMap<(&str, u64, u64), Measured<'_>> = BTreeMap::new();
     for (root, interval) in state.planned() {
-        let of_worker = fullest.entry(&root.key.worker).or_insert((root, interval));
-        if share(root) > share(of_worker.0) {
-            *of_worker = (root, interval);
+        let worker = root.key.worker.as_str();
+        let (found, interval_secs) = (root.found(), whole(interval.max(SHORTEST_INTERVAL_SECS)));
+        let own = Measured { worker, disk: root.disk, found, interval_secs };
+        let key = (worker, root.device, root.disk.size_bytes);
+        disks.entry(key).and_modify(|disk| *disk = disk.with(own)).or_insert(own);
+    }
+    let mut fullest: BTreeMap<&str, Measured<'_>> = BTreeMap::new();
+    for disk in disks.into_values() {
+        let of_worker = fullest.entry(disk.worker).or_insert(disk);
+        if disk.share() > of_worker.share() {
+            *of_worker = disk;
         }
     }
-    fullest
-        .into_iter()
-        .map(|(worker, (root, interval))| Measured {
-            worker,
-            disk: root.disk,
-            found: root.found(),
-            interval_secs: whole(interval.max(SHORTEST_INTERVAL_SECS)),
-        })
-        .collect()
+    fullest.into_values().collect()
 }
 
-// A share needs no more than the 52 bits that a float keeps of a size.
-#[allow(clippy::cast_precision_loss)]
-fn share(root: &RootState) -> f64 {
-    root.found().map_or(0.0, |found| found.used_bytes as f64 / root.disk.size_bytes.max(1) as f64)
+impl Measured<'_> {
+    /// With another temp root on the same file system.
+    fn with(self, other: Self) -> Self {
+        let found = match (self.found, other.found) {
+            (Some(one), Some(other)) => Some(Found {
+                used_bytes: one.used_bytes.saturating_add(other.used_bytes),
+                measured_at: one.measured_at.min(other.measured_at),
+            }),
+            (one, other) => one.or(other),
+        };
+        Self { found, interval_secs: self.interval_secs.max(other.interval_secs), ..self }
+    }
+
+    // A share needs no more than the 52 bits that a float keeps of a size.
+    #[allow(clippy::cast_precision_loss)]
+    fn share(&self) -> f64 {
+        self.found.map_or(0.0, |found| found.used_bytes as f64 / self.disk.size_bytes.max(1) as f64)
+    }
 }
 
 // Never negative, and far below what a whole number holds.
@@ -112,7 +129,7 @@ fn register_workers(registry: &mut Registry, measured: &[Measured<'_>]) {
                 }
             }
         };
-    family("ray_worker_tmp_used_bytes", "Bytes on disk under the worker's temp root", registry, &|each| {
+    family("ray_worker_tmp_used_bytes", "Bytes on disk under the worker's temp roots", registry, &|each| {
         each.found.map(|found| found.used_bytes)
     });
     family(
@@ -218,7 +235,38 @@ fn seconds(at: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::attempt::Trigger;
+    use crate::{config::schedule::Schedule, domain::attempt::Trigger, sweeper::measure::state::RootState};
+
+    /// Bytes, and the second at which they were found.
+    type Used = Option<(u64, i64)>;
+
+    /// What one worker's roots come to, each as its device, that disk's size, and what was found when.
+    fn of_one_worker(roots: &[(u64, u64, Used)]) -> (u64, Used) {
+        let mut state = State::read(Path::new("/nonexistent"), &Schedule::default(), Timestamp::UNIX_EPOCH);
+        let root = |&(device, size_bytes, found): &(u64, u64, Used)| {
+            let disk = DiskSpace { size_bytes, avail_bytes: 0 };
+            let at = |second| Timestamp::from_second(second).unwrap();
+            let found = found.map(|(used_bytes, second)| Found { used_bytes, measured_at: at(second) });
+            RootState { device, ..RootState::example("ray-worker-1", disk, found) }
+        };
+        state.roots = roots.iter().map(root).collect();
+        let [one] = measured(&state)[..] else { panic!("{roots:?}") };
+        (one.disk.size_bytes, one.found.map(|found| (found.used_bytes, found.measured_at.as_second())))
+    }
+
+    #[test]
+    fn what_lies_on_one_disk_is_counted_together_and_the_fullest_disk_counts() {
+        let both = of_one_worker(&[(1, 100, Some((30, 9))), (1, 100, Some((30, 5)))]);
+        assert_eq!(both, (100, Some((60, 5))), "half of it is in use, and by neither of them alone");
+        let apart = of_one_worker(&[(1, 100, Some((30, 9))), (2, 1000, Some((200, 5)))]);
+        assert_eq!(apart, (100, Some((30, 9))));
+        let fuller = of_one_worker(&[(1, 100, Some((30, 9))), (2, 1000, Some((400, 5)))]);
+        assert_eq!(fuller, (1000, Some((400, 5))));
+        let quotas = of_one_worker(&[(1, 100, Some((30, 9))), (1, 50, Some((30, 5)))]);
+        assert_eq!(quotas, (50, Some((30, 5))));
+        assert_eq!(of_one_worker(&[(1, 100, Some((30, 9))), (1, 100, None)]), (100, Some((30, 9))));
+        assert_eq!(of_one_worker(&[(1, 100, None)]), (100, None));
+    }
 
     #[test]
     fn the_textfile_is_what_the_collector_reads() {
@@ -240,10 +288,14 @@ mod tests {
         std::fs::write(folder.path().join("last-cron.json"), serde_json::to_vec(&last).unwrap()).unwrap();
         let disk = DiskSpace { size_bytes: 100, avail_bytes: 40 };
         let found = |used_bytes| Some(Found { used_bytes, measured_at: Timestamp::UNIX_EPOCH });
-        state.roots = [("ray-worker-1", found(35)), ("ray-worker-1", found(5)), ("ray-worker-2", None)]
-            .into_iter()
-            .map(|(worker, found)| RootState::example(worker, disk, found))
-            .collect();
+        state.roots =
+            [("ray-worker-1", 1, found(35)), ("ray-worker-1", 2, found(5)), ("ray-worker-2", 1, None)]
+                .into_iter()
+                .map(|(worker, device, found)| RootState {
+                    device,
+                    ..RootState::example(worker, disk, found)
+                })
+                .collect();
         let text = exposition(&state, &settings);
         // Series of one metric come in no order of their own.
         let mut lines: Vec<&str> = text
@@ -258,7 +310,7 @@ mod tests {
             # HELP ray_worker_tmp_limit_bytes Size of the file system under the worker's temp root.
             # HELP ray_worker_tmp_measure_interval_seconds Seconds planned between two measurements of the worker's temp root, which grow with what there is to walk.
             # HELP ray_worker_tmp_measured_timestamp_seconds When the used bytes of the worker's temp root were measured.
-            # HELP ray_worker_tmp_used_bytes Bytes on disk under the worker's temp root.
+            # HELP ray_worker_tmp_used_bytes Bytes on disk under the worker's temp roots.
             # HELP raysweep_backstop_interval_seconds Seconds that lie at most between two sweeps by cron, by the schedule.
             # HELP raysweep_backstop_scheduled_timestamp_seconds Since when cron is expected to sweep by this schedule: since measure first saw it after the boot.
             # HELP raysweep_host_hold 1 while the host is on hold.

@@ -9,10 +9,10 @@ use std::{
     time::Instant,
 };
 
-use super::elsewhere;
 use crate::sweeper::{
-    discover::{Runtime, TempRoot, Worker},
+    discover::{TempRoot, Worker},
     inside::{Inside, Usage},
+    roots::{self, Opened},
     sharing::Place,
 };
 
@@ -44,11 +44,10 @@ pub(super) struct Asked {
 /// Enters all temp roots and says what came of each, in their order.
 pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked> {
     let measured_until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / MEASURING;
-    let wanted: Vec<(usize, TempRoot, bool)> = workers
-        .iter()
-        .enumerate()
-        .flat_map(|(index, worker)| with_sessions(worker).map(move |(root, has)| (index, root, has)))
-        .collect();
+    let mut wanted: Vec<(usize, &TempRoot)> = vec![];
+    for (index, worker) in workers.iter().enumerate() {
+        wanted.extend(worker.temp_roots.iter().map(|root| (index, root)));
+    }
     let next = AtomicUsize::new(0);
     let asked = Mutex::new(Vec::with_capacity(wanted.len()));
     thread::scope(|scope| {
@@ -56,48 +55,75 @@ pub(super) fn all(workers: &[Worker], deadline: Instant) -> Vec<Asked> {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((worker, root, has_sessions)) = wanted.get(at) else { return };
-                    let entered = enter(&workers[*worker], root, deadline, measured_until);
-                    let (worker, root, has_sessions) = (*worker, root.clone(), *has_sessions);
-                    let one = Asked { worker, root, has_sessions, entered };
-                    asked.lock().unwrap_or_else(PoisonError::into_inner).push((at, one));
+                    let Some((index, root)) = wanted.get(at) else { return };
+                    let worker = &workers[*index];
+                    let remaining = || deadline.saturating_duration_since(Instant::now());
+                    let here: Vec<Asked> = roots::open(worker, root, remaining)
+                        .into_iter()
+                        .map(|opened| asked_of(worker, *index, opened, measured_until))
+                        .collect();
+                    asked.lock().unwrap_or_else(PoisonError::into_inner).push((at, here));
                 }
             });
         }
     });
     let mut asked = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
     asked.sort_by_key(|(at, _)| *at);
-    asked.into_iter().map(|(_, one)| one).collect()
+    asked.into_iter().flat_map(|(_, here)| here).collect()
 }
 
-/// A worker's temp roots, and whether the sessions of each lie in it; where they do not, their folder comes
-/// after it.
-fn with_sessions(worker: &Worker) -> impl Iterator<Item = (TempRoot, bool)> {
-    worker.temp_roots.iter().flat_map(|root| {
-        let sessions = elsewhere::sessions(worker, root);
-        let own = (root.clone(), sessions.is_none());
-        [own].into_iter().chain(sessions.map(|sessions| (sessions, true)))
-    })
+fn asked_of(worker: &Worker, index: usize, opened: Opened, measured_until: Instant) -> Asked {
+    let Opened { root, has_sessions, entered } = opened;
+    let entered = match entered {
+        Ok(Some((inside, _))) => measured(worker, &root, inside, measured_until).map(Some),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    };
+    Asked { worker: index, root, has_sessions, entered }
 }
 
-fn enter(
+/// It has been entered, so what is asked of it from here answers.
+fn measured(
     worker: &Worker,
     root: &TempRoot,
-    deadline: Instant,
+    mut inside: Inside,
     measured_until: Instant,
-) -> Result<Option<Entered>, String> {
-    let Some(place) = Place::of(worker, &root.path).map_err(|error| error.to_string())? else {
-        // A variable may name a folder that nobody has made; root does not.
-        let is_roots_word = worker.runtime == Runtime::Bare;
-        return if is_roots_word { Err("there is no such folder".to_owned()) } else { Ok(None) };
-    };
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    let mut inside = Inside::enter(worker, &root.path, remaining).map_err(|error| error.to_string())?;
+) -> Result<Entered, String> {
+    let place = Place::of(worker, &root.path).map_err(|error| error.to_string())?;
     inside.end_looks_at(measured_until);
     let usage = inside.usage().map_err(|error| error.to_string())?;
     // Two looks by one name: a symlink on the way may have been changed in between.
-    if !place.is(usage.root) {
-        return Err("it changed while it was looked at".to_owned());
+    let place = place.filter(|place| place.is(usage.root)).ok_or("it changed while it was looked at")?;
+    Ok(Entered { place, inside, usage })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::mpsc, time::Duration};
+
+    use super::*;
+    use crate::sweeper::inside::tests::harness::{World, worker_of};
+
+    fn temp_root(path: &Path) -> TempRoot {
+        TempRoot { path: path.to_owned(), sessions: "ray".into(), leftovers: true, owner: None }
     }
-    Ok(Some(Entered { place, inside, usage }))
+
+    /// Nobody answers for a file system whose server has been opened and not run.
+    const DEAD: &str = r#"cd "$SCRATCH"; mkdir dead tmp; exec 3<>/dev/fuse
+        mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 dead "$SCRATCH/dead" "#;
+
+    /// As a network file system does whose server is gone. One worker may name it; the others are the host's.
+    #[test]
+    fn a_temp_root_that_does_not_answer_keeps_no_other_waiting() {
+        let Some(world) = World::start(DEAD) else { return };
+        let (dead, tmp) = (world.scratch.join("dead"), world.scratch.join("tmp"));
+        let temp_roots = vec![temp_root(&dead), temp_root(&tmp)];
+        let workers = vec![Worker { temp_roots, ..worker_of(world.pid) }];
+        let (done, asked) = mpsc::channel();
+        // A thread that hangs in the kernel cannot be waited for.
+        thread::spawn(move || done.send(all(&workers, Instant::now() + Duration::from_secs(2))));
+        let asked = asked.recv_timeout(Duration::from_mins(1)).expect("it waits for what does not answer");
+        let told = asked.iter().map(|asked| (asked.root.path.as_path(), asked.entered.is_ok()));
+        assert_eq!(told.collect::<Vec<_>>(), [(dead.as_path(), false), (tmp.as_path(), true)]);
+    }
 }

@@ -26,6 +26,7 @@ mod rounds;
 mod rules;
 mod survival;
 mod time;
+mod turn;
 
 struct Stage {
     root: tempfile::TempDir,
