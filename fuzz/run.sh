@@ -20,6 +20,8 @@ fi
 if [[ $(cargo-fuzz --version 2>/dev/null) != "cargo-fuzz $FUZZ_VERSION" ]]; then
     cargo install --quiet --locked --root "$TOOLS" "cargo-fuzz@$FUZZ_VERSION" || exit
 fi
+# `cargo fuzz` cannot be told so, and would write another one by the way.
+cargo metadata --locked --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null || exit
 cargo fuzz build || exit
 
 log=$(mktemp)

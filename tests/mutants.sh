@@ -2,6 +2,8 @@
 # Takes rules out of the code that decides (`.cargo/mutants.toml`), one at a time, and runs the unit
 # tests without each: whatever no test misses is listed, and is in mutants.out/missed.txt. Some hours
 # for all of it; tests/mutants.sh FILE… does some files only.
+#   TESTS=domain::     only the tests with this in their names: sooner, and what others notice is listed too
+#   OUT=.              the folder that mutants.out is made in
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
@@ -16,4 +18,4 @@ files=()
 for file in "$@"; do
     files+=(--file "$file")
 done
-cargo mutants --no-shuffle --caught "${files[@]}"
+cargo mutants --no-shuffle --caught --output "${OUT:-.}" "${files[@]}" -- ${TESTS:+"$TESTS"}
