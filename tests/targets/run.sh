@@ -23,7 +23,7 @@ looks() {
     tables '| `rm -rf` | 0.004 | 1.00× |' '| raysweep | 12 | – |'
     tells 'a table with its figures is taken' "$header" 2
     for wrong in '| raysweep | NaN | 1.00× |' '| raysweep | 1.0 | inf× |' '| raysweep |  | 1.00× |' '| raysweep | 1.0 |' \
-        '| raysweep | 0.000 | 1.00× |' '| raysweep | 3.0 | 0.00× |' '| raysweep | – | – |' ''; do
+        '| raysweep | 0.000 | 1.00× |' '| raysweep | – | – |' ''; do
         tables '| `rm -rf` | 0.004 | 1.00× |' "$wrong"
         refuses "a table with the row '$wrong' is not" "$header" 2
     done

@@ -17,7 +17,8 @@ function row(    cell, count, i) {
     for (i = 2; i < count; i++) {
         if (cell[i] == "") wrong("a cell with nothing in it: " $0)
         if (cell[i] ~ /(^|[^a-z])(nan|inf)([^a-z]|$)/ || cell[i] ~ /NaN/) wrong("no figure: " $0)
-        if (cell[i] ~ /^0(\.0+)?(×| s| MiB)?$/) wrong("a figure that nothing was measured for: " $0)
+        # Not so a ratio: what is not optimised may be a thousand times as slow as another.
+        if (cell[i] ~ /^0(\.0+)?( s| MiB)?$/) wrong("a figure that nothing was measured for: " $0)
     }
     if (count < 4 || !match($0, /[1-9]/)) wrong("no figures: " $0)
 }
