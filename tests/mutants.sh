@@ -3,6 +3,7 @@
 # tests without each: whatever no test misses is listed, and is in mutants.out/missed.txt. Some hours
 # for all of it; tests/mutants.sh FILE… does some files only.
 #   TESTS=domain::     only the tests with this in their names: sooner, and what others notice is listed too
+#   NAMED=Standing::   only the mutants with this in their names, a regular expression
 #   OUT=.              the folder that mutants.out is made in
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
@@ -14,8 +15,9 @@ export PATH="$TOOLS/bin:$PATH"
 if [[ $(cargo mutants --version 2>/dev/null) != "cargo-mutants $MUTANTS_VERSION" ]]; then
     cargo install --quiet --locked --root "$TOOLS" "cargo-mutants@$MUTANTS_VERSION"
 fi
-files=()
+options=(--output "${OUT:-.}")
+[[ -z ${NAMED:-} ]] || options+=(--re "$NAMED")
 for file in "$@"; do
-    files+=(--file "$file")
+    options+=(--file "$file")
 done
-cargo mutants --no-shuffle --caught --output "${OUT:-.}" "${files[@]}" -- ${TESTS:+"$TESTS"}
+cargo mutants --no-shuffle --caught "${options[@]}" -- ${TESTS:+"$TESTS"}
