@@ -17,6 +17,13 @@ if [[ $(cargo mutants --version 2>/dev/null) != "cargo-mutants $MUTANTS_VERSION"
 fi
 options=(--output "${OUT:-.}")
 [[ -z ${NAMED:-} ]] || options+=(--re "$NAMED")
+# A file that is named comes beside those of the configuration, not instead of them.
+if (($#)); then
+    config=$(mktemp)
+    trap 'rm -f "$config"' EXIT
+    sed '/^examine_globs = \[$/,/^\]$/d' .cargo/mutants.toml >"$config"
+    options+=(--config "$config")
+fi
 for file in "$@"; do
     options+=(--file "$file")
 done

@@ -97,8 +97,9 @@ soak() {
 }
 
 mutants() {
-    made mutants 1200 FILES=src/domain/standing.rs NAMED='Standing::(finish|lane)' TESTS=domain::standing OUT="$scratch" || return 0
-    prints 'nothing that was taken out went unnoticed' '^[1-9][0-9]* mutants tested in .*: [1-9][0-9]* caught$'
+    made mutants 1200 FILES=src/domain/standing.rs NAMED='Standing::(finish|lane)' TESTS=domain::standing \
+        OUT="$scratch" TMPDIR="$scratch" || return 0
+    prints 'nothing that was taken out went unnoticed' '^2 mutants tested in .*: 2 caught$'
 }
 
 release() {
