@@ -2,6 +2,7 @@
 # Runs each fuzz target, one after the other, from its seeds and from what earlier runs found; the
 # last line counts. fuzz/run.sh [SECONDS [TARGET…]]. A finding lies in fuzz/artifacts/TARGET.
 #   PROFILE=release   cargo's; `dev` is built in a third of the time and tries a tenth as much
+#   CORPUS=fuzz/corpus   the folder with what earlier runs found
 set -uo pipefail
 cd "$(dirname "$(realpath "$0")")/.." || exit
 
@@ -11,6 +12,7 @@ export PATH="$TOOLS/bin:$PATH"
 # The passes that tell the fuzzer how far it came are not stable; the toolchain is the one of the build.
 export RUSTC_BOOTSTRAP=1
 
+corpus=${CORPUS:-fuzz/corpus}
 options=()
 [[ ${PROFILE:-release} != dev ]] || options=(--dev)
 seconds=${1:-600}
@@ -31,8 +33,8 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0
 for target in "${targets[@]}"; do
-    mkdir -p "fuzz/corpus/$target"
-    if cargo fuzz run "${options[@]}" "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+    mkdir -p "$corpus/$target"
+    if cargo fuzz run "${options[@]}" "$target" "$corpus/$target" "fuzz/seeds/$target" -- \
         -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 >"$log" 2>&1; then
         passed=$((passed + 1))
     else

@@ -42,7 +42,7 @@ screenshots() {
 
 fuzz() {
     local target found=0
-    made fuzz 1800 "${QUICK[@]}" SECONDS=2 || return 0
+    made fuzz 1800 "${QUICK[@]}" SECONDS=2 CORPUS="$scratch/corpus" || return 0
     for target in fuzz/fuzz_targets/*.rs; do
         target=$(basename "$target" .rs) found=$((found + 1))
         prints "$target ran on inputs of its own" "^$target: .*Done [1-9][0-9]+ runs in [0-9]+ second"
