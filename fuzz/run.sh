@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs each fuzz target, one after the other, from its seeds and from what earlier runs found; the
 # last line counts. fuzz/run.sh [SECONDS [TARGET…]]. A finding lies in fuzz/artifacts/TARGET.
-#   PROFILE=release   cargo's; `dev` is built in a third of the time and tries a tenth as much
+#   PROFILE=release   cargo's; `dev` is built sooner, and tries less in the same time
 #   CORPUS=fuzz/corpus   the folder with what earlier runs found
 set -uo pipefail
 cd "$(dirname "$(realpath "$0")")/.." || exit
