@@ -27,14 +27,20 @@ install_tools() {
 }
 
 main() {
-    local glibc=$1 target_directory
+    local glibc=$1 target_directory binary
     install_tools >&2
     target_directory=$(cargo metadata --locked --no-deps --format-version 1 | jq -r .target_directory)
     export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
     # Where somebody's sources lie is nobody's business, and would make every machine's build another one.
     export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates --remap-path-prefix=$PWD=raysweep"
     PATH="$tools/bin:$PATH" cargo zigbuild --locked --profile "$PROFILE" --bin raysweep --target "$TARGET.$glibc" >&2
-    echo "$target_directory/$TARGET/${PROFILE/%dev/debug}/raysweep"
+    binary=$target_directory/$TARGET/${PROFILE/%dev/debug}/raysweep
+    # Nothing is shipped that only a debugger reads; a release is built without.
+    if [[ $PROFILE != release ]]; then
+        strip --strip-debug -o "$binary.stripped" "$binary"
+        binary+=.stripped
+    fi
+    echo "$binary"
 }
 
 main "$@"
