@@ -3,11 +3,13 @@
 # minute for real minutes, in a world of its own. Prints a line a run and a table at the
 # end; not 0 when it took 2 % of a core or more. As root.
 # Usage: measure-duty.sh
-#   WORKERS=64  FILES=3000000 (over all workers)  MINUTES=10  RAYSWEEP=target/release/raysweep
+#   WORKERS=64  FILES=3000000 (over all workers)  MINUTES=10
+#   RAYSWEEP=program   this one, and not target/release/raysweep, which is built first
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 readonly WORKERS=${WORKERS:-64} FILES=${FILES:-3000000} MINUTES=${MINUTES:-10}
+[[ -n ${RAYSWEEP:-} ]] || cargo build --locked --release
 RAYSWEEP=$(realpath "${RAYSWEEP:-target/release/raysweep}")
 export WORKERS FILES MINUTES RAYSWEEP
 

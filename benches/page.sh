@@ -6,12 +6,14 @@
 #   ROUNDS=5 REQUESTS=50         rounds, of which the median counts, and requests a round
 #   KEEP=yes          keep the figures of less than the whole plan too
 #   TMPDIR=/var/tmp   where the journal lies; no file system in memory
+#   PROFILE=bench     cargo's; `dev` is built sooner, for a run that only shows that it runs
 #   LIMIT=30m         after so long it ends whatever is left
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 export TMPDIR=${TMPDIR:-/var/tmp}
 
-cargo bench --locked --no-run --bench page
+PROFILE=${PROFILE:-bench}
+cargo bench --locked --profile "$PROFILE" --no-run --bench page
 # In the foreground, so that Ctrl-C reaches all of it.
-timeout --foreground --kill-after=60 "${LIMIT:-30m}" cargo bench --locked --quiet --bench page
+timeout --foreground --kill-after=60 "${LIMIT:-30m}" cargo bench --locked --profile "$PROFILE" --quiet --bench page

@@ -10,6 +10,7 @@
 #   PARTS="accepting memory"
 #   KEEP=yes          keep the figures of less than the whole plan too
 #   TMPDIR=/var/tmp   where the journal lies; no file system in memory
+#   PROFILE=bench     cargo's; `dev` is built sooner, for a run that only shows that it runs
 #   LIMIT=1h          after so long it ends whatever is left
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
@@ -28,6 +29,7 @@ if [[ ! -x $WEBHOOK ]]; then
     )
 fi
 
-cargo bench --locked --no-run --bench responder
+PROFILE=${PROFILE:-bench}
+cargo bench --locked --profile "$PROFILE" --no-run --bench responder
 # In the foreground, so that Ctrl-C reaches all of it.
-timeout --foreground --kill-after=60 "${LIMIT:-1h}" cargo bench --locked --quiet --bench responder
+timeout --foreground --kill-after=60 "${LIMIT:-1h}" cargo bench --locked --profile "$PROFILE" --quiet --bench responder

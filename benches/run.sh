@@ -10,6 +10,7 @@
 #   KEEP=yes        keep the figures of less than the whole plan too
 #   WORLD_BASE=/var/tmp   where the world's disk lies; on a tmpfs of 14 GiB it is the file system that is
 #                         measured and not the disk below it, which others may use too
+#   PROFILE=bench   cargo's; `dev` is built sooner, for a run that only shows that it runs
 #   LIMIT=4h        after so long it ends whatever is left
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
@@ -25,7 +26,7 @@ deploy/demo/install.sh
 benches/tools.sh "$BENCH_TOOLS"
 deploy/demo/ray-image.sh >/dev/null
 
-binary=$(cargo bench --locked --no-run --bench sweep --message-format=json |
+binary=$(cargo bench --locked --profile "${PROFILE:-bench}" --no-run --bench sweep --message-format=json |
     jq -r 'select(.executable != null and .target.name == "sweep").executable')
 [[ -x $binary ]] || {
     echo "run.sh: cargo names no binary of the benchmark" >&2

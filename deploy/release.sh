@@ -2,6 +2,8 @@
 # Makes what is shipped, in dist/: the program for every x86_64 Linux with glibc 2.17 or newer, in an
 # archive and in a Debian package, and the sums of both. The same commit makes the same files.
 # Usage: release.sh   As root, where Debian packages are missing.
+#   DIST=dist         the folder; what an earlier release left there is replaced
+#   PROFILE=release   cargo's; `dev` is built sooner, to try all this and not to be shipped
 set -euo pipefail
 umask 022
 export LC_ALL=C.UTF-8
@@ -36,20 +38,22 @@ archive() {
 }
 
 main() {
-    local binary newest version folder=$REPOSITORY/dist
+    local binary newest version folder
+    folder=$(realpath -m "${DIST:-dist}")
     deploy/release/install.sh
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(as_user git log -1 --format=%ct)}
     export SOURCE_DATE_EPOCH
-    binary=$(as_user env SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" deploy/release/build.sh "$GLIBC")
+    binary=$(as_user env SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" PROFILE="${PROFILE:-release}" deploy/release/build.sh "$GLIBC")
     newest=$(deploy/release/glibc.sh "$binary" "$GLIBC")
-    rm -rf "$folder"
-    mkdir "$folder"
+    mkdir -p "$folder"
+    # Somebody's folder may hold more than an earlier release.
+    rm -f "$folder"/raysweep[-_]*.{tar.gz,deb} "$folder/SHA256SUMS"
     archive "$binary" "raysweep-$version-x86_64-linux" "$folder"
     deploy/package.sh "$binary" "$folder" >/dev/null
     (cd "$folder" && sha256sum -- *.tar.gz *.deb >SHA256SUMS)
     [[ -z ${SUDO_USER:-} ]] || chown -R "$SUDO_USER:" "$folder"
-    echo "$("$binary" --version), of glibc it asks for $newest at most, in dist/:"
+    echo "$("$binary" --version), of glibc it asks for $newest at most, in ${DIST:-dist}/:"
     (cd "$folder" && wc -c -- *.tar.gz *.deb SHA256SUMS | sed '$d')
 }
 

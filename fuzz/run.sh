@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs each fuzz target, one after the other, from its seeds and from what earlier runs found; the
 # last line counts. fuzz/run.sh [SECONDS [TARGET…]]. A finding lies in fuzz/artifacts/TARGET.
+#   PROFILE=release   cargo's; `dev` is built sooner, and tries less in the same time
+#   CORPUS=fuzz/corpus   the folder with what earlier runs found
 set -uo pipefail
 cd "$(dirname "$(realpath "$0")")/.." || exit
 
@@ -10,6 +12,9 @@ export PATH="$TOOLS/bin:$PATH"
 # The passes that tell the fuzzer how far it came are not stable; the toolchain is the one of the build.
 export RUSTC_BOOTSTRAP=1
 
+corpus=${CORPUS:-fuzz/corpus}
+options=()
+[[ ${PROFILE:-release} != dev ]] || options=(--dev)
 seconds=${1:-600}
 shift
 targets=("$@")
@@ -20,14 +25,16 @@ fi
 if [[ $(cargo-fuzz --version 2>/dev/null) != "cargo-fuzz $FUZZ_VERSION" ]]; then
     cargo install --quiet --locked --root "$TOOLS" "cargo-fuzz@$FUZZ_VERSION" || exit
 fi
-cargo fuzz build || exit
+# `cargo fuzz` cannot be told so, and would write another one by the way.
+cargo metadata --locked --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null || exit
+cargo fuzz build "${options[@]}" || exit
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0
 for target in "${targets[@]}"; do
-    mkdir -p "fuzz/corpus/$target"
-    if cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+    mkdir -p "$corpus/$target"
+    if cargo fuzz run "${options[@]}" "$target" "$corpus/$target" "fuzz/seeds/$target" -- \
         -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 >"$log" 2>&1; then
         passed=$((passed + 1))
     else

@@ -87,6 +87,7 @@ step browser 600 tests/browser/run.sh
 step runtimes 900 tests/runtimes/run.sh
 step e2e 1500 tests/e2e/run.sh
 step siege 1500 tests/siege/run.sh
+step targets 2400 tests/targets/run.sh
 step matrix 2400 tests/matrix/run.sh
 
 printf '\n%d s' $((SECONDS - started))

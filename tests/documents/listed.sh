@@ -25,13 +25,19 @@ is_step() {
     grep -qE "^step $1 " tests/all.sh
 }
 
+# The step that makes targets makes this one.
+is_made() {
+    grep -qE "^readonly TARGETS=\\((.* )?$1[ )]" tests/targets/run.sh
+}
+
 while IFS= read -r row; do
     command=${row%% | *} stands=${row##* | }
     grep -qxF -- "$command" <<<"$typed" || complain "no document says any more: $command"
     [[ $command != make\ * ]] || made "${command#make }" || complain "cannot be made: $command"
     case $stands in
+        'step targets') is_made "${command#make }" || complain "tests/targets/run.sh does not: $command" ;;&
         'step '*) is_step "${stands#step }" || complain "$command: tests/all.sh has no $stands" ;;
-        make | 'spoken of') ;;
+        'spoken of') ;;
         *) complain "$command: what is '$stands'?" ;;
     esac
 done < <(grep -v '^#' "$here/listed.txt")

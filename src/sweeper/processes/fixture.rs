@@ -1,7 +1,5 @@
 //! Processes as tests write them down.
 
-use std::path::PathBuf;
-
 use super::{Namespaces, Process, Snapshot};
 #[cfg(test)]
 use crate::sweeper::discover::{Runtime, Worker};
@@ -37,8 +35,21 @@ pub(crate) fn process(pid: i32, parent: i32, exe: &str, arguments: &[&str]) -> P
 }
 
 impl Process {
+    pub(crate) fn in_namespaces(mut self, namespaces: Namespaces) -> Self {
+        self.namespaces = namespaces;
+        self
+    }
+
+    pub(crate) fn in_cgroup(mut self, cgroup: &str) -> Self {
+        cgroup.clone_into(&mut self.cgroup);
+        self
+    }
+}
+
+#[cfg(test)]
+impl Process {
     pub(crate) fn with_open(mut self, path: &str) -> Self {
-        self.open.push(PathBuf::from(path));
+        self.open.push(path.into());
         self
     }
 
@@ -62,16 +73,6 @@ impl Process {
         self
     }
 
-    pub(crate) fn in_namespaces(mut self, namespaces: Namespaces) -> Self {
-        self.namespaces = namespaces;
-        self
-    }
-
-    pub(crate) fn in_cgroup(mut self, cgroup: &str) -> Self {
-        cgroup.clone_into(&mut self.cgroup);
-        self
-    }
-
     pub(crate) fn of_user(mut self, user_id: u32) -> Self {
         self.user_id = user_id;
         self
@@ -86,6 +87,7 @@ pub(crate) fn host_init() -> Process {
 }
 
 /// A raylet with the arguments of a real one (Ray 2.40.0), as many of them as are read.
+#[cfg(test)]
 pub(crate) fn raylet(pid: i32, parent: i32) -> Process {
     process(
         pid,
