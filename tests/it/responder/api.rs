@@ -7,7 +7,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::{
     super::cli::raysweep,
-    harness::{CRITICAL, LARGE, Responder, agent, alert, payload},
+    harness::{CRITICAL, LARGE, Responder, agent, alert, payload, wait_for},
     stand_in::{StandIns, most_memory},
 };
 
@@ -298,6 +298,41 @@ fn whole_reports_are_told_a_page_at_a_time_and_cost_no_more_than_they_are_long()
     assert_eq!(brief["attempts"].as_array().unwrap().len(), 132);
     let (code, said) = told.command(&["history", "--limit", "1000", "--json"]);
     assert_eq!((code, said.lines().count()), (Some(0), 132), "{said}");
+}
+
+#[test]
+fn beyond_the_bound_the_oldest_report_is_dropped_and_whoever_asks_for_it_is_told() {
+    let fleet = StandIns::new(["ray-80"]);
+    let mut long: Value = serde_json::from_str(&report()).unwrap();
+    long["workers"][0]["evidence"][0]["detail"] = "x".repeat(40_000).into();
+    fs::write(fleet.path("report-ray-80"), long.to_string()).unwrap();
+    let responder = fleet.serve("journal: { reports_bytes: 64KiB }\nssh: { output_bytes: 65536 }");
+    for _ in 0..2 {
+        let (status, wished) = responder.post("/api/v1/run", br#"{"all":true}"#, None);
+        assert_eq!(status, 202, "{wished}");
+        wait_for("its end", || {
+            let newest = &responder.attempts("ray-80")[0];
+            (newest["id"] == wished["hosts"][0]["attempt"] && newest["outcome"] == "active").then_some(())
+        });
+    }
+    // It is looked at each minute, and at once by whoever takes over.
+    assert_eq!(responder.reload().0, 200);
+    let oldest = wait_for("the oldest report to go", || {
+        let oldest = responder.attempts("ray-80").pop().unwrap();
+        oldest["report"].is_null().then_some(oldest)
+    });
+    assert!(oldest["report_dropped_bytes"].as_u64().is_some_and(|bytes| bytes > 40_000), "{oldest}");
+    assert_eq!((&oldest["outcome"], &oldest["freed_bytes"]), (&"active".into(), &0.into()));
+    let newest = &responder.attempts("ray-80")[0];
+    assert!(newest["report"].is_object() && newest["report_dropped_bytes"].is_null(), "{newest}");
+    assert!(responder.log().contains("dropped the oldest reports"), "{}", responder.log());
+    let url = format!("http://{}", responder.address);
+    let id = oldest["id"].as_str().unwrap();
+    let output = raysweep().args(["history", id, "--url", &url]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("was dropped, to keep all reports within"), "{said}");
+    let (status, page) = responder.get(&format!("/attempts/{id}"));
+    assert!(status == 200 && page.contains("journal.reports_bytes"), "{page}");
 }
 
 #[test]

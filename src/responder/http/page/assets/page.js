@@ -9,8 +9,10 @@ let isReading = false;
 
 function isBusy(main) {
   const selection = document.getSelection();
-  // A link that was opened in another tab keeps the focus, and nobody is at it.
-  const isTyping = main.querySelector("input:focus, select:focus, textarea:focus") !== null;
+  // A link that was opened in another tab keeps the focus, and nobody is at it. A field that somebody types into
+  // does so in a window that has it no more, where `:focus` would not find it.
+  const at = document.activeElement;
+  const isTyping = main.contains(at) && at.matches("input, select, textarea");
   return isTyping || main.matches(":active") || (selection && !selection.isCollapsed);
 }
 
