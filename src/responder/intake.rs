@@ -246,10 +246,7 @@ impl<J: Journal> Intake<J> {
                 "the sender cut alerts off and will not send them again: set max_alerts to 0"
             );
         }
-        for (alert, reason) in ignored {
-            self.ignored(*reason, 1, &mut accepted);
-            info!(alert = bounded::name(alert.name()), reason = reason.reason(), "alert ignored");
-        }
+        self.tell_ignored(ignored, &mut accepted);
         for of_host in of_hosts {
             self.tell_of_host(of_host, &mut accepted);
         }
@@ -270,6 +267,25 @@ impl<J: Journal> Intake<J> {
                 continue;
             }
             accepted.accepted += 1;
+    /// Of what is ignored there may be half a million in one notification, and the same again with each: a line
+    /// for each reason, and each of them for who looks for it.
+    fn tell_ignored(&self, ignored: &[(&Alert, Ignored)], accepted: &mut Accepted) {
+        let mut by_reason: BTreeMap<Ignored, (u64, &Alert)> = BTreeMap::new();
+        for (alert, reason) in ignored {
+            by_reason.entry(*reason).or_insert((0, alert)).0 += 1;
+            debug!(alert = bounded::name(alert.name()), reason = reason.reason(), "alert ignored");
+        }
+        for (reason, (alerts, example)) in by_reason {
+            self.ignored(reason, alerts, accepted);
+            info!(
+                reason = reason.reason(),
+                alerts,
+                example = bounded::name(example.name()),
+                "alerts ignored"
+            );
+        }
+    }
+
             let opens = *receipt == Receipt::Joined && std::mem::take(&mut is_first);
             self.received(alert, incident, host, if opens { "opened" } else { word(*receipt) });
         }

@@ -305,7 +305,7 @@ fn a_notification_is_answered_to_the_byte_and_every_line_of_the_log_about_it_nam
     let alerts = &told.responder.incident("ray-80")["alerts"];
     assert_eq!(alerts[0]["first_notification"], told.notification());
     let log = told.responder.log();
-    let about = log.lines().filter(|line| line.contains("alert accepted") || line.contains("alert ignored"));
+    let about = log.lines().filter(|line| line.contains("alert accepted") || line.contains("alerts ignored"));
     assert_eq!(about.clone().count(), 3, "{log}");
     assert!(about.clone().all(|line| line.contains(told.notification())), "{log}");
     // The same again: the alert came with the first, and was last in the second.
