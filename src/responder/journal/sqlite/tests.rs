@@ -200,6 +200,26 @@ fn a_page_that_went_bad_is_found_at_the_start() {
 
 #[test]
 fn after_a_failed_flush_nothing_more_is_taken_in() {
+#[test]
+fn the_longer_a_journal_is_the_longer_its_check_may_take() {
+    run(async {
+        let folder = folder();
+        close(SqliteJournal::open(folder.path()).await.unwrap()).await;
+        let path = folder.path().join(FILE);
+        let alone = place::size(folder.path());
+        assert_eq!(alone, path.metadata().unwrap().len());
+        // What stands in the log alone is read as well.
+        std::fs::write(folder.path().join(format!("{FILE}-wal")), [0; 1000]).unwrap();
+        assert_eq!(place::size(folder.path()), alone + 1000);
+        const GIB: u64 = 1 << 30;
+        assert_eq!(check_time(alone), Duration::from_mins(5));
+        // As fast as the slowest disks read.
+        assert!(check_time(50 * GIB) > Duration::from_secs(50 * GIB / 5_000_000));
+        // It stays a bound.
+        assert!(check_time(50 * GIB) < Duration::from_hours(4));
+    });
+}
+
     run(async {
         let folder = folder();
         let journal = SqliteJournal::open(folder.path()).await.unwrap();
