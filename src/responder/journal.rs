@@ -30,7 +30,9 @@ mod timeline;
 mod views;
 mod waits;
 
-pub use questions::{AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST};
+pub use questions::{
+    ALERTS_MOST, AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST,
+};
 pub use timeline::Event;
 pub use views::{
     AlertView, AttemptView, BackstopView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole,
@@ -89,6 +91,9 @@ pub enum JournalError {
     /// More was asked for than is told at once. Nothing is wrong with the journal.
     #[error("these reports are longer than {REPORTS_BYTES_MOST} bytes together")]
     TooMuch,
+    /// More was asked for than is told at once, as well.
+    #[error("these incidents have more than {ALERTS_MOST} alerts together")]
+    TooManyAlerts,
     /// What is stored is not what this binary writes.
     #[error("the journal is damaged: {0}")]
     Corrupt(String),
@@ -107,6 +112,7 @@ impl JournalError {
             Self::Flush(_) => "flush",
             Self::Unanswered => "unanswered",
             Self::TooMuch => "too_much",
+            Self::TooManyAlerts => "too_many_alerts",
             Self::Corrupt(_) => "corrupt",
         }
     }
@@ -224,7 +230,7 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// Writes and flushes a few bytes.
     fn probe(&self, now: Timestamp) -> impl Future<Output = Result<(), JournalError>> + Send;
 
-    /// Incidents, the newest first.
+    /// Incidents, the newest first. Fails where their alerts are more than are told at once.
     fn find_incidents(
         &self,
         query: &IncidentQuery,

@@ -6,8 +6,8 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::Sqli
 
 use super::{
     super::{
-        AlertView, AttemptQuery, IgnoredView, IncidentQuery, IncidentView, IncidentWhole, JournalError,
-        OpenHost, Tried, timeline,
+        ALERTS_MOST, AlertView, AttemptQuery, IgnoredView, IncidentQuery, IncidentView, IncidentWhole,
+        JournalError, OpenHost, Tried, timeline,
     },
     attempts,
     columns::{maybe_time, time_of},
@@ -60,8 +60,14 @@ pub(super) async fn incidents(
     let mut transaction = pool.begin().await?;
     let found = incidents_statement(query).build().fetch_all(&mut *transaction).await?;
     let mut views = Vec::with_capacity(found.len());
+    let mut alerts = 0;
     for row in &found {
-        views.push(with_alerts(&mut transaction, row, query.alerts).await?);
+        let view = with_alerts(&mut transaction, row, query.alerts).await?;
+        alerts += view.alerts.len();
+        if alerts > ALERTS_MOST {
+            return Err(JournalError::TooManyAlerts);
+        }
+        views.push(view);
     }
     Ok(views)
 }
