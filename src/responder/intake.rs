@@ -1,6 +1,9 @@
 //! From a notification to incidents in the journal: nothing is acknowledged that is not on disk.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::body::Bytes;
 use jiff::Timestamp;
@@ -11,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     clock::Clock,
-    journal::{IGNORED_MOST, Journal, JournalError, Keep, Stored, Work, bounded},
+    journal::{CLOSED_MOST, IGNORED_MOST, Journal, JournalError, Keep, Stored, Work, bounded},
     metrics::{ByAlert, ByReason, Metrics},
 };
 use crate::domain::{
@@ -115,6 +118,14 @@ impl Told<'_> {
         !self.ignored.is_empty() || self.of_hosts.iter().any(is_crowded)
     }
 
+    /// Hosts whose incident is over.
+    fn closed(&self) -> impl Iterator<Item = &HostName> {
+        let is_closed = |of_host: &&ToldOfHost| {
+            of_host.incident.as_ref().is_some_and(|stored| stored.incident.is_closed())
+        };
+        self.of_hosts.iter().filter(is_closed).map(|of_host| &of_host.host)
+    }
+
     /// Whether an attempt is due sooner than it was.
     fn is_urgent(&self) -> bool {
         self.of_hosts.iter().any(|of_host| of_host.hastened)
@@ -139,6 +150,9 @@ impl<J: Journal> Intake<J> {
         work.record_notifications(&received, received_at, self.keep).await?;
         if all.iter().any(Told::has_ignored) {
             work.keep_ignored(IGNORED_MOST).await?;
+        }
+        for host in all.iter().flat_map(Told::closed).collect::<BTreeSet<_>>() {
+            work.keep_closed(host, CLOSED_MOST).await?;
         }
         work.commit().await?;
         let told = all.iter().zip(deliveries).map(|(told, delivery)| {
@@ -253,20 +267,6 @@ impl<J: Journal> Intake<J> {
         accepted
     }
 
-    fn tell_of_host(&self, told: &ToldOfHost, accepted: &mut Accepted) {
-        let ToldOfHost { host, alerts, receipts, incident, opened, hastened: _ } = told;
-        if *opened {
-            self.metrics.incidents_opened.inc();
-        }
-        let incident = incident.as_ref();
-        let mut is_first = *opened;
-        let mut crowded = 0;
-        for ((alert, _), receipt) in alerts.iter().zip(receipts) {
-            if *receipt == Receipt::Crowded {
-                crowded += 1;
-                continue;
-            }
-            accepted.accepted += 1;
     /// Of what is ignored there may be half a million in one notification, and the same again with each: a line
     /// for each reason, and each of them for who looks for it.
     fn tell_ignored(&self, ignored: &[(&Alert, Ignored)], accepted: &mut Accepted) {
@@ -286,6 +286,20 @@ impl<J: Journal> Intake<J> {
         }
     }
 
+    fn tell_of_host(&self, told: &ToldOfHost, accepted: &mut Accepted) {
+        let ToldOfHost { host, alerts, receipts, incident, opened, hastened: _ } = told;
+        if *opened {
+            self.metrics.incidents_opened.inc();
+        }
+        let incident = incident.as_ref();
+        let mut is_first = *opened;
+        let mut crowded = 0;
+        for ((alert, _), receipt) in alerts.iter().zip(receipts) {
+            if *receipt == Receipt::Crowded {
+                crowded += 1;
+                continue;
+            }
+            accepted.accepted += 1;
             let opens = *receipt == Receipt::Joined && std::mem::take(&mut is_first);
             self.received(alert, incident, host, if opens { "opened" } else { word(*receipt) });
         }

@@ -126,6 +126,10 @@ impl JournalError {
 /// So many ignored alerts are kept, the last seen ones: whoever sends ever new ones must not fill the disk.
 pub const IGNORED_MOST: u32 = 5000;
 
+/// So many alerts are kept of a host's closed incidents, and so many of its closed incidents to which nothing
+/// belongs any more, the last ones: whoever opens and closes ever new ones must not fill the disk.
+pub const CLOSED_MOST: u32 = 1000;
+
 /// An incident with its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -339,7 +343,7 @@ pub trait Work: Send {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<(Stored, Lane)>, JournalError>> + Send;
 
-    /// What is known of a host when an incident opens on it.
+    /// What is known of a host when an incident opens on it; of its incidents the last [`CLOSED_MOST`] count.
     fn past(
         &mut self,
         host: &HostName,
@@ -428,6 +432,14 @@ pub trait Work: Send {
 
     /// Keeps so many of the ignored alerts, the last seen ones.
     fn keep_ignored(&mut self, most: u32) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Keeps so many alerts of a host's closed incidents, those of the last ones. Of the incidents themselves so many
+    /// are kept, and beyond them those that have an alert or an attempt.
+    fn keep_closed(
+        &mut self,
+        host: &HostName,
+        most: u32,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Stores an attempt that waits for its host to be free.
     fn queue_attempt(

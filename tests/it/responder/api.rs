@@ -56,7 +56,7 @@ impl Told {
         fs::write(fleet.path("report-ray-80"), report()).unwrap();
         let responder = fleet.serve("timing: { period: 1h, critical_period: 1h }");
         let sent = payload(&[
-            alert(CRITICAL, "firing", &[("host", "ray-80")]),
+            alert(CRITICAL, "firing", &[("host", "ray-80"), ("worker", "ray-worker-1")]),
             alert(LARGE, "firing", &[("host", "down-81")]),
             alert("Watchdog", "firing", &[]),
         ]);
@@ -416,6 +416,7 @@ fn an_attempt_is_shown_with_its_evidence_and_an_incident_with_its_story() {
         "ray-80 needs a person (critical_active): tried 1 active; held by 8.0 GB worker_active, 1 ray_task"
             .to_owned(),
         CRITICAL.to_owned(),
+        "worker=ray-worker-1".to_owned(),
         told.notification().to_owned(),
         "opened".to_owned(),
         "alert_joined".to_owned(),

@@ -13,6 +13,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     of_reports_no_more_are_told_at_once_than_may_be(empty().await).await;
     incidents_are_found_by_all_that_can_be_asked(empty().await).await;
     of_alerts_no_more_are_told_at_once_than_may_be(empty().await).await;
+    of_an_alert_is_told_what_it_is_about(empty().await).await;
     an_incident_is_told_with_all_that_belongs_to_it(empty().await).await;
     a_host_stands_where_its_attempts_and_its_incident_left_it(empty().await).await;
     what_a_host_measured_stands_until_it_measures_again(empty().await).await;
@@ -137,6 +138,24 @@ async fn of_alerts_no_more_are_told_at_once_than_may_be(journal: impl Journal) {
     assert_eq!(told(2, true).await.unwrap(), ALERTS_MOST);
     assert!(matches!(told(3, true).await, Err(JournalError::TooManyAlerts)));
     assert_eq!(told(3, false).await.unwrap(), 0);
+}
+
+async fn of_an_alert_is_told_what_it_is_about(journal: impl Journal) {
+    let stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    let member = &stored.incident.members[&alert(1).fingerprint];
+    let long = "x".repeat(64 * 1024);
+    let labels =
+        [("alertname", "A"), ("host", "a"), ("severity", "warning"), ("worker", "w-1"), ("path", &long)];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut work = journal.begin().await.unwrap();
+    let alert = Alert { labels: labels.into(), ..alert(2) };
+    work.record_alert(stored.id, &alert, member, Uuid::nil()).await.unwrap();
+    work.commit().await.unwrap();
+    let told = journal.incidents(None, 1).await.unwrap().remove(0).alerts;
+    assert!(told[0].labels.is_empty(), "{told:?}");
+    let labels = &told[1].labels;
+    assert_eq!((labels.len(), labels["worker"].as_str()), (2, "w-1"));
+    assert!(labels["path"].starts_with("xxx") && labels["path"].len() < 1024, "{labels:?}");
 }
 
 async fn an_incident_is_told_with_all_that_belongs_to_it(journal: impl Journal) {

@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::Sqli
 use super::{
     super::{
         ALERTS_MOST, AlertView, AttemptQuery, IgnoredView, IncidentQuery, IncidentView, IncidentWhole,
-        JournalError, OpenHost, Tried, timeline,
+        JournalError, OpenHost, Tried, bounded, timeline,
     },
     attempts,
     columns::{maybe_time, time_of},
@@ -170,7 +170,10 @@ pub(super) async fn open_hosts(pool: &SqlitePool) -> Result<Vec<OpenHost>, Journ
 }
 
 fn alert(row: &SqliteRow) -> Result<AlertView, JournalError> {
+    let labels = serde_json::from_str(row.try_get("labels")?).map_err(corrupt)?;
     Ok(AlertView {
+        // Earlier versions have stored all of them.
+        labels: bounded::about(&labels),
         fingerprint: row.try_get("fingerprint")?,
         name: row.try_get("name")?,
         urgency: row.try_get("urgency")?,
