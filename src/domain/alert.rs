@@ -96,6 +96,16 @@ impl Alert {
     }
 }
 
+/// Labels that say what on its host an alert is about.
+pub const PLACE_LABELS: [&str; 3] = ["worker", "device", "mountpoint"];
+
+/// Labels on one line, those of a place first.
+pub fn labels_line(labels: &BTreeMap<String, String>) -> String {
+    let mut labels: Vec<_> = labels.iter().collect();
+    labels.sort_by_key(|(key, _)| !PLACE_LABELS.contains(&key.as_str()));
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
 /// One delivery: the alerts of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {

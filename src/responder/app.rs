@@ -115,7 +115,7 @@ impl App {
         let listener =
             listen(asked_address).map_err(|source| ServeError::Bind { address: asked_address, source })?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
-        let journal = SqliteJournal::open(&options.storage_path).await?;
+        let journal = systemd::starting(SqliteJournal::open(&options.storage_path)).await?;
         tell_unreadable(&targets).await;
         let folder = std::path::absolute(options.storage_path.join("ssh")).map_err(ServeError::Runtime)?;
         let ssh = Ssh::prepare(folder, config.ssh.connect_timeout.0, config.ssh.output_bytes).await?;

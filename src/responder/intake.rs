@@ -1,6 +1,9 @@
 //! From a notification to incidents in the journal: nothing is acknowledged that is not on disk.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::body::Bytes;
 use jiff::Timestamp;
@@ -11,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     clock::Clock,
-    journal::{IGNORED_MOST, Journal, JournalError, Keep, Stored, Work, bounded},
+    journal::{CLOSED_MOST, IGNORED_MOST, Journal, JournalError, Keep, Stored, Work, bounded},
     metrics::{ByAlert, ByReason, Metrics},
 };
 use crate::domain::{
@@ -117,6 +120,14 @@ impl Told<'_> {
         !self.ignored.is_empty() || self.of_hosts.iter().any(is_crowded)
     }
 
+    /// Hosts whose incident is over.
+    fn closed(&self) -> impl Iterator<Item = &HostName> {
+        let is_closed = |of_host: &&ToldOfHost| {
+            of_host.incident.as_ref().is_some_and(|stored| stored.incident.is_closed())
+        };
+        self.of_hosts.iter().filter(is_closed).map(|of_host| &of_host.host)
+    }
+
     /// Whether an attempt is due sooner than it was, or time has to say whether a person is told something else.
     fn is_urgent(&self) -> bool {
         self.of_hosts.iter().any(|of_host| of_host.hastened || of_host.lowered.is_some())
@@ -141,6 +152,9 @@ impl<J: Journal> Intake<J> {
         work.record_notifications(&received, received_at, self.keep).await?;
         if all.iter().any(Told::has_ignored) {
             work.keep_ignored(IGNORED_MOST).await?;
+        }
+        for host in all.iter().flat_map(Told::closed).collect::<BTreeSet<_>>() {
+            work.keep_closed(host, CLOSED_MOST).await?;
         }
         work.commit().await?;
         let told = all.iter().zip(deliveries).map(|(told, delivery)| {
@@ -252,14 +266,30 @@ impl<J: Journal> Intake<J> {
                 "the sender cut alerts off and will not send them again: set max_alerts to 0"
             );
         }
-        for (alert, reason) in ignored {
-            self.ignored(*reason, 1, &mut accepted);
-            info!(alert = bounded::name(alert.name()), reason = reason.reason(), "alert ignored");
-        }
+        self.tell_ignored(ignored, &mut accepted);
         for of_host in of_hosts {
             self.tell_of_host(of_host, &mut accepted);
         }
         accepted
+    }
+
+    /// Of what is ignored there may be half a million in one notification, and the same again with each: a line
+    /// for each reason, and each of them for who looks for it.
+    fn tell_ignored(&self, ignored: &[(&Alert, Ignored)], accepted: &mut Accepted) {
+        let mut by_reason: BTreeMap<Ignored, (u64, &Alert)> = BTreeMap::new();
+        for (alert, reason) in ignored {
+            by_reason.entry(*reason).or_insert((0, alert)).0 += 1;
+            debug!(alert = bounded::name(alert.name()), reason = reason.reason(), "alert ignored");
+        }
+        for (reason, (alerts, example)) in by_reason {
+            self.ignored(reason, alerts, accepted);
+            info!(
+                reason = reason.reason(),
+                alerts,
+                example = bounded::name(example.name()),
+                "alerts ignored"
+            );
+        }
     }
 
     fn tell_of_host(&self, told: &ToldOfHost, accepted: &mut Accepted) {

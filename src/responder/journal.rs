@@ -32,7 +32,9 @@ mod views;
 mod waits;
 
 pub use error::JournalError;
-pub use questions::{AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST};
+pub use questions::{
+    ALERTS_MOST, AttemptQuery, IncidentQuery, Keep, REPORTS_BYTES_MOST, REPORTS_MOST, ROWS_MOST,
+};
 pub use timeline::Event;
 pub use views::{
     AlertView, AttemptView, BackstopView, HostView, HostWhole, IgnoredView, IncidentView, IncidentWhole,
@@ -42,6 +44,10 @@ pub use waits::{Next, Waiting};
 
 /// So many ignored alerts are kept, the last seen ones: whoever sends ever new ones must not fill the disk.
 pub const IGNORED_MOST: u32 = 5000;
+
+/// So many alerts are kept of a host's closed incidents, and so many of its closed incidents to which nothing
+/// belongs any more, the last ones: whoever opens and closes ever new ones must not fill the disk.
+pub const CLOSED_MOST: u32 = 1000;
 
 /// An incident with its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +157,7 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// Writes and flushes a few bytes.
     fn probe(&self, now: Timestamp) -> impl Future<Output = Result<(), JournalError>> + Send;
 
-    /// Incidents, the newest first.
+    /// Incidents, the newest first. Fails where their alerts are more than are told at once.
     fn find_incidents(
         &self,
         query: &IncidentQuery,
@@ -265,7 +271,7 @@ pub trait Work: Send {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<(Stored, Lane)>, JournalError>> + Send;
 
-    /// What is known of a host when an incident opens on it.
+    /// What is known of a host when an incident opens on it; of its incidents the last [`CLOSED_MOST`] count.
     fn past(
         &mut self,
         host: &HostName,
@@ -354,6 +360,14 @@ pub trait Work: Send {
 
     /// Keeps so many of the ignored alerts, the last seen ones.
     fn keep_ignored(&mut self, most: u32) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Keeps so many alerts of a host's closed incidents, those of the last ones. Of the incidents themselves so many
+    /// are kept, and beyond them those that have an alert or an attempt.
+    fn keep_closed(
+        &mut self,
+        host: &HostName,
+        most: u32,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Stores an attempt that waits for its host to be free.
     fn queue_attempt(

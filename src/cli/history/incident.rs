@@ -6,6 +6,7 @@ use crate::{
         status,
         text::{self, plain, time},
     },
+    domain::alert::labels_line,
     fleet::client::{IncidentAlert, IncidentEvent, IncidentWhole},
 };
 
@@ -26,8 +27,15 @@ pub(super) fn shown(whole: &IncidentWhole) -> String {
     }
     let width = text::terminal_width().unwrap_or(u16::MAX);
     text.push('\n');
-    let header =
-        ["alert", "urgency", "status", "received (UTC)", "last seen (UTC)", "came with notification"];
+    let header = [
+        "alert",
+        "about",
+        "urgency",
+        "status",
+        "received (UTC)",
+        "last seen (UTC)",
+        "came with notification",
+    ];
     text.push_str(&text::table(&header, alerts.iter().map(alert), &[], width));
     text.push('\n');
     let header = ["when (UTC)", "what", "about", "how"];
@@ -38,6 +46,7 @@ pub(super) fn shown(whole: &IncidentWhole) -> String {
 fn alert(alert: &IncidentAlert) -> Vec<String> {
     vec![
         plain(&alert.name),
+        plain(&labels_line(&alert.labels)),
         plain(&alert.urgency),
         plain(&alert.status),
         time(alert.received_at),

@@ -1,5 +1,7 @@
 //! What a responder tells of what was.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -72,6 +74,9 @@ pub struct IncidentAlert {
     pub urgency: String,
     /// Its last received status.
     pub status: String,
+    /// What it is about, where the responder tells.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// When it was first received.
     pub received_at: Timestamp,
     /// When it was last received.

@@ -22,7 +22,7 @@ use crate::{
     },
     responder::{
         intake,
-        journal::{Asked, Ended, Journal, JournalError, Running, Stored, Work},
+        journal::{Asked, CLOSED_MOST, Ended, Journal, JournalError, Running, Stored, Work},
         lanes::Room,
         metrics::ByReason,
         silences::Answer,
@@ -143,6 +143,7 @@ impl<J: Journal> Dispatcher<J> {
         stored.incident.pass_time(&self.timing, now);
         work.save_incident(&stored, &self.timing, now).await?;
         if stored.incident.is_closed() {
+            work.keep_closed(&stored.incident.host, CLOSED_MOST).await?;
             claimed.closed.push(stored);
         } else {
             claimed.escalated.extend(told(work, stored, before).await?);

@@ -27,8 +27,8 @@ use crate::{
         line::line,
     },
     responder::journal::{
-        AttemptQuery, HostWhole, IncidentQuery, Journal, JournalError, REPORTS_BYTES_MOST, REPORTS_MOST,
-        ROWS_MOST,
+        ALERTS_MOST, AttemptQuery, HostWhole, IncidentQuery, Journal, JournalError, REPORTS_BYTES_MOST,
+        REPORTS_MOST, ROWS_MOST,
     },
 };
 
@@ -139,7 +139,13 @@ pub async fn incidents<J: Journal>(
         limit: rows(limit)?,
         alerts: alerts.unwrap_or(true),
     };
-    Ok(list("incidents", read(&web, web.journal.find_incidents(&query).await)?))
+    match web.journal.find_incidents(&query).await {
+        Err(JournalError::TooManyAlerts) => Err(Refusal::Query(format!(
+            "asks for incidents with more than {ALERTS_MOST} alerts together: say a lower limit and go on with \
+             before, or alerts=false"
+        ))),
+        found => Ok(list("incidents", read(&web, found)?)),
+    }
 }
 
 /// An incident with all that belongs to it.

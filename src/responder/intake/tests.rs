@@ -7,7 +7,10 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{domain::incident::MEMBERS_MOST, responder::journal::sqlite::SqliteJournal};
+use crate::{
+    domain::incident::MEMBERS_MOST,
+    responder::journal::{IncidentQuery, sqlite::SqliteJournal},
+};
 
 mod by_hand;
 mod replayed;
@@ -133,6 +136,32 @@ async fn ever_new_alerts_fill_neither_an_incident_nor_the_journal() {
     assert_eq!(stage.incidents("ray-80").await, [(MEMBERS_MOST, None)]);
     stage.accept((0..MEMBERS_MOST).map(resolved).chain([critical(AlertStatus::Resolved)])).await;
     assert_eq!(stage.incidents("ray-80").await, [(MEMBERS_MOST, Some("resolved".to_owned()))]);
+}
+
+#[tokio::test]
+async fn ever_new_incidents_that_open_and_close_do_not_fill_the_journal() {
+    let stage = Stage::new().await;
+    let kept = async || {
+        let query = IncidentQuery { limit: u32::MAX, alerts: true, ..IncidentQuery::default() };
+        let incidents = stage.intake.journal.find_incidents(&query).await.unwrap();
+        (incidents.len(), incidents.iter().map(|incident| incident.alerts.len()).sum::<usize>())
+    };
+    let most = CLOSED_MOST as usize;
+    // Many alerts at once, in few incidents.
+    for round in 0..3 {
+        let numbers = || round * most..round * most + 700;
+        stage.accept(numbers().map(firing)).await;
+        stage.accept(numbers().map(resolved)).await;
+    }
+    assert_eq!(kept().await, (3, most));
+    // And one at a time, in many.
+    let rounds = (10_000..10_100 + most).map(|number| stage.accept([firing(number), resolved(number)]));
+    join_all(rounds).await;
+    assert_eq!(kept().await, (most, most));
+    // Another host's are its own, and what is open is whole.
+    stage.accept([alert(1, WARNING, "ray-81", AlertStatus::Firing)]).await;
+    stage.accept([alert(1, WARNING, "ray-81", AlertStatus::Resolved), firing(1), firing(2)]).await;
+    assert_eq!(kept().await, (most + 2, most + 3));
 }
 
 #[tokio::test]

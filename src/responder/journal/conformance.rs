@@ -40,6 +40,7 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     an_alert_that_makes_room_is_gone_and_its_incident_stays(empty().await).await;
     of_ignored_alerts_the_last_seen_are_kept(empty().await).await;
     reports::suite(&empty).await;
+    of_closed_incidents_the_alerts_of_the_last_are_kept(empty().await).await;
     history::suite(empty).await;
 }
 
@@ -524,4 +525,46 @@ async fn of_ignored_alerts_the_last_seen_are_kept(journal: impl Journal) {
     work.keep_ignored(2).await.unwrap();
     work.commit().await.unwrap();
     assert_eq!(journal.ignored(10).await.unwrap().len(), 2);
+}
+
+async fn of_closed_incidents_the_alerts_of_the_last_are_kept(journal: impl Journal) {
+    let closed = async |name: &str, now: i64| {
+        let mut stored = opened(&journal, name, Urgency::Warning, at(now)).await;
+        let member = stored.incident.members[&alert(1).fingerprint].clone();
+        let mut work = journal.begin().await.unwrap();
+        work.record_alert(stored.id, &alert(2), &member, Uuid::nil()).await.unwrap();
+        work.commit().await.unwrap();
+        stored.incident.close(Closed::Resolved, at(now + 1));
+        saved(&journal, &stored).await;
+        stored.id
+    };
+    let mut ids = vec![];
+    for now in [0, 10, 20, 30, 40] {
+        ids.push(closed("a", now).await);
+    }
+    // Something was tried for the first of them.
+    let attempt = asked("a", Some(ids[0]));
+    let fence = started(&journal, &attempt, 2).await;
+    finished(&journal, &attempt, fence, Outcome::Freed, 3).await;
+    let (other, open) = (closed("b", 0).await, opened(&journal, "a", Urgency::Warning, at(50)).await.id);
+    let left = async || {
+        let views = journal.incidents(None, 10).await.unwrap();
+        let mut left: Vec<_> = views.iter().map(|view| (view.id, view.alerts.len())).collect();
+        left.sort();
+        left
+    };
+    let keep = async |most| {
+        let mut work = journal.begin().await.unwrap();
+        work.keep_closed(&host("a"), most).await.unwrap();
+        work.commit().await.unwrap();
+    };
+    keep(10).await;
+    assert_eq!(left().await.iter().map(|(_, alerts)| alerts).sum::<usize>(), 13, "there is room");
+    for _ in 0..2 {
+        keep(3).await;
+        let expected = [(ids[0], 0), (ids[2], 0), (ids[3], 1), (ids[4], 2), (other, 2), (open, 1)];
+        assert_eq!(left().await, expected);
+    }
+    let whole = journal.incident(ids[0], 10).await.unwrap().unwrap();
+    assert_eq!((whole.history.len(), whole.incident.attempts), (1, 0));
 }

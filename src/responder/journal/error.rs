@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::REPORTS_BYTES_MOST;
+use super::{ALERTS_MOST, REPORTS_BYTES_MOST};
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,9 @@ pub enum JournalError {
     /// More was asked for than is told at once. Nothing is wrong with the journal.
     #[error("these reports are longer than {REPORTS_BYTES_MOST} bytes together")]
     TooMuch,
+    /// More was asked for than is told at once, as well.
+    #[error("these incidents have more than {ALERTS_MOST} alerts together")]
+    TooManyAlerts,
     /// What is stored is not what this binary writes.
     #[error("the journal is damaged: {0}")]
     Corrupt(String),
@@ -73,6 +76,7 @@ impl JournalError {
             Self::Flush(_) => "flush",
             Self::Unanswered => "unanswered",
             Self::TooMuch => "too_much",
+            Self::TooManyAlerts => "too_many_alerts",
             Self::Corrupt(_) => "corrupt",
         }
     }

@@ -13,6 +13,8 @@ pub const ROWS_MOST: u32 = 1000;
 pub const REPORTS_MOST: u32 = 50;
 /// What they may hold together, in bytes: one report may be megabytes.
 pub const REPORTS_BYTES_MOST: usize = 16 * 1024 * 1024;
+/// So many alerts are told at once, at most, with all incidents together.
+pub const ALERTS_MOST: usize = 20_000;
 
 /// Which attempts: those that are all of this, the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

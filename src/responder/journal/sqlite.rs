@@ -52,8 +52,11 @@ use writer::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/responder/journal/migrations");
 
-/// How long the check at the start may take; a journal of 90 days takes seconds.
+/// How long the check at the start may take at least; a journal of 90 days takes seconds.
 const CHECK_TIMEOUT: Duration = Duration::from_mins(5);
+/// So many bytes are checked in a second where the disk is slow and busy. A journal that has grown must start: one
+/// that is refused for its size is refused for ever.
+const CHECKED_A_SEC: u64 = 4 * 1024 * 1024;
 /// So many incidents, attempts or ignored alerts are forgotten at a time: intake waits for less than
 /// the time that Alertmanager gives it.
 const FORGOTTEN_AT_ONCE: i64 = 500;
@@ -101,8 +104,9 @@ impl SqliteJournal {
             .foreign_keys(true)
             .disable_statement_logging();
         let mut first = options.connect().await?;
-        let late = |_| JournalError::Unchecked { path: folder.join(FILE), secs: CHECK_TIMEOUT.as_secs() };
-        tokio::time::timeout(CHECK_TIMEOUT, check(&mut first)).await.map_err(late)??;
+        let time = check_time(place::size(folder));
+        let late = |_| JournalError::Unchecked { path: folder.join(FILE), secs: time.as_secs() };
+        tokio::time::timeout(time, check(&mut first)).await.map_err(late)??;
         MIGRATIONS.run(&mut first).await?;
         let tally = Tally::count(&mut first).await?;
         let latch = Latch::open();
@@ -122,6 +126,11 @@ impl SqliteJournal {
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let _ = spawn_blocking(move || writer.close()).await;
     }
+}
+
+/// How long the check of so many bytes may take.
+fn check_time(bytes: u64) -> Duration {
+    CHECK_TIMEOUT + Duration::from_secs(bytes / CHECKED_A_SEC)
 }
 
 /// Whether everything that is stored can be read and every index tells the truth (two of them are what

@@ -100,6 +100,8 @@ pub struct AlertView {
     pub urgency: String,
     /// Its last received status.
     pub status: String,
+    /// What it is about: its labels but for its name, its host and its severity, bounded.
+    pub labels: BTreeMap<String, String>,
     /// When it began to fire, by Prometheus' clock.
     pub starts_at: Timestamp,
     /// When it ended, by Prometheus' clock.

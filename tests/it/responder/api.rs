@@ -59,7 +59,7 @@ impl Told {
             "timing: { period: 1h, critical_period: 1h, backoff_first: 1h, backoff_most: 1h }",
         );
         let sent = payload(&[
-            alert(CRITICAL, "firing", &[("host", "ray-80")]),
+            alert(CRITICAL, "firing", &[("host", "ray-80"), ("worker", "ray-worker-1")]),
             alert(LARGE, "firing", &[("host", "down-81")]),
             alert("Watchdog", "firing", &[]),
         ]);
@@ -343,7 +343,7 @@ fn a_notification_is_answered_to_the_byte_and_every_line_of_the_log_about_it_nam
     let alerts = &told.responder.incident("ray-80")["alerts"];
     assert_eq!(alerts[0]["first_notification"], told.notification());
     let log = told.responder.log();
-    let about = log.lines().filter(|line| line.contains("alert accepted") || line.contains("alert ignored"));
+    let about = log.lines().filter(|line| line.contains("alert accepted") || line.contains("alerts ignored"));
     assert_eq!(about.clone().count(), 3, "{log}");
     assert!(about.clone().all(|line| line.contains(told.notification())), "{log}");
     // The same again: the alert came with the first, and was last in the second.
@@ -455,6 +455,7 @@ fn an_attempt_is_shown_with_its_evidence_and_an_incident_with_its_story() {
         "ray-80 needs a person (critical_active): tried 1 active; held by 8.0 GB worker_active, 1 ray_task"
             .to_owned(),
         CRITICAL.to_owned(),
+        "worker=ray-worker-1".to_owned(),
         told.notification().to_owned(),
         "opened".to_owned(),
         "alert_joined".to_owned(),

@@ -12,7 +12,7 @@ use super::{
     words::{BAD, PATH, PLAIN, SENTENCE, Tone, WATCH, ago, brief, instant, size, stored_size, words},
 };
 use crate::{
-    domain::{incident::IncidentId, report::Holds},
+    domain::{alert::labels_line, incident::IncidentId, report::Holds},
     responder::journal::{AlertView, Event, IncidentView, IncidentWhole},
 };
 
@@ -60,6 +60,7 @@ pub(super) struct IncidentShown {
 #[derive(Debug)]
 pub(super) struct AlertShown {
     pub(super) name: String,
+    pub(super) about: String,
     pub(super) status: String,
     pub(super) urgency: String,
     pub(super) since: String,
@@ -198,6 +199,7 @@ impl AlertShown {
         let AlertView { first_notification: first, last_notification: last, .. } = alert;
         Self {
             name: brief(&alert.name, PATH),
+            about: brief(&labels_line(&alert.labels), SENTENCE),
             status: alert.status.clone(),
             urgency: alert.urgency.clone(),
             since: instant(alert.starts_at),

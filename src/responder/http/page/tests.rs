@@ -101,6 +101,7 @@ fn incident(text: &str) -> IncidentView {
             name: text.to_owned(),
             urgency: "critical".to_owned(),
             status: "firing".to_owned(),
+            labels: ["worker", "team"].map(|key| (key.to_owned(), text.to_owned())).into(),
             starts_at: now(),
             ends_at: None,
             received_at: now(),

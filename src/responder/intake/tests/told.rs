@@ -158,6 +158,30 @@ async fn only_what_was_cut_off_or_crowded_out_is_warned_of() {
     assert_eq!((stage.too_many(), stage.warned("alerts ignored")), (3, vec![Some(3)]));
 }
 
+#[tokio::test]
+async fn alerts_that_are_ignored_are_told_together_by_their_reason() {
+    let stage = Stage::new().await;
+    let _listens = stage.listen();
+    let strange = (1..=1000).map(|number| alert(number, WARNING, "ray-99", AlertStatus::Firing));
+    let unknown = [2001, 2002].map(|number| alert(number, "Watchdog", "ray-80", AlertStatus::Firing));
+    assert_eq!(stage.accept(strange.chain(unknown)).await.ignored, 1002);
+    let told = |level: &str, message: &str| {
+        let lines = stage.logged(message).into_iter().filter(|(at, _)| at == level);
+        lines.map(|(_, fields)| fields).collect::<Vec<_>>()
+    };
+    let together: Vec<_> = told("INFO", "alerts ignored")
+        .iter()
+        .map(|fields| ["reason", "alerts", "example"].map(|key| fields[key].clone()))
+        .collect();
+    let expected: [[Value; 3]; 2] = [
+        ["unknown_alert".into(), 2.into(), "Watchdog".into()],
+        ["unknown_host".into(), 1000.into(), WARNING.into()],
+    ];
+    assert_eq!(together, expected);
+    let each = told("DEBUG", "alert ignored");
+    assert_eq!((each.len(), &each[0]["alert"]), (1002, &WARNING.into()));
+}
+
 #[test]
 fn seconds_are_never_negative_and_shown_to_the_hundredth() {
     let at = |millis| Timestamp::from_millisecond(millis).unwrap();

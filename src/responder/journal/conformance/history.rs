@@ -12,6 +12,8 @@ pub(super) async fn suite<J: Journal, F: Future<Output = J>>(empty: impl Fn() ->
     attempts_are_found_by_all_that_can_be_asked(empty().await).await;
     of_reports_no_more_are_told_at_once_than_may_be(empty().await).await;
     incidents_are_found_by_all_that_can_be_asked(empty().await).await;
+    of_alerts_no_more_are_told_at_once_than_may_be(empty().await).await;
+    of_an_alert_is_told_what_it_is_about(empty().await).await;
     an_incident_is_told_with_all_that_belongs_to_it(empty().await).await;
     a_host_stands_where_its_attempts_and_its_incident_left_it(empty().await).await;
     what_a_host_measured_stands_until_it_measures_again(empty().await).await;
@@ -115,6 +117,45 @@ async fn incidents_are_found_by_all_that_can_be_asked(journal: impl Journal) {
         let query = IncidentQuery { limit: 1, alerts, ..IncidentQuery::default() };
         assert_eq!(journal.find_incidents(&query).await.unwrap()[0].alerts.len(), expected);
     }
+}
+
+async fn of_alerts_no_more_are_told_at_once_than_may_be(journal: impl Journal) {
+    // Two of them are what may be told.
+    for name in ["a", "b", "c"] {
+        let stored = opened(&journal, name, Urgency::Warning, at(0)).await;
+        let member = &stored.incident.members[&alert(1).fingerprint];
+        let mut work = journal.begin().await.unwrap();
+        for number in 2..=u32::try_from(ALERTS_MOST / 2).unwrap() {
+            work.record_alert(stored.id, &alert(number), member, Uuid::nil()).await.unwrap();
+        }
+        work.commit().await.unwrap();
+    }
+    let told = async |limit, alerts| {
+        let query = IncidentQuery { limit, alerts, ..IncidentQuery::default() };
+        let found = journal.find_incidents(&query).await?;
+        Ok::<_, JournalError>(found.into_iter().map(|view| view.alerts.len()).sum::<usize>())
+    };
+    assert_eq!(told(2, true).await.unwrap(), ALERTS_MOST);
+    assert!(matches!(told(3, true).await, Err(JournalError::TooManyAlerts)));
+    assert_eq!(told(3, false).await.unwrap(), 0);
+}
+
+async fn of_an_alert_is_told_what_it_is_about(journal: impl Journal) {
+    let stored = opened(&journal, "a", Urgency::Warning, at(0)).await;
+    let member = &stored.incident.members[&alert(1).fingerprint];
+    let long = "x".repeat(64 * 1024);
+    let labels =
+        [("alertname", "A"), ("host", "a"), ("severity", "warning"), ("worker", "w-1"), ("path", &long)];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut work = journal.begin().await.unwrap();
+    let alert = Alert { labels: labels.into(), ..alert(2) };
+    work.record_alert(stored.id, &alert, member, Uuid::nil()).await.unwrap();
+    work.commit().await.unwrap();
+    let told = journal.incidents(None, 1).await.unwrap().remove(0).alerts;
+    assert!(told[0].labels.is_empty(), "{told:?}");
+    let labels = &told[1].labels;
+    assert_eq!((labels.len(), labels["worker"].as_str()), (2, "w-1"));
+    assert!(labels["path"].starts_with("xxx") && labels["path"].len() < 1024, "{labels:?}");
 }
 
 async fn an_incident_is_told_with_all_that_belongs_to_it(journal: impl Journal) {

@@ -34,6 +34,12 @@ pub(super) fn take(folder: &Path) -> Result<File, JournalError> {
     Ok(file)
 }
 
+/// How long the journal is, with what stands in its log alone.
+pub(super) fn size(folder: &Path) -> u64 {
+    let files = [FILE, BESIDE[0]].map(|name| fs::metadata(folder.join(name)));
+    files.into_iter().flatten().map(|file| file.len()).sum()
+}
+
 fn make(folder: &Path) -> io::Result<()> {
     if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
         fs::create_dir_all(above)?;

@@ -86,7 +86,8 @@ fn a_journal_of_the_first_version_is_brought_to_this_one_with_what_it_holds() {
              VALUES ('a', 'waiting', 1, 1, 2, 2, 0, 0);
              INSERT INTO attempts (id, host, trigger, queued_at, started_at) VALUES
              ('01890a5d-ac96-774b-bcce-b302099a8057', 'a', 'alert', 1, 1);
-             INSERT INTO alerts VALUES (1, 'ff', 'A', 'warning', 'firing', 1, NULL, 1, 1, '{}');
+             INSERT INTO alerts VALUES (1, 'ff', 'A', 'warning', 'firing', 1, NULL, 1, 1,
+              '{\"alertname\":\"A\",\"host\":\"a\",\"worker\":\"w\"}');
              INSERT INTO attempts (id, host, trigger, queued_at, started_at, finished_at, outcome, report) VALUES
              ('0', 'b', 'alert', 1, 1, 2, 'freed', '{\"mode\":\"observe\",\"version\":\"0.0.9\",\"disks\":[],\"workers\":[{}]}'),
              ('1', 'b', 'alert', 3, 3, 4, 'freed', '{\"mode\":\"enforce\",\"version\":\"0.1.0\",\"disks\":
@@ -134,6 +135,7 @@ fn a_journal_of_the_first_version_is_brought_to_this_one_with_what_it_holds() {
         assert_eq!(journal.tally.held(), tally::Held::default());
         let whole = journal.incident(stored.id, 1).await.unwrap().unwrap();
         assert_eq!((whole.incident.alerts.len(), whole.notifications.len()), (1, 0));
+        assert_eq!(whole.incident.alerts[0].labels, [("worker".to_owned(), "w".to_owned())].into());
     });
 }
 
@@ -202,6 +204,26 @@ fn a_page_that_went_bad_is_found_at_the_start() {
 }
 
 #[test]
+fn the_longer_a_journal_is_the_longer_its_check_may_take() {
+    run(async {
+        let folder = folder();
+        close(SqliteJournal::open(folder.path()).await.unwrap()).await;
+        let path = folder.path().join(FILE);
+        let alone = place::size(folder.path());
+        assert_eq!(alone, path.metadata().unwrap().len());
+        // What stands in the log alone is read as well.
+        std::fs::write(folder.path().join(format!("{FILE}-wal")), [0; 1000]).unwrap();
+        assert_eq!(place::size(folder.path()), alone + 1000);
+        const GIB: u64 = 1 << 30;
+        assert_eq!(check_time(alone), Duration::from_mins(5));
+        // As fast as the slowest disks read.
+        assert!(check_time(50 * GIB) > Duration::from_secs(50 * GIB / 5_000_000));
+        // It stays a bound.
+        assert!(check_time(50 * GIB) < Duration::from_hours(4));
+    });
+}
+
+#[test]
 fn after_a_failed_flush_nothing_more_is_taken_in() {
     run(async {
         let folder = folder();
@@ -224,6 +246,7 @@ fn what_is_asked_for_every_attempt_does_not_read_what_is_long_over() {
         let folder = folder();
         let journal = SqliteJournal::open(folder.path()).await.unwrap();
         let [alerts, incidents, ignored] = FORGET;
+        let [closed_alerts, closed_incidents] = work::KEEP_CLOSED;
         for (statement, index) in [
             (due::QUEUED, "attempts USING INDEX queued_attempts"),
             (work::START, "attempts USING COVERING INDEX attempts_by_fence (host=?)"),
@@ -232,6 +255,9 @@ fn what_is_asked_for_every_attempt_does_not_read_what_is_long_over() {
             (reports::ENDED, "attempts USING INDEX attempts_by_end (finished_at<?)"),
             (alerts, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
             (incidents, "incidents USING COVERING INDEX incidents_by_end (closed_at<?)"),
+            (work::PAST_OF, "incidents USING INDEX incidents_by_host (host=? AND closed_at>?)"),
+            (closed_alerts, "incidents USING COVERING INDEX incidents_by_host (host=? AND closed_at>?)"),
+            (closed_incidents, "incidents USING COVERING INDEX incidents_by_host (host=? AND closed_at>?)"),
             (ignored, "ignored_alerts USING COVERING INDEX ignored_by_last_seen (last_seen<?)"),
         ] {
             let asked = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));

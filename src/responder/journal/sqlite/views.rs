@@ -6,8 +6,8 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool, sqlite::Sqli
 
 use super::{
     super::{
-        AlertView, AttemptQuery, IgnoredView, IncidentQuery, IncidentView, IncidentWhole, JournalError,
-        LoweredView, OpenHost, Tried, timeline,
+        ALERTS_MOST, AlertView, AttemptQuery, IgnoredView, IncidentQuery, IncidentView, IncidentWhole,
+        JournalError, LoweredView, OpenHost, Tried, bounded, timeline,
     },
     attempts,
     columns::{maybe_time, time_of},
@@ -60,8 +60,14 @@ pub(super) async fn incidents(
     let mut transaction = pool.begin().await?;
     let found = incidents_statement(query).build().fetch_all(&mut *transaction).await?;
     let mut views = Vec::with_capacity(found.len());
+    let mut alerts = 0;
     for row in &found {
-        views.push(with_alerts(&mut transaction, row, query.alerts).await?);
+        let view = with_alerts(&mut transaction, row, query.alerts).await?;
+        alerts += view.alerts.len();
+        if alerts > ALERTS_MOST {
+            return Err(JournalError::TooManyAlerts);
+        }
+        views.push(view);
     }
     Ok(views)
 }
@@ -171,7 +177,10 @@ pub(super) async fn open_hosts(pool: &SqlitePool) -> Result<Vec<OpenHost>, Journ
 }
 
 fn alert(row: &SqliteRow) -> Result<AlertView, JournalError> {
+    let labels = serde_json::from_str(row.try_get("labels")?).map_err(corrupt)?;
     Ok(AlertView {
+        // Earlier versions have stored all of them.
+        labels: bounded::about(&labels),
         fingerprint: row.try_get("fingerprint")?,
         name: row.try_get("name")?,
         urgency: row.try_get("urgency")?,

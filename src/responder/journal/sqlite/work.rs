@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::{
-    super::{Asked, Ended, Fence, JournalError, Keep, Order, Running, Stored, Tried, Work},
+    super::{Asked, CLOSED_MOST, Ended, Fence, JournalError, Keep, Order, Running, Stored, Tried, Work},
     due,
     latch::Latch,
     notifications, recent, reports, rows,
@@ -32,7 +32,12 @@ mod attempts;
 mod incidents;
 
 #[cfg(test)]
-pub(super) use attempts::START;
+pub(super) use {alerts::KEEP_CLOSED, attempts::START};
+
+/// What closed of a host since an instant. Each counts for a recheck at least: so many are a day of trouble.
+pub(super) const PAST_OF: &str =
+    "SELECT opened_at, closed_at FROM incidents WHERE host = ? AND closed_at >= ?
+     ORDER BY closed_at DESC LIMIT ?";
 
 /// A transaction. Dropped before its commit, it is rolled back.
 #[derive(Debug)]
@@ -156,11 +161,10 @@ impl Work for SqliteWork {
 
     async fn past(&mut self, host: &HostName, timing: &Timing, now: Timestamp) -> Result<Past, JournalError> {
         let since = now.checked_sub(PAST).unwrap_or(Timestamp::MIN);
-        let counts = self.all(
-            "SELECT opened_at, closed_at FROM incidents WHERE host = ? AND closed_at >= ?",
-            params![host.as_str(), since.as_microsecond()],
-            |row| Ok(counted(rows::time_of(row, "opened_at")?, rows::time_of(row, "closed_at")?, timing)),
-        )?;
+        let counts =
+            self.all(PAST_OF, params![host.as_str(), since.as_microsecond(), CLOSED_MOST], |row| {
+                Ok(counted(rows::time_of(row, "opened_at")?, rows::time_of(row, "closed_at")?, timing))
+            })?;
         let failures_in_row = self.standing(host).await?.failures_in_row;
         Ok(Past {
             failures_in_row,
@@ -291,6 +295,10 @@ impl Work for SqliteWork {
             [most],
         )?;
         Ok(())
+    }
+
+    async fn keep_closed(&mut self, host: &HostName, most: u32) -> Result<(), JournalError> {
+        self.keep_of_closed(host, most)
     }
 
     async fn queue_attempt(&mut self, asked: &Asked, now: Timestamp) -> Result<(), JournalError> {
