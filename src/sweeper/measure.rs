@@ -64,6 +64,7 @@ pub enum MeasureError {
 /// Measures what is due and writes the textfile, or standard output without one.
 pub fn run(settings: &SweepSettings, textfile: Option<&Path>) -> Result<(), MeasureError> {
     modesty::give_way();
+    modesty::bound_memory();
     let until = Instant::now() + RUN;
     let now = Timestamp::now();
     let mut state = State::read(&settings.runtime_dir, &settings.schedule, now);

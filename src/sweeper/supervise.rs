@@ -223,6 +223,7 @@ pub fn main() -> ExitCode {
     // Only the child: who holds the clock has to be on time.
     modesty::give_way();
     // Whoever kills the parent ends the sweep: its own children then give names back.
+    modesty::bound_memory();
     let bound = set_parent_process_death_signal(Some(Signal::KILL));
     let socket = stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
     let (Ok(()), Ok(socket)) = (bound, socket) else { return ExitCode::FAILURE };

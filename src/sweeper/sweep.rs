@@ -316,7 +316,8 @@ impl Sweep<'_> {
             })
         };
         let read = || Signs::read().map(|signs| Rc::new(with_folders(signs, folders)));
-        let namespaces: Vec<FileId> = members.iter().map(|member| member.mount_namespace).collect();
+        let namespaces: Vec<FileId> =
+            members.iter().flat_map(|member| [member.mount_namespace, member.pid_namespace]).collect();
         let signs = || all_named(read()?, &namespaces);
         let first = &workers[root.members[0]];
         let orders = Orders {
@@ -389,7 +390,8 @@ fn all_named(signs: Rc<Signs>, namespaces: &[FileId]) -> io::Result<Rc<Signs>> {
     match signs.nameless_in(namespaces.iter().copied()) {
         None => Ok(signs),
         Some(pid) => {
-            Err(io::Error::other(format!("process {pid} uses something whose path is too long to be read")))
+            let what = "names something whose path is too long to be read, or more than is read";
+            Err(io::Error::other(format!("process {pid} {what}")))
         }
     }
 }

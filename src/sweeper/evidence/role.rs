@@ -11,7 +11,7 @@ use crate::{
     sweeper::{
         ProcessId,
         discover::{Raylet, Runtime, Worker, membership::Membership},
-        processes::{Process, Snapshot},
+        processes::{Process, Snapshot, open::LOGS},
     },
 };
 
@@ -252,8 +252,9 @@ fn driver_log(process: &Process) -> Option<String> {
         .find_map(|kind| holds_log(process, kind))
 }
 
-/// The open log whose name begins so.
+/// The open log whose name begins so, which is one of those that are kept of what is open.
 fn holds_log(process: &Process, kind: &str) -> Option<String> {
+    debug_assert!(LOGS.contains(&kind), "{kind}");
     process
         .open
         .iter()

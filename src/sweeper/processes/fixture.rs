@@ -23,6 +23,7 @@ pub(crate) fn process(pid: i32, parent: i32, exe: &str, arguments: &[&str]) -> P
         inner_pid: pid,
         parent,
         arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        says_too_much: false,
         exe: Some(exe.into()),
         user_id: 0,
         group_id: 0,
