@@ -186,8 +186,9 @@ impl Reading {
         if name.as_deref().is_some_and(proc::is_in_no_file_system) {
             return Ok(());
         }
-        let id = proc::file_id(path)?;
-        self.signs.files.entry(id).or_insert(pid);
+        if let Some(id) = proc::file_id_unless_private(path)? {
+            self.signs.files.entry(id).or_insert(pid);
+        }
         match name {
             None => names.one_is_too_long = true,
             Some(name) if name == Path::new("/") => {}
@@ -229,9 +230,11 @@ impl Reading {
             if self.mapped.contains(&map.id) {
                 return Ok(());
             }
-            match proc::file_id(&map_files.join(&map.range)) {
+            match proc::file_id_unless_private(&map_files.join(&map.range)) {
                 Ok(id) => {
-                    self.signs.files.entry(id).or_insert(pid);
+                    if let Some(id) = id {
+                        self.signs.files.entry(id).or_insert(pid);
+                    }
                     self.mapped.insert(map.id);
                 }
                 Err(Unread::Vanished) => {}

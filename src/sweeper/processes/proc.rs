@@ -130,9 +130,23 @@ pub(crate) fn is_in_no_file_system(name: &Path) -> bool {
 /// The file behind a link of /proc. Its server is not asked (`DONT_SYNC`): a descriptor on a dead
 /// FUSE or network file system must neither hang a sweep nor stop it, and a file's identity does not change.
 pub(crate) fn file_id(path: &Path) -> Result<FileId, Unread> {
-    statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)
+    ask(path, StatxFlags::INO).map_err(|error| Unread::of(path, error.into()))
+}
+
+fn ask(path: &Path, wanted: StatxFlags) -> rustix::io::Result<FileId> {
+    statx(CWD, path, AtFlags::STATX_DONT_SYNC, wanted)
         .map(|found| FileId { dev: makedev(found.stx_dev_major, found.stx_dev_minor), ino: found.stx_ino })
-        .map_err(|error| Unread::of(path, error.into()))
+}
+
+/// As [`file_id`]; `None` of a file whose file system answers nobody but the user who serves it, not even
+/// root: FUSE without `allow_other`, as `sshfs` and what starts itself from an image mount it. It still says its device to whoever asks
+/// for nothing else, and no temp root lies on such a one. What says not even that could be any file.
+pub(crate) fn file_id_unless_private(path: &Path) -> Result<Option<FileId>, Unread> {
+    let asked = match ask(path, StatxFlags::INO) {
+        Err(Errno::ACCESS) => ask(path, StatxFlags::empty()).map(|_| None),
+        asked => asked.map(Some),
+    };
+    asked.map_err(|error| Unread::of(path, error.into()))
 }
 
 /// The names in a folder of /proc that are numbers. One that cannot be read to its end is not read in part.

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::*;
-use crate::sweeper::processes::fixture::Deep;
+use crate::sweeper::processes::fixture::{Deep, Served};
 
 fn id_of(path: &Path) -> FileId {
     let metadata = fs::metadata(path).unwrap();
@@ -98,6 +98,20 @@ fn a_mapped_file_whose_name_has_no_end_is_known_by_its_inode() {
         assert!(signs.files.contains_key(&FileId { dev: rustix::fs::makedev(0xfe, 1), ino }), "{ino}");
     }
     assert_eq!(signs.nameless_in([id_of(&folder.join("ns/mnt"))]), Some(42));
+}
+
+/// Any user may mount such a thing and go there; what it is can be told of none of its files, and none of
+/// them lies under a temp root.
+#[test]
+fn who_stands_in_a_file_system_that_answers_nobody_else_is_named_and_hinders_nobody() {
+    let Some(served) = Served::new(65534) else { return };
+    let pid = served.user.as_raw_nonzero().get();
+    let refused = fs::metadata(format!("/proc/{pid}/exe")).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    let signs = Signs::read_of(Path::new("/proc"), [pid]).unwrap();
+    assert_eq!(signs.mentioned_by(served.folder.join("sleep").to_str().unwrap()), Some(pid));
+    assert!(signs.files.contains_key(&id_of(Path::new(&format!("/proc/{pid}/root")))));
+    assert_eq!(signs.too_long, BTreeMap::new());
 }
 
 #[test]
