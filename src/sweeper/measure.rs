@@ -30,7 +30,7 @@ use super::{
     },
     record,
 };
-use crate::config::sweep::SweepSettings;
+use crate::{config::sweep::SweepSettings, domain::line::line};
 
 /// How long one run begins something new. It is started every minute.
 const RUN: Duration = Duration::from_secs(50);
@@ -218,7 +218,8 @@ fn walk(
 }
 
 fn not_measured(worker: &Worker, root: &Path, error: &InsideError) {
-    let root = root.display();
+    // Both are a container's words: cron pipes each line into the host's log as an entry.
+    let (root, error) = (line(&root.display()), line(error));
     tracing::warn!(worker = %worker.name, %root, %error, "a temp root cannot be measured");
 }
 
