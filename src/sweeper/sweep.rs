@@ -54,7 +54,8 @@ pub(super) fn run(
     tell: &dyn Fn(&[WorkerReport]),
 ) -> Report {
     let started_at = Timestamp::now();
-    let sweep = Sweep { request, only, settings, tell, deadline: Instant::now() + settings.deadline.0 };
+    let deadline = Instant::now() + settings.deadline.0;
+    let sweep = Sweep { request, only, settings, tell, deadline, held: RefCell::default() };
     sweep.run().into_report(request, settings, started_at)
 }
 
@@ -114,6 +115,8 @@ struct Sweep<'a> {
     deadline: Instant,
 }
 
+    /// Why somebody has put the host on hold since it began.
+    held: RefCell<Option<String>>,
 /// One temp root, entered through one worker; the others that share it are judged with it.
 struct Root {
     inside: Inside,
@@ -202,7 +205,9 @@ impl Sweep<'_> {
         let prune = self.prune(runtime);
         let disks = disks(&mut roots, &before);
         let refused: Vec<WorkerReport> = discovery.refused.iter().map(refused).collect();
-        let outcome = outcome_of(&reports, &refused, prune.as_ref());
+        let held = self.held.take();
+        let outcome = outcome_of(&reports, &refused, prune.as_ref(), held.is_some());
+        let reason = held.map(|why| format!("the host was put on hold during the sweep: {why}"));
         reports.extend(refused);
         Swept { outcome, reason: None, workers: reports, disks, prune }
     }
@@ -320,25 +325,26 @@ impl Sweep<'_> {
             members.iter().flat_map(|member| [member.mount_namespace, member.pid_namespace]).collect();
         let signs = || all_named(read()?, &namespaces);
         let first = &workers[root.members[0]];
-        let orders = Orders {
-            attempt: self.request.attempt,
-            root: &root.path,
-            listed_at_once: temp_root::LISTED_AT_ONCE,
-            looking: LOOKING,
-            delete: self.deletes(),
-            leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
-            live_pids: &judged.pids_inside(workers, &root.members),
-            sessions: root.sessions.as_deref(),
-            first_signs: &|| all_named(lately.signs(&read)?, &namespaces),
-            signs: &signs,
-            awake: &awake,
-            held: &|| hold::reason(&self.settings.hold_file),
-        };
-        let findings = temp_root::sweep(
-            &mut root.inside,
-            &situation.rules(self.settings, root.owner, root.shared_with.as_deref()),
-            &orders,
-        );
+        let live_pids = judged.pids_inside(workers, &root.members);
+        let mut findings = vec![];
+        for pass in passes(&root.namings) {
+            let orders = Orders {
+                attempt: self.request.attempt,
+                root: &root.path,
+                listed_at_once: temp_root::LISTED_AT_ONCE,
+                looking: LOOKING,
+                delete: self.deletes(),
+                leftovers: pass.leftovers && first.runtime.leftovers_are_its_own(),
+                live_pids: &live_pids,
+                sessions: pass.sessions,
+                first_signs: &|| all_named(lately.signs(&read)?, &namespaces),
+                signs: &signs,
+                awake: &awake,
+                held: &|| hold::reason(&self.settings.hold_file),
+            };
+            let rules = situation.rules(self.settings, pass.owner, root.shared_with.as_deref());
+            findings.push(temp_root::sweep(&mut root.inside, &rules, &orders));
+        }
         // After the deadline nobody can look again.
         let freed = if self.deletes() { findings.freed_bytes } else { 0 };
         let expected = root.usage.used_bytes.saturating_sub(freed);
@@ -350,6 +356,9 @@ impl Sweep<'_> {
         for index in &root.members {
             let report = &mut reports[*index];
             report.tmp_after_bytes =
+        for findings in &mut findings {
+            self.hold(findings.held.take());
+        }
                 report.tmp_after_bytes.saturating_sub(root.usage.used_bytes.saturating_sub(used_after));
             if let Some(findings) = findings.take() {
                 add(report, findings);
@@ -363,12 +372,25 @@ impl Sweep<'_> {
         let runs = self.deletes()
             && self.only.is_none()
             && self.settings.containers.socket.exists()
-            && hold::reason(&self.settings.hold_file).is_none();
+            && self.is_let();
         runs.then(|| runtime.block_on(prune::prune(self.settings, self.remaining()))).flatten()
     }
 
     fn deletes(&self) -> bool {
         self.settings.mode == Mode::Enforce && !self.request.dry_run
+    fn hold(&self, held: Option<String>) {
+        let first = self.held.take();
+        self.held.replace(first.or(held));
+    }
+
+    /// Whether nobody has put the host on hold since.
+    fn is_let(&self) -> bool {
+        let held = hold::reason(&self.settings.hold_file);
+        let is_let = held.is_none();
+        self.hold(held);
+        is_let
+    }
+
     }
 
     fn remaining(&self) -> Duration {
@@ -427,7 +449,7 @@ fn note_on_the_clock(set_forward: Duration) -> Option<String> {
 
 /// Of several temp roots as well, the largest are listed.
 fn add(report: &mut WorkerReport, findings: Findings) {
-    let Findings { removed, kept, errors, freed_bytes, cut, unseen } = findings;
+    let Findings { removed, kept, errors, freed_bytes, cut, unseen, held: _ } = findings;
     report.freed_bytes += freed_bytes;
     report.removed.extend(removed);
     report.kept.extend(kept);
