@@ -4,6 +4,7 @@ mod clock;
 mod elsewhere;
 mod entered;
 mod judged;
+mod naming;
 mod outcome;
 mod whose;
 
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use self::{
     entered::{Asked, Entered},
     judged::{Judged, Window},
+    naming::{Naming, passes},
     outcome::{outcome_of, verdict_of},
     whose::{spare_what_strangers_share, tell_of_no_root},
 };
@@ -113,10 +115,10 @@ struct Sweep<'a> {
     settings: &'a SweepSettings,
     tell: &'a dyn Fn(&[WorkerReport]),
     deadline: Instant,
-}
-
     /// Why somebody has put the host on hold since it began.
     held: RefCell<Option<String>>,
+}
+
 /// One temp root, entered through one worker; the others that share it are judged with it.
 struct Root {
     inside: Inside,
@@ -126,12 +128,8 @@ struct Root {
     path: PathBuf,
     /// Indexes into the workers.
     members: Vec<usize>,
-    /// Where its sessions lie in it, unless they lie in a root of their own.
-    sessions: Option<PathBuf>,
-    /// Whether `tmp*` and the like in it are leftovers for every worker that has it.
-    leftovers: bool,
-    /// Whose it has to be to go, as its first worker's folder is named.
-    owner: Option<u32>,
+    /// All that its workers call it, in their order.
+    namings: Vec<Naming>,
     /// Who else can write to it.
     shared_with: Option<String>,
 }
@@ -209,7 +207,7 @@ impl Sweep<'_> {
         let outcome = outcome_of(&reports, &refused, prune.as_ref(), held.is_some());
         let reason = held.map(|why| format!("the host was put on hold during the sweep: {why}"));
         reports.extend(refused);
-        Swept { outcome, reason: None, workers: reports, disks, prune }
+        Swept { outcome, reason, workers: reports, disks, prune }
     }
 
     /// Enters every temp root once, through the first worker that has it.
@@ -240,12 +238,18 @@ impl Sweep<'_> {
                 reports[index].tmp_before_bytes += usage.used_bytes;
                 reports[index].tmp_after_bytes += usage.used_bytes;
             }
+            let naming = Naming {
+                worker: index,
+                sessions: has_sessions.then(|| temp_root.sessions.clone()),
+                leftovers: temp_root.leftovers,
+                owner: temp_root.owner,
+            };
             match known {
                 // Another name of the same folder, such as `/var/tmp` behind a symlink `/tmp`.
-                Some(same) if is_counted => same.leftovers &= temp_root.leftovers,
+                Some(same) if is_counted => same.namings.push(naming),
                 Some(shared) => {
                     shared.members.push(index);
-                    shared.leftovers &= temp_root.leftovers;
+                    shared.namings.push(naming);
                     let with = &workers[shared.members[0]].name;
                     let root = temp_root.path.display();
                     let note = format!("shares {root} with {with} and is judged together with it");
@@ -257,9 +261,7 @@ impl Sweep<'_> {
                     place,
                     path: temp_root.path.clone(),
                     members: vec![index],
-                    sessions: has_sessions.then(|| temp_root.sessions.clone()),
-                    leftovers: temp_root.leftovers,
-                    owner: temp_root.owner,
+                    namings: vec![naming],
                     shared_with: None,
                 }),
             }
@@ -278,8 +280,10 @@ impl Sweep<'_> {
         let unfinished: BTreeSet<usize> = roots
             .iter_mut()
             .filter_map(|root| {
-                let is_small = root.usage.is_whole
-                    && !temp_root::is_unfinished(&mut root.inside, root.sessions.as_deref());
+                let inside = &mut root.inside;
+                let mut names = root.namings.iter().map(|naming| naming.sessions.as_deref());
+                let is_small =
+                    root.usage.is_whole && !names.any(|sessions| temp_root::is_unfinished(inside, sessions));
                 (!is_small).then_some(&root.members)
             })
             .flatten()
@@ -346,23 +350,21 @@ impl Sweep<'_> {
             findings.push(temp_root::sweep(&mut root.inside, &rules, &orders));
         }
         // After the deadline nobody can look again.
-        let freed = if self.deletes() { findings.freed_bytes } else { 0 };
+        let all_freed = findings.iter().map(|findings| findings.freed_bytes).sum();
+        let freed = if self.deletes() { all_freed } else { 0 };
         let expected = root.usage.used_bytes.saturating_sub(freed);
         root.inside.bound_looks(LOOKING, 1);
         let measured = root.inside.usage().ok().filter(|usage| usage.is_whole && root.usage.is_whole);
         let used_after = measured.map_or(expected, |usage| usage.used_bytes);
-        // All of it is said of the first one.
-        let mut findings = Some(findings);
-        for index in &root.members {
-            let report = &mut reports[*index];
-            report.tmp_after_bytes =
         for findings in &mut findings {
             self.hold(findings.held.take());
         }
+        // All of it is said of the first one.
+        for index in &root.members {
+            let report = &mut reports[*index];
+            report.tmp_after_bytes =
                 report.tmp_after_bytes.saturating_sub(root.usage.used_bytes.saturating_sub(used_after));
-            if let Some(findings) = findings.take() {
-                add(report, findings);
-            }
+            findings.drain(..).for_each(|findings| add(report, findings));
             report.verdict = verdict_of(report, self.deletes());
             report.note = report.note.take().or_else(|| note_on_the_clock(set_forward));
         }
@@ -376,8 +378,6 @@ impl Sweep<'_> {
         runs.then(|| runtime.block_on(prune::prune(self.settings, self.remaining()))).flatten()
     }
 
-    fn deletes(&self) -> bool {
-        self.settings.mode == Mode::Enforce && !self.request.dry_run
     fn hold(&self, held: Option<String>) {
         let first = self.held.take();
         self.held.replace(first.or(held));
@@ -391,6 +391,8 @@ impl Sweep<'_> {
         is_let
     }
 
+    fn deletes(&self) -> bool {
+        self.settings.mode == Mode::Enforce && !self.request.dry_run
     }
 
     fn remaining(&self) -> Duration {
