@@ -20,7 +20,7 @@ pub(super) const HOLD: &str = "/etc/raysweep/hold";
 /// The file before it has its name.
 pub(super) const NEW: &str = "/etc/raysweep/.hold~";
 /// The folder that a sweep has locked while it runs.
-const LOCKED: &str = "/run/raysweep";
+const LOCKED: &str = "/run/raysweep/lock";
 /// Why, where nobody says.
 const REASON: &str = "maintenance";
 
@@ -145,7 +145,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::below(folder.path(), Path::new(""));
         fs::create_dir_all(place.path("/etc/raysweep")).unwrap();
-        fs::create_dir_all(place.path("/run/raysweep")).unwrap();
+        fs::create_dir_all(place.path(LOCKED)).unwrap();
         fs::write(place.path(SETTINGS), "").unwrap();
         (folder, place)
     }

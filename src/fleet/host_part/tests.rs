@@ -165,6 +165,7 @@ fn a_host_gets_its_part_once_and_undeploy_leaves_it_as_it_was() {
             "/var/lib/raysweep-deploy.json",
             "/etc/raysweep",
             "/run/raysweep",
+            "/run/raysweep/lock",
             "/var/log/raysweep",
             "/usr/local/bin/raysweep",
             "/etc/raysweep/sweep.yml",
