@@ -47,7 +47,8 @@ pub struct SweepSettings {
 }
 
 impl SweepSettings {
-    /// The folder that is locked while a sweep runs. Nobody but root can open it, and so nobody else can lock it.
+    /// The folder that is locked while a sweep runs. Nobody but root can open it, and so nobody else can lock
+    /// it.
     pub fn lock_dir(&self) -> PathBuf {
         self.runtime_dir.join("lock")
     }

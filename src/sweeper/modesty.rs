@@ -18,9 +18,10 @@ const NICER: i32 = 10;
 /// Memory that nothing of ours exceeds, whatever there is on a host and whatever it says of itself.
 const MOST_MEMORY_BYTES: u64 = 1 << 30;
 
-/// Bounds the memory of this process and of those that it starts. One that is denied memory aborts, which a sweep's parent
-/// tells as a failure and its children take for their end: they give back what is detached. Where the host
-/// has none left, the kernel is to end us, and no job. What cannot be limited is no reason not to work.
+/// Bounds the memory of this process and of those that it starts. One that is denied memory aborts, which
+/// a sweep's parent tells as a failure and its children take for their end: they give back what is detached.
+/// Where the host has none left, the kernel is to end us, and no job. What cannot be limited is no reason not
+/// to work.
 pub(crate) fn bound_memory() {
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
     let _ = setrlimit(Resource::Core, limit(0));

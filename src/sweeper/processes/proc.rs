@@ -139,8 +139,9 @@ fn ask(path: &Path, wanted: StatxFlags) -> rustix::io::Result<FileId> {
 }
 
 /// As [`file_id`]; `None` of a file whose file system answers nobody but the user who serves it, not even
-/// root: FUSE without `allow_other`, as `sshfs` and what starts itself from an image mount it. It still says its device to whoever asks
-/// for nothing else, and no temp root lies on such a one. What says not even that could be any file.
+/// root: FUSE without `allow_other`, as `sshfs` and what starts itself from an image mount it. It still says
+/// its device to whoever asks for nothing else, and no temp root lies on such a one. What says not even that
+/// could be any file.
 pub(crate) fn file_id_unless_private(path: &Path) -> Result<Option<FileId>, Unread> {
     let asked = match ask(path, StatxFlags::INO) {
         Err(Errno::ACCESS) => ask(path, StatxFlags::empty()).map(|_| None),

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-/// Looks in a thread of its own, and waits for it no longer than this. One that hangs cannot be ended; it ends
-/// with the process, or is left to the kernel as that is.
+/// Looks in a thread of its own, and waits for it no longer than this. One that hangs cannot be ended; it
+/// ends with the process, or is left to the kernel as that is.
 pub(super) fn in_time<T: Send + 'static>(
     time: Duration,
     look: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -27,7 +27,8 @@ pub(super) struct Pass<'a> {
     pub(super) owner: Option<u32>,
 }
 
-/// Whether leftovers may go from it: each worker that has it calls it a folder for temporary files by some name.
+/// Whether leftovers may go from it: each worker that has it calls it a folder for temporary files by some
+/// name.
 pub(super) fn has_leftovers(namings: &[Naming]) -> bool {
     let all: BTreeSet<usize> = namings.iter().map(|naming| naming.worker).collect();
     let by: BTreeSet<usize> =

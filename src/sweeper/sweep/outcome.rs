@@ -19,8 +19,8 @@ pub(super) fn verdict_of(report: &WorkerReport, deletes: bool) -> Verdict {
 }
 
 /// How the whole sweep ended: what was freed counts first; then that somebody has put the host on hold
-/// meanwhile; then what is held by work in progress, which is worth another look soon; then failures; then nothing. A worker that is never swept, such as a rootless
-/// container, is no failure of a sweep that had others: it would hide what those came to, each time.
+/// meanwhile; then what is held by work in progress, which is worth another look soon; then failures; then
+/// nothing. A worker that is never swept, such as a rootless container, is no failure of a sweep that had others: it would hide what those came to, each time.
 pub(super) fn outcome_of(
     workers: &[WorkerReport],
     refused: &[WorkerReport],

@@ -248,8 +248,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// All entries of a folder of a living session. Where it is a symlink or a mount, as on a disk of its own for
-    /// logs, none of them is ours, and nothing is wrong.
+    /// All entries of a folder of a living session. Where it is a symlink or a mount, as on a disk of its own
+    /// for logs, none of them is ours, and nothing is wrong.
     fn own_entries(&mut self, folder: &Path) -> Result<Vec<Entry>, Broken> {
         match self.inside.list(folder, &[], 0) {
             Err(InsideError::NoFolder(_)) => Ok(vec![]),
