@@ -133,6 +133,7 @@ put_sudoers() {
 # A folder that stands is left as it is: /run/raysweep may be root's mount.
 put_folders() {
     install -d -m 755 -o root -g root /run/raysweep
+    install -d -m 700 -o root -g root /run/raysweep/lock
     install -d -m 750 -o root -g adm /var/log/raysweep
     [ ! -d /etc/tmpfiles.d ] || put 644 "$here/tmpfiles.d/raysweep.conf" /etc/tmpfiles.d/raysweep.conf
     if [ -d /etc/logrotate.d ]; then

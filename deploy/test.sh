@@ -154,9 +154,9 @@ main() {
     ends 'bad settings change nothing' 1 install_host --settings "$work/bad.yml"
     is 'the settings are the old ones' 'mode: observe' "$(grep ^mode /etc/raysweep/sweep.yml)"
 
-    flock /run/raysweep sleep 60 &
+    flock /run/raysweep/lock sleep 60 &
     sweep=$!
-    until ! flock -n /run/raysweep true; do kill -0 "$sweep"; done
+    until ! flock -n /run/raysweep/lock true; do kill -0 "$sweep"; done
     everything >"$work/deployed"
     ends 'while a sweep runs nothing is taken away' 4 "$here/uninstall-host.sh" --textfile-dir "$work/textfile"
     ok_if 'and it says why' grep -q 'a sweep is at work here: run it again' "$work/err"

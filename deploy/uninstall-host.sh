@@ -20,8 +20,8 @@ fi
 
 # The sweeps' own lock, kept to the end. It is on their folder: taken away from under a sweep, the next one would
 # lock a new folder of that name, and sweep beside it.
-if [ -d /run/raysweep ]; then
-    exec 9</run/raysweep
+if [ -d /run/raysweep/lock ]; then
+    exec 9</run/raysweep/lock
     if ! flock -n 9; then
         echo "uninstall-host.sh: a sweep is at work here: run it again" >&2
         exit 4

@@ -46,6 +46,14 @@ pub struct SweepSettings {
     pub prune: Prune,
 }
 
+impl SweepSettings {
+    /// The folder that is locked while a sweep runs. Nobody but root can open it, and so nobody else can lock
+    /// it.
+    pub fn lock_dir(&self) -> PathBuf {
+        self.runtime_dir.join("lock")
+    }
+}
+
 impl Default for SweepSettings {
     fn default() -> Self {
         Self {

@@ -19,7 +19,10 @@ use super::{
     FileId, ProcessId,
     processes::{Process, Snapshot, proc},
 };
-use crate::config::sweep::{Bare, SweepSettings};
+use crate::{
+    config::sweep::{Bare, SweepSettings},
+    domain::report::told,
+};
 
 /// The number of the host's first process.
 const HOST_INIT: i32 = 1;
@@ -284,7 +287,7 @@ fn worker(
 
 impl Discovery {
     fn refuse(&mut self, name: &str, runtime: Runtime, reason: &str) {
-        self.refused.push(Refused { name: name.to_owned(), runtime, reason: reason.to_owned() });
+        self.refused.push(Refused { name: name.to_owned(), runtime, reason: told(reason) });
     }
 
     /// Raylets in no container that a runtime told of.

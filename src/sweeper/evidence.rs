@@ -10,7 +10,7 @@ use super::{
     ProcessId,
     discover::{Runtime, Worker},
     jobs::{self, Jobs},
-    processes::{Process, Snapshot},
+    processes::{Process, Snapshot, open::is_gpu},
 };
 use crate::{
     config::sweep::Activity,
@@ -82,6 +82,10 @@ fn signs_of(process: &Process, role: &Role, runtime: Runtime) -> Vec<Evidence> {
     let title = command(process);
     let sign = |kind, detail| Evidence::of_process(kind, process.id.pid, detail);
     let mut signs = vec![];
+    if process.says_too_much {
+        let why = format!("{} has more arguments than are read", shown(process.program()));
+        signs.push(sign(EvidenceKind::Unreadable, why));
+    }
     match role {
         Role::Driver(log) => {
             signs.push(sign(EvidenceKind::Driver, format!("{title} holds {}", shown(log))));
@@ -123,12 +127,6 @@ fn foreign(process: &Process, title: &str) -> String {
         ),
         None => format!("{title} ({program})"),
     }
-}
-
-/// `/dev/nvidia0` and so on; `/dev/nvidiactl` is held by whoever once asked.
-fn is_gpu(path: &std::path::Path) -> bool {
-    let number = path.to_str().and_then(|path| path.strip_prefix("/dev/nvidia"));
-    number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn job_signs(jobs: &Jobs) -> Vec<Evidence> {

@@ -189,6 +189,9 @@ pub(crate) enum InsideError {
     /// It is not the file that was looked at.
     #[error("it is not the file that was looked at")]
     Changed,
+    /// A symlink, a mount or something else that is no folder of the temp root's own lies in the way.
+    #[error("{0}")]
+    NoFolder(String),
     /// Its name leaves no room for the prefix.
     #[error("its name leaves no room for the prefix")]
     NameTooLong,

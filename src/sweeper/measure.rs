@@ -31,7 +31,7 @@ use super::{
     record,
     roots::{self, Opened},
 };
-use crate::config::sweep::SweepSettings;
+use crate::{config::sweep::SweepSettings, domain::line::line};
 
 /// How long one run begins something new. It is started every minute.
 const RUN: Duration = Duration::from_secs(50);
@@ -65,6 +65,7 @@ pub enum MeasureError {
 /// Measures what is due and writes the textfile, or standard output without one.
 pub fn run(settings: &SweepSettings, textfile: Option<&Path>) -> Result<(), MeasureError> {
     modesty::give_way();
+    modesty::bound_memory();
     let until = Instant::now() + RUN;
     let now = Timestamp::now();
     let mut state = State::read(&settings.runtime_dir, &settings.schedule, now);
@@ -246,7 +247,8 @@ fn walk(
 }
 
 fn not_measured(worker: &Worker, root: &Path, error: &InsideError) {
-    let root = root.display();
+    // Both are a container's words: cron pipes each line into the host's log as an entry.
+    let (root, error) = (line(&root.display()), line(error));
     tracing::warn!(worker = %worker.name, %root, %error, "a temp root cannot be measured");
 }
 

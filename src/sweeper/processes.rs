@@ -1,14 +1,19 @@
 //! What /proc says of every process on the host, read once into values.
 
+pub(crate) mod open;
 pub(crate) mod proc;
+pub(crate) mod room;
 
 use std::{
-    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
-use self::proc::{Unread, living_folder};
+use self::{
+    open::{OpenFiles, no_files, open_files},
+    proc::{Unread, living_folder},
+    room::Room,
+};
 use super::{FileId, ProcessId, inside};
 
 /// One process, as one reading of /proc shows it.
@@ -20,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) parent: i32,
     /// The arguments. A title set by setproctitle shows as one argument.
     pub(crate) arguments: Vec<String>,
+    /// Whether there are more arguments than are read: none is given then, and it may be anything.
+    pub(crate) says_too_much: bool,
     /// What `/proc/PID/exe` names, in the process's own namespace, where that can be said.
     pub(crate) exe: Option<PathBuf>,
     /// Its real user and group, as the host numbers them.
@@ -31,9 +38,8 @@ pub(crate) struct Process {
     pub(crate) namespaces: Namespaces,
     /// The lines of `/proc/PID/cgroup`.
     pub(crate) cgroup: String,
-    /// What its file descriptors name (`/proc/PID/fd/*`), each name once: those of sockets, pipes and the
-    /// kernel's own objects say nothing, and are most of them. One that is too long to be said is not in
-    /// it: neither a log of Ray's nor a device is called so.
+    /// What its file descriptors name (`/proc/PID/fd/*`) of what tells what it is: one of each kind, a GPU
+    /// and logs of Ray's (`open::LOGS`). One that is too long to be said is neither.
     pub(crate) open: Vec<PathBuf>,
     /// What its standard input is.
     pub(crate) stdin: Option<PathBuf>,
@@ -102,8 +108,9 @@ impl Snapshot {
         };
         let own = Namespaces::read(&proc_root.join("self")).ok();
         let mut snapshot = Self { own, ..Self::default() };
+        let mut room = Room::default();
         for pid in pids {
-            match read_process(proc_root, pid, ourselves.as_ref(), &open_files) {
+            match read_process(proc_root, pid, ourselves.as_ref(), &open_files, &mut room) {
                 Ok(Some(process)) => snapshot.processes.push(process),
                 Ok(None) | Err(Unread::Vanished) => {}
                 Err(Unread::Failed(error)) => snapshot.unreadable.push((pid, error.to_string())),
@@ -146,7 +153,12 @@ impl Ourselves {
     pub(crate) fn is_child_inside(&self, folder: &Path, arguments: &[String]) -> bool {
         arguments.get(1).is_some_and(|argument| argument == inside::ARGUMENT)
             && proc::file_id(&folder.join("exe")).is_ok_and(|id| id == self.program)
-            && proc::file_id(&folder.join("ns/pid")).is_ok_and(|id| id == self.pid_namespace)
+            && proc::file_id(&folder.join("ns/pid")).is_ok_and(|id| self.is_in(id))
+    }
+
+    /// Whether this pid namespace is ours.
+    pub(crate) fn is_in(&self, pid_namespace: FileId) -> bool {
+        self.pid_namespace == pid_namespace
     }
 }
 
@@ -155,60 +167,35 @@ fn read_process(
     pid: i32,
     ourselves: Option<&Ourselves>,
     open_files: &impl Fn(&Path) -> OpenFiles,
+    room: &mut Room,
 ) -> Result<Option<Process>, Unread> {
     let Some((folder, stat)) = living_folder(proc_root, pid)? else { return Ok(None) };
-    let arguments = proc::arguments(&proc::bytes(&folder.join("cmdline"))?);
-    if ourselves.is_some_and(|ourselves| ourselves.is_child_inside(&folder, &arguments)) {
+    let arguments = proc::cmdline(&folder)?;
+    let own = arguments.as_deref().unwrap_or_default();
+    if ourselves.is_some_and(|ourselves| ourselves.is_child_inside(&folder, own)) {
         return Ok(None);
     }
+    let namespaces = Namespaces::read(&folder)?;
+    let arguments = arguments.filter(|arguments| room.take(namespaces.mount, arguments));
     let (open, stdin) = open_files(&folder.join("fd"))?;
     let Status { user_id, group_id, inner_pid } = Status::read(&folder.join("status"))?;
     Ok(Some(Process {
         id: ProcessId { pid, start_ticks: stat.start_ticks },
         inner_pid,
         parent: stat.parent,
-        arguments,
+        says_too_much: arguments.is_none(),
+        arguments: arguments.unwrap_or_default(),
         exe: proc::link(&folder.join("exe"))?,
         user_id,
         group_id,
         cpu_ticks: stat.cpu_ticks,
         children_cpu_ticks: stat.children_cpu_ticks,
-        namespaces: Namespaces::read(&folder)?,
+        namespaces,
         cgroup: proc::text(&folder.join("cgroup"))?,
         open,
         stdin,
         in_foreground: stat.in_foreground,
     }))
-}
-
-/// What the descriptors name, and what the first of them does.
-type OpenFiles = Result<(Vec<PathBuf>, Option<PathBuf>), Unread>;
-
-/// A descriptor that is closed meanwhile is not in it.
-fn open_files(folder: &Path) -> OpenFiles {
-    let mut open = BTreeSet::new();
-    let mut stdin = None;
-    for descriptor in proc::numbers(folder)? {
-        match proc::link(&folder.join(descriptor.to_string())) {
-            Ok(Some(path)) => {
-                if descriptor == 0 {
-                    stdin = Some(path.clone());
-                }
-                if !proc::is_in_no_file_system(&path) {
-                    open.insert(path);
-                }
-            }
-            Ok(None) | Err(Unread::Vanished) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((open.into_iter().collect(), stdin))
-}
-
-// What `open_files` answers, for whoever needs none.
-#[allow(clippy::unnecessary_wraps)]
-fn no_files(_folder: &Path) -> OpenFiles {
-    Ok((vec![], None))
 }
 
 /// The lines of `/proc/PID/status` that are needed.

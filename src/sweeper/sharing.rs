@@ -5,6 +5,7 @@
 //! goes there; dead sessions are told by every process of the host and still do.
 
 mod hosts;
+mod in_time;
 mod view;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use globset::GlobSet;
@@ -23,6 +25,7 @@ use rustix::{
     io::Errno,
 };
 
+use self::in_time::in_time;
 use super::{
     FileId,
     candidates::shown,
@@ -33,6 +36,9 @@ use super::{
 
 /// Folders of the host that are everybody's, whoever bind-mounts them.
 const EVERYBODYS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// How long it may take to find where a folder lies. A disk that is only slow answers in a part of that.
+const ANSWERING: Duration = Duration::from_secs(5);
 
 /// Where a folder lies: its file system, and its path in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +52,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Where a worker's folder lies; `None` if there is no such folder.
+    /// Where a worker's folder lies; `None` if there is no such folder. The way to it may lead through a file
+    /// system that does not answer.
     pub(crate) fn of(worker: &Worker, folder: &Path) -> io::Result<Option<Self>> {
-        let pid = worker.init.pid;
+        let (pid, folder) = (worker.init.pid, folder.to_owned());
+        in_time(ANSWERING, move || Self::look(pid, &folder))
+    }
+
+    fn look(pid: i32, folder: &Path) -> io::Result<Option<Self>> {
         let path_only = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = open(format!("/proc/{pid}/root"), path_only, Mode::empty())?;
         let rules = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -221,7 +232,7 @@ mod tests {
         config::sweep::Containers,
         sweeper::{
             inside::tests::harness::{World, worker_of},
-            processes::fixture::{namespaces, process, snapshot, worker},
+            processes::fixture::{Served, namespaces, process, snapshot, worker},
         },
     };
 
@@ -321,6 +332,18 @@ mod tests {
         assert!(Place::of(&own, &folder.path().join("missing")).unwrap().is_none());
         fs::write(folder.path().join("file"), "").unwrap();
         assert!(Place::of(&own, &folder.path().join("file")).is_err(), "a file is no folder");
+    }
+
+    /// Where an NFS server is down or a FUSE daemon hangs, the other workers must not wait for it.
+    #[test]
+    fn a_file_system_that_does_not_answer_is_waited_for_so_long_and_no_longer() {
+        let Some(served) = Served::new(0) else { return };
+        let own = worker_of(served.world.pid);
+        let folder = served.folder.join("ray");
+        assert!(Place::of(&own, &folder).unwrap().is_none(), "it answers");
+        rustix::process::kill_process(served.server, rustix::process::Signal::STOP).unwrap();
+        let error = Place::of(&own, &served.folder.join("session")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     }
 
     #[test]

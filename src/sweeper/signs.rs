@@ -14,6 +14,7 @@ use super::{
     processes::{
         Ourselves,
         proc::{self, Unread, unless_vanished},
+        room::{self, Room},
     },
 };
 
@@ -29,8 +30,9 @@ pub(crate) struct Signs {
     /// Every path that a process's fds, maps, cwd, root and exe name, for a look-up by session name, and
     /// one process that names it: thousands of processes map the same libraries.
     pub(crate) names: BTreeMap<String, i32>,
-    /// Mount namespaces in which one of these names is too long to be said, and a process that uses what is
-    /// called so. It could name anything there; elsewhere the file itself tells.
+    /// Mount and pid namespaces in which one of these names or the arguments are too long to be said, or all
+    /// of them together to be held, and a process that says them. It could name anything there; elsewhere the
+    /// file itself tells.
     pub(crate) too_long: BTreeMap<FileId, i32>,
 }
 
@@ -62,13 +64,7 @@ impl Signs {
         for pid in pids {
             unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?;
         }
-        let locks = unless_vanished(proc::text(&proc_root.join("locks")))?.ok_or(io::ErrorKind::NotFound)?;
-        for line in locks.lines().filter(|line| !line.is_empty()) {
-            let odd = || io::Error::new(io::ErrorKind::InvalidData, format!("not a line of locks: {line:?}"));
-            if let Some((pid, id)) = parse::lock(line).ok_or_else(odd)? {
-                reading.signs.files.entry(id).or_insert(pid);
-            }
-        }
+        unless_vanished(reading.locks(&proc_root.join("locks")))?.ok_or(io::ErrorKind::NotFound)?;
         Ok(reading.signs)
     }
 
@@ -89,7 +85,7 @@ impl Signs {
             .map(|(_, pid)| *pid)
     }
 
-    /// A process that uses something by a name that is too long to be said, in any of these mount namespaces.
+    /// A process that uses something by a name that is too long to be said, in any of these namespaces.
     pub(crate) fn nameless_in(&self, namespaces: impl IntoIterator<Item = FileId>) -> Option<i32> {
         namespaces.into_iter().find_map(|namespace| self.too_long.get(&namespace).copied())
     }
@@ -105,13 +101,22 @@ impl Signs {
 #[derive(Debug, Default)]
 struct Names {
     said: BTreeSet<String>,
+    /// What they may still take.
+    left: usize,
     one_is_too_long: bool,
 }
 
 impl Names {
     fn say(&mut self, name: &str) {
-        if !self.said.contains(name) {
-            self.said.insert(name.to_owned());
+        if self.said.contains(name) {
+            return;
+        }
+        match self.left.checked_sub(room::cost(name)) {
+            None => self.one_is_too_long = true,
+            Some(left) => {
+                self.left = left;
+                self.said.insert(name.to_owned());
+            }
         }
     }
 }
@@ -124,27 +129,46 @@ struct Reading {
     networks: BTreeSet<FileId>,
     /// Mapped files, as maps name them, whose identity through the file system is read.
     mapped: BTreeSet<FileId>,
+    room: Room,
 }
 
 impl Reading {
     fn process(&mut self, proc_root: &Path, pid: i32, ourselves: Option<&Ourselves>) -> Result<(), Unread> {
         let Some((folder, _)) = proc::living_folder(proc_root, pid)? else { return Ok(()) };
-        let arguments = proc::arguments(&proc::bytes(&folder.join("cmdline"))?);
-        if ourselves.is_some_and(|ourselves| ourselves.is_child_inside(&folder, &arguments)) {
+        let arguments = proc::cmdline(&folder)?;
+        let own = arguments.as_deref().unwrap_or_default();
+        if ourselves.is_some_and(|ourselves| ourselves.is_child_inside(&folder, own)) {
             return Ok(());
         }
+        let mounts = proc::file_id(&folder.join("ns/mnt"))?;
+        let arguments = arguments.map(|arguments| [arguments.join(" ")]);
+        let arguments = arguments.filter(|arguments| self.room.take(mounts, arguments));
+        let mut names = Names { left: self.room.left(mounts), ..Names::default() };
         // Each kind of sign stands for itself: a process that ends after the first still had it.
-        let mut names = Names::default();
-        self.signs.arguments.push((pid, arguments.join(" ")));
+        match arguments {
+            Some([arguments]) => self.signs.arguments.push((pid, arguments)),
+            None => names.one_is_too_long = true,
+        }
         let read = self.files(&folder, pid, &mut names);
         for name in names.said {
-            self.signs.names.entry(name).or_insert(pid);
+            self.name(mounts, name, pid);
         }
         if names.one_is_too_long {
-            let mounts = proc::file_id(&folder.join("ns/mnt"))?;
             self.signs.too_long.entry(mounts).or_insert(pid);
+            // It may have left the mounts of its container and still name what lies in them.
+            let pids = proc::file_id(&folder.join("ns/pid"))?;
+            if ourselves.is_some_and(|ourselves| !ourselves.is_in(pids)) {
+                self.signs.too_long.entry(pids).or_insert(pid);
+            }
         }
         read
+    }
+
+    /// What is said by many takes room once.
+    fn name(&mut self, mounts: FileId, name: String, pid: i32) {
+        if !self.signs.names.contains_key(&name) && self.room.take(mounts, std::slice::from_ref(&name)) {
+            self.signs.names.insert(name, pid);
+        }
     }
 
     fn files(&mut self, folder: &Path, pid: i32, names: &mut Names) -> Result<(), Unread> {
@@ -162,8 +186,9 @@ impl Reading {
         if name.as_deref().is_some_and(proc::is_in_no_file_system) {
             return Ok(());
         }
-        let id = proc::file_id(path)?;
-        self.signs.files.entry(id).or_insert(pid);
+        if let Some(id) = proc::file_id_unless_private(path)? {
+            self.signs.files.entry(id).or_insert(pid);
+        }
         match name {
             None => names.one_is_too_long = true,
             Some(name) if name == Path::new("/") => {}
@@ -193,27 +218,30 @@ impl Reading {
             _ => folder.join("map_files"),
         };
         let path = folder.join("maps");
-        for line in proc::text(&path)?.lines() {
-            let Some(map) = parse::map(line).ok_or_else(|| Unread::odd(&path, "not a line of maps"))? else {
-                continue;
-            };
+        proc::lines(&path, |line, is_whole| {
+            let line = String::from_utf8_lossy(line);
+            let map = parse::map(&line).ok_or_else(|| Unread::odd(&path, "not a line of maps"))?;
+            let Some(map) = map else { return Ok(()) };
             self.signs.files.entry(map.id).or_insert(pid);
+            names.one_is_too_long |= !is_whole;
             if !map.name.is_empty() {
                 names.say(map.name);
             }
             if self.mapped.contains(&map.id) {
-                continue;
+                return Ok(());
             }
-            match proc::file_id(&map_files.join(&map.range)) {
+            match proc::file_id_unless_private(&map_files.join(&map.range)) {
                 Ok(id) => {
-                    self.signs.files.entry(id).or_insert(pid);
+                    if let Some(id) = id {
+                        self.signs.files.entry(id).or_insert(pid);
+                    }
                     self.mapped.insert(map.id);
                 }
                 Err(Unread::Vanished) => {}
                 Err(error) => return Err(error),
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn sockets(&mut self, folder: &Path, pid: i32) -> Result<(), Unread> {
@@ -221,12 +249,32 @@ impl Reading {
         if self.networks.contains(&network) {
             return Ok(());
         }
-        let listing = proc::bytes(&folder.join("net/unix"))?;
-        for socket in parse::bound_sockets(&listing) {
-            self.signs.sockets.entry(socket).or_insert(pid);
-        }
+        let mut is_first = true;
+        proc::lines(&folder.join("net/unix"), |line, _| {
+            // The first line says what the others are.
+            if !std::mem::replace(&mut is_first, false)
+                && let Some(socket) = parse::bound_socket(line)
+            {
+                self.signs.sockets.entry(socket).or_insert(pid);
+            }
+            Ok(())
+        })?;
         self.networks.insert(network);
         Ok(())
+    }
+
+    fn locks(&mut self, path: &Path) -> Result<(), Unread> {
+        proc::lines(path, |line, _| {
+            let line = String::from_utf8_lossy(line);
+            if line.is_empty() {
+                return Ok(());
+            }
+            let odd = || Unread::odd(path, &format!("not a line of locks: {line:?}"));
+            if let Some((pid, id)) = parse::lock(&line).ok_or_else(odd)? {
+                self.signs.files.entry(id).or_insert(pid);
+            }
+            Ok(())
+        })
     }
 }
 

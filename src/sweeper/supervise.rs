@@ -80,12 +80,13 @@ enum News {
 /// failure is a report too. `only` limits the sweep to the worker of that name.
 pub fn run(request: &SweepRequest, only: Option<&str>, settings: &SweepSettings) -> Report {
     let started_at = Timestamp::now();
-    let report = match Lock::take(&settings.runtime_dir) {
+    let report = match Lock::take(&settings.lock_dir()) {
         Ok(Some(_lock)) => supervised(request, only, settings, started_at),
         Ok(None) => Swept::ended(Outcome::Busy, "another sweep runs on this host")
             .into_report(request, settings, started_at),
         Err(error) => {
-            let folder = settings.runtime_dir.display();
+            let folder = settings.lock_dir();
+            let folder = folder.display();
             Swept::ended(Outcome::Failed, format!("the lock {folder} cannot be taken: {error}"))
                 .into_report(request, settings, started_at)
         }
@@ -222,6 +223,7 @@ impl Drop for Ended<'_> {
 pub fn main() -> ExitCode {
     // Only the child: who holds the clock has to be on time.
     modesty::give_way();
+    modesty::bound_memory();
     // Whoever kills the parent ends the sweep: its own children then give names back.
     let bound = set_parent_process_death_signal(Some(Signal::KILL));
     let socket = stdin().as_fd().try_clone_to_owned().map(UnixStream::from);

@@ -3,6 +3,7 @@
 mod clock;
 mod entered;
 mod judged;
+mod naming;
 mod outcome;
 mod turns;
 mod whose;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use self::{
     entered::{Asked, Entered},
     judged::{Judged, Window},
+    naming::{Naming, passes},
     outcome::{outcome_of, verdict_of},
     whose::{spare_what_strangers_share, tell_of_no_root},
 };
@@ -57,7 +59,8 @@ pub(super) fn run(
     tell: &dyn Fn(&[WorkerReport]),
 ) -> Report {
     let started_at = Timestamp::now();
-    let sweep = Sweep { request, only, settings, tell, deadline: Instant::now() + settings.deadline.0 };
+    let deadline = Instant::now() + settings.deadline.0;
+    let sweep = Sweep { request, only, settings, tell, deadline, held: RefCell::default() };
     sweep.run().into_report(request, settings, started_at)
 }
 
@@ -118,6 +121,8 @@ struct Sweep<'a> {
     settings: &'a SweepSettings,
     tell: &'a dyn Fn(&[WorkerReport]),
     deadline: Instant,
+    /// Why somebody has put the host on hold since it began.
+    held: RefCell<Option<String>>,
 }
 
 /// One temp root, entered through one worker; the others that share it are judged with it.
@@ -129,12 +134,8 @@ struct Root {
     path: PathBuf,
     /// Indexes into the workers.
     members: Vec<usize>,
-    /// Where its sessions lie in it, unless they lie in a root of their own.
-    sessions: Option<PathBuf>,
-    /// Whether `tmp*` and the like in it are leftovers for every worker that has it.
-    leftovers: bool,
-    /// Whose it has to be to go, as its first worker's folder is named.
-    owner: Option<u32>,
+    /// All that its workers call it, in their order.
+    namings: Vec<Naming>,
     /// Who else can write to it.
     shared_with: Option<String>,
 }
@@ -211,9 +212,11 @@ impl Sweep<'_> {
         let prune = self.prune(runtime);
         let disks = disks(&mut roots, &before, &reports);
         let refused: Vec<WorkerReport> = discovery.refused.iter().map(refused).collect();
-        let outcome = outcome_of(&reports, &refused, prune.as_ref());
+        let held = self.held.take();
+        let outcome = outcome_of(&reports, &refused, prune.as_ref(), held.is_some());
+        let reason = held.map(|why| format!("the host was put on hold during the sweep: {why}"));
         reports.extend(refused);
-        Swept { outcome, reason: None, workers: reports, disks, prune }
+        Swept { outcome, reason, workers: reports, disks, prune }
     }
 
     /// Enters every temp root once, through the first worker that has it.
@@ -244,12 +247,18 @@ impl Sweep<'_> {
                 reports[index].tmp_before_bytes += usage.used_bytes;
                 reports[index].tmp_after_bytes += usage.used_bytes;
             }
+            let naming = Naming {
+                worker: index,
+                sessions: has_sessions.then(|| temp_root.sessions.clone()),
+                leftovers: temp_root.leftovers,
+                owner: temp_root.owner,
+            };
             match known {
                 // Another name of the same folder, such as `/var/tmp` behind a symlink `/tmp`.
-                Some(same) if is_counted => same.leftovers &= temp_root.leftovers,
+                Some(same) if is_counted => same.namings.push(naming),
                 Some(shared) => {
                     shared.members.push(index);
-                    shared.leftovers &= temp_root.leftovers;
+                    shared.namings.push(naming);
                     let with = &workers[shared.members[0]].name;
                     let root = temp_root.path.display();
                     let note = format!("shares {root} with {with} and is judged together with it");
@@ -261,9 +270,7 @@ impl Sweep<'_> {
                     place,
                     path: temp_root.path.clone(),
                     members: vec![index],
-                    sessions: has_sessions.then(|| temp_root.sessions.clone()),
-                    leftovers: temp_root.leftovers,
-                    owner: temp_root.owner,
+                    namings: vec![naming],
                     shared_with: None,
                 }),
             }
@@ -282,8 +289,10 @@ impl Sweep<'_> {
         let unfinished: BTreeSet<usize> = roots
             .iter_mut()
             .filter_map(|root| {
-                let is_small = root.usage.is_whole
-                    && !temp_root::is_unfinished(&mut root.inside, root.sessions.as_deref());
+                let inside = &mut root.inside;
+                let mut names = root.namings.iter().map(|naming| naming.sessions.as_deref());
+                let is_small =
+                    root.usage.is_whole && !names.any(|sessions| temp_root::is_unfinished(inside, sessions));
                 (!is_small).then_some(&root.members)
             })
             .flatten()
@@ -325,43 +334,46 @@ impl Sweep<'_> {
             })
         };
         let read = || Signs::read().map(|signs| Rc::new(with_folders(signs, folders)));
-        let namespaces: Vec<FileId> = members.iter().map(|member| member.mount_namespace).collect();
+        let namespaces: Vec<FileId> =
+            members.iter().flat_map(|member| [member.mount_namespace, member.pid_namespace]).collect();
         let signs = || all_named(read()?, &namespaces);
         let first = &workers[root.members[0]];
-        let orders = Orders {
-            attempt: self.request.attempt,
-            root: &root.path,
-            listed_at_once: temp_root::LISTED_AT_ONCE,
-            looking: LOOKING,
-            delete: self.deletes(),
-            leftovers: root.leftovers && first.runtime.leftovers_are_its_own(),
-            live_pids: &judged.pids_inside(workers, &root.members),
-            sessions: root.sessions.as_deref(),
-            first_signs: &|| all_named(lately.signs(&read)?, &namespaces),
-            signs: &signs,
-            awake: &awake,
-            held: &|| hold::reason(&self.settings.hold_file),
-        };
-        let findings = temp_root::sweep(
-            &mut root.inside,
-            &situation.rules(self.settings, root.owner, root.shared_with.as_deref()),
-            &orders,
-        );
+        let live_pids = judged.pids_inside(workers, &root.members);
+        let mut findings = vec![];
+        for pass in passes(&root.namings) {
+            let orders = Orders {
+                attempt: self.request.attempt,
+                root: &root.path,
+                listed_at_once: temp_root::LISTED_AT_ONCE,
+                looking: LOOKING,
+                delete: self.deletes(),
+                leftovers: pass.leftovers && first.runtime.leftovers_are_its_own(),
+                live_pids: &live_pids,
+                sessions: pass.sessions,
+                first_signs: &|| all_named(lately.signs(&read)?, &namespaces),
+                signs: &signs,
+                awake: &awake,
+                held: &|| hold::reason(&self.settings.hold_file),
+            };
+            let rules = situation.rules(self.settings, pass.owner, root.shared_with.as_deref());
+            findings.push(temp_root::sweep(&mut root.inside, &rules, &orders));
+        }
         // After the deadline nobody can look again.
-        let freed = if self.deletes() { findings.freed_bytes } else { 0 };
+        let all_freed = findings.iter().map(|findings| findings.freed_bytes).sum();
+        let freed = if self.deletes() { all_freed } else { 0 };
         let expected = root.usage.used_bytes.saturating_sub(freed);
         root.inside.bound_looks(LOOKING, 1);
         let measured = root.inside.usage().ok().filter(|usage| usage.is_whole && root.usage.is_whole);
         let used_after = measured.map_or(expected, |usage| usage.used_bytes);
+        for findings in &mut findings {
+            self.hold(findings.held.take());
+        }
         // All of it is said of the first one.
-        let mut findings = Some(findings);
         for index in &root.members {
             let report = &mut reports[*index];
             report.tmp_after_bytes =
                 report.tmp_after_bytes.saturating_sub(root.usage.used_bytes.saturating_sub(used_after));
-            if let Some(findings) = findings.take() {
-                add(report, findings);
-            }
+            findings.drain(..).for_each(|findings| add(report, findings));
             report.verdict = verdict_of(report, self.deletes());
             report.note = report.note.take().or_else(|| note_on_the_clock(set_forward));
         }
@@ -381,8 +393,21 @@ impl Sweep<'_> {
     }
 
     fn prune(&self, runtime: &tokio::runtime::Runtime) -> Option<PruneReport> {
-        let runs = self.prunes() && hold::reason(&self.settings.hold_file).is_none();
+        let runs = self.prunes() && self.is_let();
         runs.then(|| runtime.block_on(prune::prune(self.settings, self.remaining()))).flatten()
+    }
+
+    fn hold(&self, held: Option<String>) {
+        let first = self.held.take();
+        self.held.replace(first.or(held));
+    }
+
+    /// Whether nobody has put the host on hold since.
+    fn is_let(&self) -> bool {
+        let held = hold::reason(&self.settings.hold_file);
+        let is_let = held.is_none();
+        self.hold(held);
+        is_let
     }
 
     fn deletes(&self) -> bool {
@@ -418,7 +443,8 @@ fn all_named(signs: Rc<Signs>, namespaces: &[FileId]) -> io::Result<Rc<Signs>> {
     match signs.nameless_in(namespaces.iter().copied()) {
         None => Ok(signs),
         Some(pid) => {
-            Err(io::Error::other(format!("process {pid} uses something whose path is too long to be read")))
+            let what = "names something whose path is too long to be read, or more than is read";
+            Err(io::Error::other(format!("process {pid} {what}")))
         }
     }
 }
@@ -454,7 +480,7 @@ fn note_on_the_clock(set_forward: Duration) -> Option<String> {
 
 /// Of several temp roots as well, the largest are listed.
 fn add(report: &mut WorkerReport, findings: Findings) {
-    let Findings { removed, kept, errors, freed_bytes, cut, unseen } = findings;
+    let Findings { removed, kept, errors, freed_bytes, cut, unseen, held: _ } = findings;
     report.freed_bytes += freed_bytes;
     report.removed.extend(removed);
     report.kept.extend(kept);

@@ -82,8 +82,10 @@ pub(crate) fn sweep(inside: &mut Inside, situation: &Situation<'_>, orders: &Ord
         is_late: false,
         for_one: FOR_ONE,
     };
-    if let Err(error) = run.everything() {
-        run.findings.error(&error.to_string());
+    match run.everything() {
+        Ok(()) => {}
+        Err(Broken::Held(reason)) => run.findings.held = Some(reason),
+        Err(error) => run.findings.error(&error.to_string()),
     }
     run.findings
 }

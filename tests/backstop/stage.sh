@@ -107,7 +107,7 @@ request() {
 # By what the kernel lists: whoever tries the lock has it for a moment.
 is_locked() {
     local inode
-    inode=$(on "$HOST" stat -c %i /run/raysweep) && grep -q "FLOCK .*:$inode 0 EOF" /proc/locks
+    inode=$(on "$HOST" stat -c %i /run/raysweep/lock) && grep -q "FLOCK .*:$inode 0 EOF" /proc/locks
 }
 
 not() {

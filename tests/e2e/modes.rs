@@ -57,7 +57,7 @@ fn of_two_sweeps_at_once_one_runs_and_the_other_says_busy() {
     at_rest();
     let settings = Settings { sampling_window: "5s", ..Settings::default() };
     let first = settings.start(&["--trigger", "alert", "--worker", PLAIN]);
-    wait_until(20, "the first sweep to take the lock", || is_locked(&settings.runtime_dir));
+    wait_until(20, "the first sweep to take the lock", || is_locked(&settings.runtime_dir.join("lock")));
 
     let second = settings.sweep(PLAIN);
 

@@ -110,7 +110,7 @@ settled() {
     ! pgrep -u desk -x ssh >/dev/null || return 1
     for name in "$@"; do
         ! on "$name" pgrep -f 'raysweep (sweep|sweeping)' >/dev/null || return 1
-        on "$name" flock -n /run/raysweep true || return 1
+        on "$name" flock -n /run/raysweep/lock true || return 1
     done
 }
 
@@ -333,7 +333,7 @@ held() {
 # What a sweep does for as long as it runs, for as long as this test needs it.
 told_of_a_sweep() {
     local notes
-    host_daemon locked h18 flock /run/raysweep sleep 600
+    host_daemon locked h18 flock /run/raysweep/lock sleep 600
     wait_for 20 'the lock to be held' locked h18
     ends 'a hold waits for no sweep' 0 raysweep hold h18 --json --config.file "$CONFIG/raysweep.yml"
     notes=$(jq -r '.[0].notes[]' "$WORK/out")
@@ -345,7 +345,7 @@ told_of_a_sweep() {
 }
 
 locked() {
-    ! on "$1" flock -n /run/raysweep true
+    ! on "$1" flock -n /run/raysweep/lock true
 }
 
 # elapsed CMD…: how long it takes, in seconds.

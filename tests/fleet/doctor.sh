@@ -101,7 +101,7 @@ responder_up() {
 holder_up() {
     mkfifo "$WORK/go"
     # shellcheck disable=SC2016 # for the shell inside
-    host_daemon holder "$HOST" sh -c 'read -r go <"$1"; exec flock -o /run/raysweep sleep infinity' sh "$WORK/go"
+    host_daemon holder "$HOST" sh -c 'read -r go <"$1"; exec flock -o /run/raysweep/lock sleep infinity' sh "$WORK/go"
     HOLDER_SINCE=$SECONDS
 }
 

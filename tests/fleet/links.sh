@@ -300,9 +300,9 @@ figures() {
     # What keeps `measure`: another one that hangs.
     # shellcheck disable=SC2016 # for the shell inside
     host_daemon measuring "$HOST" \
-        flock -o /run/raysweep/cron-measure.lock \
+        flock -o /run/raysweep/lock/measure \
         sh -c 'touch -d "-1 hour" "$1" && exec sleep infinity' sh /run/raysweep/raysweep.prom
-    finds textfile broken 'cron-measure.lock'
+    finds textfile broken 'raysweep/lock/measure'
     daemon_stop measuring KILL
     on "$HOST" raysweep measure --textfile /run/raysweep/raysweep.prom
 }

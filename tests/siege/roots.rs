@@ -63,6 +63,32 @@ fn a_network_file_system_is_refused_with_the_reason() {
     run(&["umount", &near], "").unwrap();
 }
 
+/// Such as `sshfs` or a program that starts from an image: nobody but that user is answered, and root neither.
+#[test]
+fn who_stands_in_a_file_system_of_their_own_keeps_no_sweep_from_freeing() {
+    let dir = world::dir().join("private");
+    std::fs::create_dir_all(&dir).unwrap();
+    // Whoever may open the device may serve; here that is root alone.
+    let serve = "cd $0; chmod 755 .; mkdir -p far near; chown 65534 far near; mknod fuse c 10 229; chmod 666 fuse; \
+                 mount --bind fuse /dev/fuse; \
+                 setpriv --reuid 65534 --regid 65534 --clear-groups sh -ec \
+                 'bindfs --no-allow-other far near; cd near; sleep 7200 >/dev/null 2>&1 & echo $! >pid'; \
+                 umount /dev/fuse";
+    run(&["sh", "-ec", serve, &dir.display().to_string()], "").unwrap();
+    let pid = std::fs::read_to_string(dir.join("far/pid")).unwrap().trim().to_owned();
+    let cwd = format!("/proc/{pid}/cwd");
+    assert!(std::fs::metadata(&cwd).is_err(), "it answers root");
+    let worker = Worker::start("private", &[]);
+    worker.sh(&format!("mkdir -p {SESSION}/data; echo x >{SESSION}/data/f")).unwrap();
+    worker.wait_until_old("/tmp/ray");
+
+    let swept = settings().sweep(&worker.name);
+
+    let _ = run(&["sh", "-c", &format!("kill {pid}; umount -l {}", dir.join("near").display())], "");
+    assert_eq!(swept.worker(&worker.name).verdict, Verdict::Cleaned, "{}", swept.shown());
+    assert!(!worker.has(&format!("{SESSION}/data")), "{}", swept.shown());
+}
+
 /// A daemon of its own whose containers' users are not the host's. Its image is `sleep` and what that needs.
 #[test]
 fn a_container_with_users_of_its_own_is_refused_with_the_reason() {

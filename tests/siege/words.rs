@@ -90,3 +90,35 @@ fn a_process_in_too_deep_a_place_keeps_what_is_its_own_workers_and_nobody_elses(
     assert!(errors.iter().any(|error| error.contains("path is too long to be read")), "{}", swept.shown());
     assert!(deep.has(&format!("{SESSION}/data/f")), "{}", swept.shown());
 }
+
+/// It costs its owner nothing, and is more than root may hold of all processes together.
+#[test]
+fn a_process_with_endless_arguments_keeps_what_is_its_own_workers_and_nobody_elses() {
+    let [endless, beside] = ["endless", "besides"].map(|name| Worker::start(name, &[]));
+    for worker in [&endless, &beside] {
+        worker.sh(&format!("mkdir -p {SESSION}/data; echo x >{SESSION}/data/f")).unwrap();
+    }
+    endless.put("endless.py");
+    endless.sh("cp /root/endless.py /var/tmp").unwrap();
+    docker(&["exec", "-d", "-u", "1000", &endless.name, "python3", "/var/tmp/endless.py"]).unwrap();
+    wait_until(30, "it to have them", || endless.has("/var/tmp/endless"));
+    for worker in [&endless, &beside] {
+        worker.wait_until_old("/tmp/ray");
+    }
+
+    let swept = settings().sweep_with(&["--trigger", "alert"]);
+
+    let report = swept.worker(&beside.name);
+    assert_eq!(
+        (report.state, report.verdict),
+        (Some(WorkerState::InJob), Verdict::Cleaned),
+        "{}",
+        swept.shown()
+    );
+    assert!(!beside.has(&format!("{SESSION}/data")), "{}", swept.shown());
+    let report = swept.worker(&endless.name);
+    assert_eq!(report.state, Some(WorkerState::Active), "{}", swept.shown());
+    assert!(report.evidence.iter().any(|sign| sign.kind == EvidenceKind::Unreadable), "{}", swept.shown());
+    assert!(report.errors.iter().any(|error| error.contains("more than is read")), "{}", swept.shown());
+    assert!(endless.has(&format!("{SESSION}/data/f")), "{}", swept.shown());
+}

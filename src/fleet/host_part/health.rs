@@ -44,7 +44,7 @@ pub(super) fn of(examination: &Examination, place: &Place, look_over: LookOver) 
         settings: loaded.map(|settings| told(&settings)),
         hold: hold(&place.path(&settings.hold_file)),
         cron: cron(&settings, now, place),
-        lock: processes::holder_of(&place.path(&settings.runtime_dir)).map_err(|error| error.to_string()),
+        lock: processes::holder_of(&place.path(settings.lock_dir())).map_err(|error| error.to_string()),
         containers: containers(&settings, place),
         temp_roots: look_over(&settings),
         sudo: system::sudo_allows(),

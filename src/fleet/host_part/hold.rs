@@ -56,7 +56,7 @@ pub(super) fn hold(wish: &Hold, check: bool, place: &Place, done: &mut Done) -> 
             done.notes.push(format!("held: {line}"));
         }
     }
-    if is_sweeping(&place.path(&settings.runtime_dir)) {
+    if is_sweeping(&place.path(settings.lock_dir())) {
         done.notes.push("a sweep is at work there now, and ends before its next batch".to_owned());
     }
     Ok(())
@@ -118,9 +118,9 @@ fn put(text: &str, place: &Place) -> io::Result<()> {
 
 /// Whether somebody has the folder that a sweep locks. The kernel is asked: whoever tried the lock could have it
 /// when a sweep begins.
-pub(super) fn is_sweeping(runtime_dir: &Path) -> bool {
+pub(super) fn is_sweeping(locked: &Path) -> bool {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    is_locked(runtime_dir, &locks)
+    is_locked(locked, &locks)
 }
 
 fn is_locked(folder: &Path, locks: &str) -> bool {
@@ -136,7 +136,7 @@ fn is_locked(folder: &Path, locks: &str) -> bool {
 mod tests {
     use rustix::fs::{FlockOperation, flock};
 
-    use super::*;
+    use super::{super::place::SWEEPS, *};
 
     fn wish(reason: Option<&str>) -> Hold {
         Hold { reason: reason.map(str::to_owned), by: "jo@desk, 2026-01-05 10:00 UTC".to_owned() }
@@ -146,7 +146,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::below(folder.path(), Path::new(""));
         fs::create_dir_all(place.path("/etc/raysweep")).unwrap();
-        fs::create_dir_all(place.path("/run/raysweep")).unwrap();
+        fs::create_dir_all(place.path(SWEEPS)).unwrap();
         fs::write(place.path(SETTINGS), "").unwrap();
         (folder, place)
     }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_sweep_that_runs_is_told_of_and_its_lock_is_not_touched() {
-        for (locked, settings) in [("/run/raysweep", ""), ("/run/other", "runtime_dir: /run/other\n")] {
+        for (locked, settings) in [(SWEEPS, ""), ("/run/other/lock", "runtime_dir: /run/other\n")] {
             let (_folder, place) = host();
             fs::create_dir_all(place.path(locked)).unwrap();
             fs::write(place.path(SETTINGS), settings).unwrap();

@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 /// The folder that a sweep has locked while it runs.
-pub(super) const SWEEPS: &str = "/run/raysweep";
+pub(super) const SWEEPS: &str = "/run/raysweep/lock";
 
 /// Where paths begin, and who root is there. In a test that is a folder, and whoever runs it.
 #[derive(Debug, Clone)]

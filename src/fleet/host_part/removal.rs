@@ -9,7 +9,7 @@ use std::{
 use super::{
     PROGRAM, STAGED,
     hold::{HOLD, NEW},
-    place::{Place, SWEEPS},
+    place::Place,
     record::RECORD,
     system::System,
     transaction::{replace, rmdir_if_empty, unlink_if_there},
@@ -80,7 +80,7 @@ pub(super) fn remove(
 
 /// The account's home first: it holds the key.
 fn trees(place: &Place) -> [PathBuf; 3] {
-    [ACCOUNT_HOME, SWEEPS, "/var/log/raysweep"].map(|path| place.path(path))
+    [ACCOUNT_HOME, "/run/raysweep", "/var/log/raysweep"].map(|path| place.path(path))
 }
 
 fn files(textfile_dir: &Path, place: &Place) -> Vec<PathBuf> {

@@ -165,6 +165,7 @@ fn a_host_gets_its_part_once_and_undeploy_leaves_it_as_it_was() {
             "/var/lib/raysweep-deploy.json",
             "/etc/raysweep",
             "/run/raysweep",
+            "/run/raysweep/lock",
             "/var/log/raysweep",
             "/usr/local/bin/raysweep",
             "/etc/raysweep/sweep.yml",
@@ -350,7 +351,7 @@ fn an_undeploy_gives_back_what_was_taken_unless_it_is_told_to_drop_it() {
 
 /// As whoever sweeps takes the lock.
 fn begin_sweep(host: &Host) -> io::Result<fs::File> {
-    let folder = fs::File::open(host.place.path("/run/raysweep"))?;
+    let folder = fs::File::open(host.place.path("/run/raysweep/lock"))?;
     rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     Ok(folder)
 }

@@ -74,6 +74,7 @@ pub(super) fn things(part: &HostPart, program: Vec<u8>, place: &Place) -> Vec<Th
     let mut things = vec![
         folder("/etc/raysweep", 0o755, place.gid),
         folder("/run/raysweep", 0o755, place.gid),
+        folder("/run/raysweep/lock", 0o700, place.gid),
         folder("/var/log/raysweep", 0o750, place.log_group()),
         file(PROGRAM, program, 0o755),
         settings(part, place),

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::{Raylet, TempRoot};
+use crate::domain::report::told;
 
 /// What is a temporary folder where nothing else is named.
 const DEFAULT: &str = "/tmp";
@@ -72,11 +73,9 @@ pub(super) fn of_raylets(raylets: &[Raylet]) -> Result<Vec<TempRoot>, String> {
         let beside = raylet.session_dir.as_deref().and_then(Path::parent);
         for folder in raylet.temp_dir.as_deref().into_iter().chain(beside) {
             if !usable(folder) {
-                return Err(format!(
-                    "its raylet {} names {} as its temporary folder",
-                    raylet.id.pid,
-                    folder.display()
-                ));
+                let folder = folder.display();
+                let reason = format!("its raylet {} names {folder} as its temporary folder", raylet.id.pid);
+                return Err(told(&reason));
             }
             if roots.iter().all(|known: &TempRoot| known.path != folder) {
                 let (path, owner) = (folder.to_owned(), Some(raylet.user_id));
@@ -87,9 +86,12 @@ pub(super) fn of_raylets(raylets: &[Raylet]) -> Result<Vec<TempRoot>, String> {
     Ok(roots)
 }
 
-/// Absolute, without ways up, and none of the folders in which the system's own `tmp` lies.
+/// Absolute, no longer than a path that can be opened, without ways up, and none of the folders in which the
+/// system's own `tmp` lies.
 fn usable(folder: &Path) -> bool {
+    const LONGEST: usize = 4095;
     folder.is_absolute()
+        && folder.as_os_str().len() <= LONGEST
         && folder.components().skip(1).all(|part| matches!(part, Component::Normal(_)))
         && !["/", "/usr", "/var"].iter().any(|system| folder == Path::new(system))
 }
@@ -174,6 +176,19 @@ mod tests {
             roots(&["/data/ray"], &[]).unwrap(),
             [root("/tmp", "ray", true), root("/data/ray", "", false)]
         );
+    }
+
+    /// What is said of it goes to the host's log each minute.
+    #[test]
+    fn a_folder_that_no_path_can_name_is_refused_in_one_short_line() {
+        let longest = |length: usize| format!("/{}", "x".repeat(length - 1));
+        assert!(roots(&[&longest(4095)], &[]).is_ok());
+        for folder in [longest(4096), longest(100_000), "x\nsshd: a forged line".to_owned()] {
+            let reason = roots(&[&folder], &[]).unwrap_err();
+            assert!(reason.len() < 600 && !reason.contains('\n'), "{reason:?}");
+        }
+        let variable = format!("TMPDIR={}", longest(4096));
+        assert_eq!(roots(&[], &[&variable]).unwrap(), [root("/tmp", "ray", true)]);
     }
 
     #[test]

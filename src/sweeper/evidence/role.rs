@@ -11,7 +11,7 @@ use crate::{
     sweeper::{
         ProcessId,
         discover::{Raylet, Runtime, Worker, membership::Membership},
-        processes::{Process, Snapshot},
+        processes::{Process, Snapshot, open::LOGS},
     },
 };
 
@@ -267,8 +267,9 @@ fn is_mover(process: &Process) -> bool {
     holds_log(process, "io_worker-").is_some() && holds_log(process, "worker-").is_none()
 }
 
-/// The open log whose name begins so.
+/// The open log whose name begins so, which is one of those that are kept of what is open.
 fn holds_log(process: &Process, kind: &str) -> Option<String> {
+    debug_assert!(LOGS.contains(&kind), "{kind}");
     process
         .open
         .iter()

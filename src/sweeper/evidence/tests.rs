@@ -234,6 +234,20 @@ fn a_question_to_ray_that_a_sweep_left_behind_is_at_work_and_says_what_it_is() {
     assert!(!detail(&[&words[..], &["more"]].concat()).contains("asks Ray"));
 }
 
+/// Without its arguments the entrypoint, a shell and an ignored program would all be acquitted.
+#[test]
+fn whoever_has_more_arguments_than_are_read_may_be_anything_and_only_in_its_own_worker() {
+    let unread = |process: Process| Process { arguments: vec![], says_too_much: true, ..process };
+    for program in [python(60, 20, &[]), process(60, 5, "/usr/bin/sleep", &[])] {
+        assert!(beside_rest(unread(program)).1.contains(&EvidenceKind::Unreadable));
+    }
+    let entrypoint = vec![unread(ray_start()), raylet(20, 10)];
+    let judgement = judged(entrypoint.clone(), entrypoint);
+    assert_eq!(judgement.state, WorkerState::Active, "{:?}", judgement.evidence);
+    let elsewhere = python(60, 1, &[]).in_namespaces(namespaces(2)).in_cgroup("0::/elsewhere\n");
+    assert_rest(unread(elsewhere));
+}
+
 #[test]
 fn what_calls_itself_idle_and_is_no_child_of_the_raylet_is_at_work() {
     assert_active(python(50, 10, &["ray::IDLE"]), EvidenceKind::RayTask);

@@ -14,10 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{
-    process::{Resource, Rlimit, setrlimit},
-    stdio::stdin,
-};
+use rustix::stdio::stdin;
 
 use super::{
     Entry, InsideError,
@@ -34,8 +31,6 @@ use crate::sweeper::modesty;
 
 /// Entries of a list in one line.
 const ENTRIES_A_LINE: usize = 1000;
-/// Memory that even a tree of many million hard links may not exceed.
-const MOST_MEMORY_BYTES: u64 = 1 << 30;
 
 /// The child's own main.
 pub(super) fn main() -> ExitCode {
@@ -44,7 +39,8 @@ pub(super) fn main() -> ExitCode {
     };
     end_on_panic(&socket);
     modesty::give_way();
-    bound_memory();
+    // A tree of many million hard links would take more than that.
+    modesty::bound_memory();
     match serve(&socket) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -61,13 +57,6 @@ fn end_on_panic(socket: &UnixStream) {
         }
         abort();
     }));
-}
-
-/// What cannot be limited is no reason not to work.
-fn bound_memory() {
-    let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    let _ = setrlimit(Resource::Core, limit(0));
-    let _ = setrlimit(Resource::Data, limit(MOST_MEMORY_BYTES));
 }
 
 /// The parent's own limit comes first; this one is for a parent that cannot keep it.

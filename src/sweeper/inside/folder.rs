@@ -151,6 +151,9 @@ pub(super) fn descend(root: impl AsFd, names: &[CString]) -> std::result::Result
     for name in names {
         folder = open_folder(&folder, name).map_err(|errno| match errno {
             Errno::NOENT => InsideError::NotFound,
+            Errno::LOOP | Errno::XDEV | Errno::NOTDIR => {
+                InsideError::NoFolder(format!("{}: {}", name.to_string_lossy(), reason(errno)))
+            }
             errno => error(&name.to_string_lossy(), errno),
         })?;
     }

@@ -1,5 +1,7 @@
 //! Processes as tests write them down.
 
+use std::path::PathBuf;
+
 use super::{Namespaces, Process, Snapshot};
 #[cfg(test)]
 use crate::sweeper::discover::{Runtime, Worker};
@@ -21,6 +23,7 @@ pub(crate) fn process(pid: i32, parent: i32, exe: &str, arguments: &[&str]) -> P
         inner_pid: pid,
         parent,
         arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        says_too_much: false,
         exe: Some(exe.into()),
         user_id: 0,
         group_id: 0,
@@ -161,5 +164,53 @@ impl Drop for Deep {
     fn drop(&mut self) {
         let _ = self.sleeper.kill();
         let _ = self.sleeper.wait();
+    }
+}
+
+/// A file system that a user's own program serves, in a mount namespace, and a process of that user whose
+/// folder and program lie in it. It answers nobody else, also not root, as `sshfs` does.
+#[cfg(test)]
+pub(crate) struct Served {
+    pub(crate) world: crate::sweeper::inside::tests::harness::World,
+    /// Where it is mounted.
+    pub(crate) folder: PathBuf,
+    /// What serves it.
+    pub(crate) server: rustix::process::Pid,
+    pub(crate) user: rustix::process::Pid,
+}
+
+#[cfg(test)]
+impl Served {
+    /// Served by this user; `None` where there is no program that serves, or nobody may make namespaces.
+    pub(crate) fn new(user_id: u32) -> Option<Self> {
+        std::process::Command::new("bindfs").arg("--version").output().ok()?;
+        let script = r#"cd "$SCRATCH"; chmod 755 .; mkdir far near; chown USER far near
+            mknod fuse c 10 229; chmod 666 fuse; mount --bind fuse /dev/fuse
+            setpriv --reuid USER --regid USER --clear-groups sh -ec '
+                bindfs -f --no-allow-other far near >/dev/null 2>&1 & echo $! >far/server
+                tries=0; until mountpoint -q near; do tries=$((tries + 1)); [ $tries -lt 10000 ]; done
+                cp /bin/sleep near; cd near; ./sleep 600 >/dev/null 2>&1 & echo $! >user'"#;
+        let script = script.replace("USER", &user_id.to_string());
+        let world = crate::sweeper::inside::tests::harness::World::start(&script)?;
+        let pid = |name: &str| {
+            let text = std::fs::read_to_string(world.scratch.join("far").join(name)).unwrap();
+            rustix::process::Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+        };
+        let (server, user) = (pid("server"), pid("user"));
+        let exe = format!("/proc/{user}/exe");
+        // It is a shell until it runs the program.
+        while !std::fs::read_link(&exe).unwrap().starts_with(world.scratch.join("near")) {
+            std::thread::yield_now();
+        }
+        Some(Self { folder: world.scratch.join("near"), world, server, user })
+    }
+}
+
+#[cfg(test)]
+impl Drop for Served {
+    fn drop(&mut self) {
+        for pid in [self.user, self.server] {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! One file or folder of /proc at a time, and what its failures mean.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -12,8 +13,15 @@ use rustix::{
 
 use crate::sweeper::FileId;
 
-/// More than any argument list, cgroup list or map list is; what is longer is not read in part.
-const MOST_BYTES: u64 = 64 << 20;
+/// More than any status, list of cgroups or environment is; what is longer is not read in part.
+const MOST_BYTES: u64 = 8 << 20;
+/// What `execve` lets through where nobody has asked for more. A process can make any part of its memory its
+/// arguments, memory that it never touched among it: what costs it nothing must not cost us.
+const MOST_ARGUMENT_BYTES: u64 = 2 << 20;
+/// Each is a text of its own, also an empty one.
+const MOST_ARGUMENTS: usize = 20_000;
+/// What of a line is read. The kernel's own fields stand in front of what a process can choose.
+const MOST_LINE_BYTES: usize = 64 << 10;
 
 /// Why something in /proc was not read.
 #[derive(Debug)]
@@ -49,16 +57,51 @@ pub(crate) fn unless_vanished<T>(result: Result<T, Unread>) -> io::Result<Option
     }
 }
 
-pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
-    use io::Read;
+fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
+    bytes_within(path, MOST_BYTES)?.ok_or_else(|| Unread::odd(path, "too long to be read"))
+}
+
+/// `None` where it holds more than so many.
+fn bytes_within(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Unread> {
     let mut content = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut content))
+        .and_then(|file| file.take(most + 1).read_to_end(&mut content))
         .map_err(|error| Unread::of(path, error))?;
-    if content.len() as u64 > MOST_BYTES {
-        return Err(Unread::odd(path, "too long to be read"));
+    Ok((content.len() as u64 <= most).then_some(content))
+}
+
+/// The arguments of a process; `None` where they are more than are held of any one process.
+pub(crate) fn cmdline(folder: &Path) -> Result<Option<Vec<String>>, Unread> {
+    let cmdline = bytes_within(&folder.join("cmdline"), MOST_ARGUMENT_BYTES)?;
+    Ok(cmdline
+        .filter(|cmdline| count(own_part(cmdline)) <= MOST_ARGUMENTS)
+        .map(|cmdline| arguments(&cmdline)))
+}
+
+/// Gives each line of a file, without its break: a list of any length takes the memory of one line. Of
+/// one that is very long only the beginning is given, and `false`.
+pub(crate) fn lines(
+    path: &Path,
+    mut each: impl FnMut(&[u8], bool) -> Result<(), Unread>,
+) -> Result<(), Unread> {
+    let failed = |error| Unread::of(path, error);
+    let file = fs::File::open(path).map_err(failed)?;
+    let mut file = BufReader::with_capacity(MOST_LINE_BYTES, file);
+    let mut line = vec![];
+    loop {
+        line.clear();
+        let length =
+            file.by_ref().take(MOST_LINE_BYTES as u64).read_until(b'\n', &mut line).map_err(failed)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let ends = line.pop_if(|last| *last == b'\n').is_some();
+        let is_whole = ends || length < MOST_LINE_BYTES;
+        each(&line, is_whole)?;
+        if !is_whole {
+            file.skip_until(b'\n').map_err(failed)?;
+        }
     }
-    Ok(content)
 }
 
 /// Titles, paths and names are whatever a process says: what is not UTF-8 is replaced.
@@ -87,25 +130,35 @@ pub(crate) fn is_in_no_file_system(name: &Path) -> bool {
 /// The file behind a link of /proc. Its server is not asked (`DONT_SYNC`): a descriptor on a dead
 /// FUSE or network file system must neither hang a sweep nor stop it, and a file's identity does not change.
 pub(crate) fn file_id(path: &Path) -> Result<FileId, Unread> {
-    statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)
-        .map(|found| FileId { dev: makedev(found.stx_dev_major, found.stx_dev_minor), ino: found.stx_ino })
-        .map_err(|error| Unread::of(path, error.into()))
+    ask(path, StatxFlags::INO).map_err(|error| Unread::of(path, error.into()))
 }
 
-/// The names in a folder of /proc. One that cannot be read to its end is not read in part.
-pub(crate) fn names(path: &Path) -> Result<Vec<String>, Unread> {
+fn ask(path: &Path, wanted: StatxFlags) -> rustix::io::Result<FileId> {
+    statx(CWD, path, AtFlags::STATX_DONT_SYNC, wanted)
+        .map(|found| FileId { dev: makedev(found.stx_dev_major, found.stx_dev_minor), ino: found.stx_ino })
+}
+
+/// As [`file_id`]; `None` of a file whose file system answers nobody but the user who serves it, not even
+/// root: FUSE without `allow_other`, as `sshfs` and what starts itself from an image mount it. It still says
+/// its device to whoever asks for nothing else, and no temp root lies on such a one. What says not even that
+/// could be any file.
+pub(crate) fn file_id_unless_private(path: &Path) -> Result<Option<FileId>, Unread> {
+    let asked = match ask(path, StatxFlags::INO) {
+        Err(Errno::ACCESS) => ask(path, StatxFlags::empty()).map(|_| None),
+        asked => asked.map(Some),
+    };
+    asked.map_err(|error| Unread::of(path, error.into()))
+}
+
+/// The names in a folder of /proc that are numbers. One that cannot be read to its end is not read in part.
+pub(crate) fn numbers(path: &Path) -> Result<Vec<i32>, Unread> {
     fs::read_dir(path)
         .map_err(|error| Unread::of(path, error))?
-        .map(|entry| match entry {
-            Ok(entry) => Ok(entry.file_name().to_string_lossy().into_owned()),
-            Err(error) => Err(Unread::of(path, error)),
+        .filter_map(|entry| match entry {
+            Ok(entry) => entry.file_name().to_str()?.parse().ok().map(Ok),
+            Err(error) => Some(Err(Unread::of(path, error))),
         })
         .collect()
-}
-
-/// The names in a folder of /proc that are numbers.
-pub(crate) fn numbers(path: &Path) -> Result<Vec<i32>, Unread> {
-    Ok(names(path)?.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// Where to read a process: its own folder or, when its first thread has ended and others run on,
@@ -175,16 +228,25 @@ impl Stat {
     }
 }
 
+/// Without the NULs at its end.
+fn own_part(cmdline: &[u8]) -> &[u8] {
+    let end = cmdline.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &cmdline[..end]
+}
+
+/// How many arguments it holds.
+fn count(own_part: &[u8]) -> usize {
+    own_part.split(|byte| *byte == 0).count()
+}
+
 /// The arguments of a process. A title that was set over them ends in NULs or spaces.
 pub(crate) fn arguments(cmdline: &[u8]) -> Vec<String> {
-    let end = cmdline.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    if end == 0 {
+    let own = own_part(cmdline);
+    if own.is_empty() {
         return vec![];
     }
-    let mut arguments: Vec<String> = cmdline[..end]
-        .split(|byte| *byte == 0)
-        .map(|argument| String::from_utf8_lossy(argument).into_owned())
-        .collect();
+    let mut arguments: Vec<String> =
+        own.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect();
     if let [title] = arguments.as_mut_slice() {
         title.truncate(title.trim_end().len());
     }
@@ -248,6 +310,46 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(MOST_BYTES).unwrap();
         assert_eq!(bytes(file.path()).unwrap().len() as u64, MOST_BYTES);
+    }
+
+    #[test]
+    fn of_arguments_so_many_are_read_and_of_more_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| {
+            fs::write(folder.path().join("cmdline"), bytes).unwrap();
+            cmdline(folder.path()).unwrap().map(|arguments| arguments.len())
+        };
+        let most = usize::try_from(MOST_ARGUMENT_BYTES).unwrap();
+        assert_eq!(read(&b"x\0".repeat(MOST_ARGUMENTS)), Some(MOST_ARGUMENTS));
+        assert_eq!(read(&b"x\0".repeat(MOST_ARGUMENTS + 1)), None);
+        assert_eq!(read(&vec![b'x'; most]), Some(1));
+        assert_eq!(read(&vec![b'x'; most + 1]), None);
+        assert_eq!(read(&vec![0; most]), Some(0), "memory that was never touched");
+        assert_eq!(read(&[&vec![0; most - 1][..], b"x"].concat()), None, "millions of empty ones");
+    }
+
+    #[test]
+    fn a_list_of_any_length_is_read_line_by_line_and_of_a_line_its_beginning() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |text: &[u8]| {
+            fs::write(file.path(), text).unwrap();
+            let mut read = vec![];
+            lines(file.path(), |line, is_whole| {
+                read.push((line.len(), is_whole));
+                Ok(())
+            })
+            .unwrap();
+            read
+        };
+        let most = MOST_LINE_BYTES;
+        assert_eq!(read(b""), []);
+        assert_eq!(read(b"ab\n\nc"), [(2, true), (0, true), (1, true)]);
+        let long = [&vec![b'x'; 3 * most][..], b"\nab\n"].concat();
+        assert_eq!(read(&long), [(most, false), (2, true)]);
+        let just = [&vec![b'x'; most - 1][..], b"\nab"].concat();
+        assert_eq!(read(&just), [(most - 1, true), (2, true)]);
+        let missing = lines(Path::new("/proc/self/none"), |_, _| Ok(()));
+        assert!(matches!(missing, Err(Unread::Vanished)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl FakeProc {
         }
         symlink("/usr/bin/python3.11", folder.join("exe")).unwrap();
         symlink("/dev/null", folder.join("fd/0")).unwrap();
-        symlink("/tmp/tmpabc/file", folder.join("fd/7")).unwrap();
+        symlink("/tmp/ray/session_1/logs/agent-7.out", folder.join("fd/7")).unwrap();
         folder
     }
 
@@ -55,7 +55,8 @@ fn a_process_is_read_whole() {
     assert_eq!((process.user_id, process.group_id), (1000, 100));
     assert_eq!((process.cpu_ticks, process.children_cpu_ticks), (200, 30));
     assert_eq!(process.stdin.as_deref(), Some(Path::new("/dev/null")));
-    assert!(process.open.contains(&PathBuf::from("/tmp/tmpabc/file")));
+    assert_eq!(process.open, [PathBuf::from("/tmp/ray/session_1/logs/agent-7.out")]);
+    assert!(!process.says_too_much);
 }
 
 #[test]
@@ -194,21 +195,75 @@ fn a_process_in_a_place_too_deep_to_be_said_can_be_read_all_the_same() {
     assert_eq!((process.program(), &process.stdin), ("sleep", &None));
 }
 
+/// Its files may be many, and their names long: what is held of them does not grow with either.
 #[test]
-fn of_what_a_process_has_open_each_file_is_kept_once_and_no_socket() {
+fn of_what_a_process_has_open_one_of_each_kind_that_tells_what_it_is_is_kept() {
     let fake = FakeProc::new();
     let folder = fake.process(42, "x", STAT);
-    for (descriptor, name) in [
-        (1, "socket:[123]"),
-        (2, "pipe:[7]"),
-        (3, "anon_inode:[eventpoll]"),
-        (4, "/tmp/tmpabc/file"),
-        (5, "/dev/nvidia0"),
-    ] {
-        symlink(name, folder.join(format!("fd/{descriptor}"))).unwrap();
+    let log = |name: &str| format!("/tmp/ray/session_1/logs/{name}.log");
+    let worker = log("python-core-worker-ff-1");
+    let open = [
+        "socket:[123]",
+        "pipe:[7]",
+        "anon_inode:[eventpoll]",
+        "/tmp/tmpabc/file",
+        "/dev/nvidia0",
+        "/dev/nvidia1",
+        "/dev/nvidiactl",
+        &worker,
+        &worker,
+        &log("python-core-driver-ff-1"),
+        "/tmp/ray/session_1/python-core-driver-ff-1.log",
+    ];
+    for (descriptor, name) in open.iter().enumerate() {
+        symlink(name, folder.join(format!("fd/{}", descriptor + 20))).unwrap();
     }
-    let names = ["/dev/null", "/dev/nvidia0", "/tmp/tmpabc/file"].map(PathBuf::from);
-    assert_eq!(fake.read().processes[0].open, names);
+    for descriptor in 100..200 {
+        symlink(log(&format!("worker-{descriptor}")), folder.join(format!("fd/{descriptor}"))).unwrap();
+    }
+    let open = fake.read().processes.remove(0).open;
+    assert_eq!(open.len(), 5, "{open:?}");
+    let is_gpu = |path: &PathBuf| path == Path::new("/dev/nvidia0") || path == Path::new("/dev/nvidia1");
+    assert!(open.iter().any(is_gpu) && open.contains(&PathBuf::from(worker)), "{open:?}");
+}
+
+/// Any process may make any memory its arguments. It might be anything, and is nobody's but its own worker's.
+#[test]
+fn a_process_with_more_arguments_than_are_read_is_there_and_says_none_of_them() {
+    let fake = FakeProc::new();
+    let folder = fake.process(42, "x", STAT);
+    fs::write(folder.join("cmdline"), [&vec![0; 1_000_000][..], b"x"].concat()).unwrap();
+    let snapshot = fake.read();
+    assert_eq!(snapshot.unreadable, []);
+    let process = snapshot.find(42).unwrap();
+    assert!(process.says_too_much && process.arguments.is_empty());
+}
+
+/// A thousand forks cost a container little.
+#[test]
+fn what_all_processes_of_a_namespace_say_is_bounded() {
+    let fake = FakeProc::new();
+    let most = 20_000 * 2 - 1;
+    for pid in 1..=100 {
+        // 20,000 empty arguments, each of which takes the room of a text.
+        fs::write(fake.process(pid, "x", STAT).join("cmdline"), [&vec![0; most / 2][..], b"x"].concat())
+            .unwrap();
+    }
+    // Namespaces of its own.
+    let other = fake.process(200, "x", STAT);
+    fs::hard_link(fake.0.path().join("1/ns/mnt"), fake.0.path().join("shared")).unwrap();
+    for pid in 2..=100 {
+        let own = fake.0.path().join(format!("{pid}/ns/mnt"));
+        fs::rename(&own, fake.0.path().join("was")).unwrap();
+        fs::hard_link(fake.0.path().join("shared"), &own).unwrap();
+    }
+    assert!(other.exists());
+    let snapshot = fake.read();
+    let held: usize = snapshot.processes.iter().map(|process| process.arguments.len()).sum();
+    assert_eq!(snapshot.processes.len(), 101);
+    assert!(held <= (32 << 20) / 64, "{held} texts");
+    assert!(snapshot.processes.iter().any(|process| process.says_too_much));
+    assert_eq!(snapshot.find(200).unwrap().arguments, ["python", "train.py"]);
 }
 
 #[test]

@@ -59,13 +59,14 @@ pub(crate) fn lock(line: &str) -> Option<Option<(i32, FileId)>> {
 const NO_FILE: &str = "<none>:0";
 
 /// The sockets of a listing that are bound.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn bound_sockets(listing: &[u8]) -> impl Iterator<Item = BoundSocket> {
     listing.split(|byte| *byte == b'\n').skip(1).filter_map(bound_socket)
 }
 
 /// The path that a socket is bound to. A name may hold line breaks: a line that does not look like the
 /// others is the rest of one, and what session it lies in stands in a line before it.
-fn bound_socket(line: &[u8]) -> Option<BoundSocket> {
+pub(crate) fn bound_socket(line: &[u8]) -> Option<BoundSocket> {
     let Some(after) = after_the_fields(line) else {
         return (!line.is_empty()).then(|| BoundSocket { name: last_component(line), sessions: vec![] });
     };

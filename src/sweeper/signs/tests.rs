@@ -1,10 +1,11 @@
 use std::{
+    fmt::Write,
     fs::{self, File},
     os::unix::{fs::MetadataExt, net::UnixListener},
 };
 
 use super::*;
-use crate::sweeper::processes::fixture::Deep;
+use crate::sweeper::processes::fixture::{Deep, Served};
 
 fn id_of(path: &Path) -> FileId {
     let metadata = fs::metadata(path).unwrap();
@@ -50,6 +51,69 @@ fn a_path_that_is_too_long_to_be_said_is_told_by_its_file_and_its_namespace() {
     assert_eq!(own_signs().nameless_in([own]), None);
 }
 
+/// What is too long keeps what is its own worker's. What it has open is seen all the same.
+#[test]
+fn arguments_that_are_too_long_are_told_by_their_namespace_and_everything_else_is_read() {
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    fs::write(folder.join("cmdline"), [&vec![0; 3 << 20][..], b"x"].concat()).unwrap();
+    let signs = Signs::read_from(root.path()).unwrap();
+    assert_eq!(signs.nameless_in([id_of(&folder.join("ns/mnt"))]), Some(42));
+    assert_eq!(signs.nameless_in([id_of(&folder.join("ns/net"))]), None);
+    assert!(signs.files.contains_key(&id_of(&folder.join("a folder"))));
+    assert_eq!(signs.arguments, []);
+}
+
+/// A process has as many mappings as it likes, and their names are long.
+#[test]
+fn maps_of_any_length_are_read_and_names_are_held_as_far_as_there_is_room() {
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    let names: Vec<String> = (0..40_000).map(|number| format!("/{}/{number}", "x".repeat(1100))).collect();
+    let mut maps = String::new();
+    for (number, name) in names.iter().enumerate() {
+        writeln!(maps, "00400000-00452000 r-xp 00000000 fe:01 {}   {name}", number + 1).unwrap();
+    }
+    fs::write(folder.join("maps"), maps).unwrap();
+    let signs = Signs::read_from(root.path()).unwrap();
+    assert_eq!(signs.nameless_in([id_of(&folder.join("ns/mnt"))]), Some(42));
+    let held: usize = signs.names.keys().map(String::len).sum();
+    assert!((1 << 20..=32 << 20).contains(&held), "{held} bytes");
+    for ino in 1..=40_000 {
+        assert!(signs.files.contains_key(&FileId { dev: rustix::fs::makedev(0xfe, 1), ino }), "{ino}");
+    }
+}
+
+#[test]
+fn a_mapped_file_whose_name_has_no_end_is_known_by_its_inode() {
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    let name = "x".repeat(100_000);
+    let maps = format!(
+        "00400000-00452000 r-xp 00000000 fe:01 77   /{name}\n00452000-00453000 r-xp 00000000 fe:01 78   /y\n"
+    );
+    fs::write(folder.join("maps"), maps).unwrap();
+    let signs = Signs::read_from(root.path()).unwrap();
+    for ino in [77, 78] {
+        assert!(signs.files.contains_key(&FileId { dev: rustix::fs::makedev(0xfe, 1), ino }), "{ino}");
+    }
+    assert_eq!(signs.nameless_in([id_of(&folder.join("ns/mnt"))]), Some(42));
+}
+
+/// Any user may mount such a thing and go there; what it is can be told of none of its files, and none of
+/// them lies under a temp root.
+#[test]
+fn who_stands_in_a_file_system_that_answers_nobody_else_is_named_and_hinders_nobody() {
+    let Some(served) = Served::new(65534) else { return };
+    let pid = served.user.as_raw_nonzero().get();
+    let refused = fs::metadata(format!("/proc/{pid}/exe")).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    let signs = Signs::read_of(Path::new("/proc"), [pid]).unwrap();
+    assert_eq!(signs.mentioned_by(served.folder.join("sleep").to_str().unwrap()), Some(pid));
+    assert!(signs.files.contains_key(&id_of(Path::new(&format!("/proc/{pid}/root")))));
+    assert_eq!(signs.too_long, BTreeMap::new());
+}
+
 #[test]
 fn the_signs_of_the_host_hold_those_of_this_process() {
     // Where the machine's first process hides from a test there are none at all.
@@ -85,7 +149,7 @@ fn fake_proc() -> tempfile::TempDir {
     fs::write(root.path().join("locks"), "").unwrap();
     fs::write(folder.join("stat"), "42 (x) S 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 5 0").unwrap();
     fs::write(folder.join("cmdline"), "python\0--session=session_1\0").unwrap();
-    for name in ["ns/net", "net/unix", "maps"] {
+    for name in ["ns/net", "ns/mnt", "net/unix", "maps"] {
         fs::write(folder.join(name), "").unwrap();
     }
     for link in ["cwd", "root", "exe"] {

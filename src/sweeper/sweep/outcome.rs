@@ -18,13 +18,14 @@ pub(super) fn verdict_of(report: &WorkerReport, deletes: bool) -> Verdict {
     }
 }
 
-/// How the whole sweep ended: what was freed counts first; then what is held by work in progress, which
-/// is worth another look soon; then failures; then nothing. A worker that is never swept, such as a rootless
-/// container, is no failure of a sweep that had others: it would hide what those came to, each time.
+/// How the whole sweep ended: what was freed counts first; then that somebody has put the host on hold
+/// meanwhile; then what is held by work in progress, which is worth another look soon; then failures; then
+/// nothing. A worker that is never swept, such as a rootless container, is no failure of a sweep that had others: it would hide what those came to, each time.
 pub(super) fn outcome_of(
     workers: &[WorkerReport],
     refused: &[WorkerReport],
     prune: Option<&PruneReport>,
+    is_on_hold: bool,
 ) -> Outcome {
     let any = |verdict: Verdict| workers.iter().any(|worker| worker.verdict == verdict);
     let has_failed = any(Verdict::Failed) || workers.is_empty() && !refused.is_empty();
@@ -33,6 +34,8 @@ pub(super) fn outcome_of(
         Outcome::Freed
     } else if any(Verdict::WouldClean) {
         Outcome::WouldFree
+    } else if is_on_hold {
+        Outcome::Held
     } else if any(Verdict::Active) || workers.iter().any(holds_for_work) {
         Outcome::Active
     } else if has_failed {
@@ -59,15 +62,31 @@ mod tests {
     #[test]
     fn what_was_freed_counts_before_what_is_held() {
         let freed = [worker(Verdict::Active), worker(Verdict::Cleaned), worker(Verdict::Failed)];
-        assert_eq!(outcome_of(&freed, &[], None), Outcome::Freed);
-        assert_eq!(outcome_of(&freed[..1], &[], None), Outcome::Active);
-        assert_eq!(outcome_of(&[worker(Verdict::WouldClean)], &[], None), Outcome::WouldFree);
-        assert_eq!(outcome_of(&[], &[], None), Outcome::NothingToFree);
-        assert_eq!(outcome_of(&[worker(Verdict::Failed)], &[], None), Outcome::Failed);
+        assert_eq!(outcome_of(&freed, &[], None, false), Outcome::Freed);
+        assert_eq!(outcome_of(&freed[..1], &[], None, false), Outcome::Active);
+        assert_eq!(outcome_of(&[worker(Verdict::WouldClean)], &[], None, false), Outcome::WouldFree);
+        assert_eq!(outcome_of(&[], &[], None, false), Outcome::NothingToFree);
+        assert_eq!(outcome_of(&[worker(Verdict::Failed)], &[], None, false), Outcome::Failed);
         let pruned = PruneReport { freed_bytes: 1, ..PruneReport::default() };
-        assert_eq!(outcome_of(&[worker(Verdict::NothingToRemove)], &[], Some(&pruned)), Outcome::Freed);
+        assert_eq!(
+            outcome_of(&[worker(Verdict::NothingToRemove)], &[], Some(&pruned), false),
+            Outcome::Freed
+        );
         let in_vain = PruneReport::default();
-        assert_eq!(outcome_of(&[worker(Verdict::Active)], &[], Some(&in_vain)), Outcome::Active);
+        assert_eq!(outcome_of(&[worker(Verdict::Active)], &[], Some(&in_vain), false), Outcome::Active);
+    }
+
+    /// The host's period is not spent by it, as it is by a failure.
+    #[test]
+    fn a_hold_that_comes_during_the_sweep_is_its_outcome_unless_something_was_freed() {
+        for (verdict, outcome) in [
+            (Verdict::Cleaned, Outcome::Freed),
+            (Verdict::Active, Outcome::Held),
+            (Verdict::Failed, Outcome::Held),
+            (Verdict::NothingToRemove, Outcome::Held),
+        ] {
+            assert_eq!(outcome_of(&[worker(verdict)], &[], None, true), outcome, "{verdict:?}");
+        }
     }
 
     /// A rootless container beside Ray is refused in every sweep of its host.
@@ -79,9 +98,9 @@ mod tests {
             (Verdict::Active, Outcome::Active),
             (Verdict::Failed, Outcome::Failed),
         ] {
-            assert_eq!(outcome_of(&[worker(verdict)], &refused, None), outcome);
+            assert_eq!(outcome_of(&[worker(verdict)], &refused, None, false), outcome);
         }
-        assert_eq!(outcome_of(&[], &refused, None), Outcome::Failed, "there is nobody else");
+        assert_eq!(outcome_of(&[], &refused, None, false), Outcome::Failed, "there is nobody else");
     }
 
     #[test]
@@ -96,10 +115,10 @@ mod tests {
         };
         let waits =
             WorkerReport { kept: vec![kept(KeptBecause::JobAlive)], ..worker(Verdict::NothingToRemove) };
-        assert_eq!(outcome_of(&[waits], &[], None), Outcome::Active);
+        assert_eq!(outcome_of(&[waits], &[], None, false), Outcome::Active);
         let young =
             WorkerReport { kept: vec![kept(KeptBecause::TooYoung)], ..worker(Verdict::NothingToRemove) };
-        assert_eq!(outcome_of(&[young], &[], None), Outcome::NothingToFree);
+        assert_eq!(outcome_of(&[young], &[], None, false), Outcome::NothingToFree);
     }
 
     #[test]

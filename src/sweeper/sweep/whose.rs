@@ -2,7 +2,7 @@
 
 use globset::GlobSet;
 
-use super::Root;
+use super::{Root, naming::has_leftovers};
 use crate::{
     domain::report::{Verdict, WorkerReport},
     sweeper::{discover::Worker, processes::Snapshot, sharing::Neighbours},
@@ -27,7 +27,7 @@ pub(super) fn spare_what_strangers_share(
     reports: &mut [WorkerReport],
 ) {
     let read = Snapshot::read().and_then(|processes| Ok((Neighbours::read(&processes)?, processes)));
-    for root in roots.iter_mut().filter(|root| root.leftovers) {
+    for root in roots.iter_mut().filter(|root| has_leftovers(&root.namings)) {
         let members: Vec<&Worker> = root.members.iter().map(|index| &workers[*index]).collect();
         let stranger = match &read {
             Ok((others, processes)) => root.place.stranger(&members, processes, others),

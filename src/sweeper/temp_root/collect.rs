@@ -234,11 +234,11 @@ impl Run<'_> {
     /// them open.
     fn logs_of_the_living(&mut self, session: &Path, candidates: &mut Vec<Found>) -> Result<(), Broken> {
         let logs = session.join("logs");
-        for entry in self.entries(&logs.join("old"), &[])? {
+        for entry in self.own_entries(&logs.join("old"))? {
             let old = Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path };
             candidates.push(old.into());
         }
-        for entry in self.entries(&logs, &[])? {
+        for entry in self.own_entries(&logs)? {
             let named_so = entry.path.file_name().is_some_and(is_process_log);
             if entry.kind == Kind::File && named_so {
                 let old = Candidate { class: Class::SessionLogs, id: entry.id, path: entry.path };
@@ -246,6 +246,15 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// All entries of a folder of a living session. Where it is a symlink or a mount, as on a disk of its own
+    /// for logs, none of them is ours, and nothing is wrong.
+    fn own_entries(&mut self, folder: &Path) -> Result<Vec<Entry>, Broken> {
+        match self.inside.list(folder, &[], 0) {
+            Err(InsideError::NoFolder(_)) => Ok(vec![]),
+            _ => self.entries(folder, &[]),
+        }
     }
 
     /// The entries of a folder whose names begin so, with what an earlier sweep had detached given its

@@ -14,6 +14,8 @@ pub(crate) struct Findings {
     pub(crate) cut: Cut,
     /// What was not looked at.
     pub(crate) unseen: Option<String>,
+    /// Why it ended before its end, where somebody has put the host on hold: that is no error.
+    pub(crate) held: Option<String>,
 }
 
 /// How many are left out of each list.

@@ -92,6 +92,24 @@ fn nicer() -> i32 {
     (field(Path::new("/proc/thread-self"), 19) + 10).min(19)
 }
 
+/// What a container makes us hold may end us, and no job on the host.
+fn assert_bounded(pid: i32) {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    let limits = read("limits");
+    let data = limits.lines().find_map(|line| line.strip_prefix("Max data size")).unwrap();
+    assert_eq!(data.split_whitespace().next(), Some("1073741824"));
+    assert_eq!(read("oom_score_adj").trim(), "1000");
+}
+
+#[test]
+fn whoever_reads_what_containers_say_holds_so_much_of_it_and_no_more() {
+    let sweep = Hanging::start(&["sweep", "--dry-run"]);
+    let [sweeping] = children(sweep.pid())[..] else { panic!("not one child") };
+    assert_bounded(sweeping);
+    let measure = Hanging::start(&["measure"]);
+    assert_bounded(measure.pid());
+}
+
 #[test]
 fn a_sweep_gives_way_and_who_holds_its_clock_does_not() {
     let sweep = Hanging::start(&["sweep", "--dry-run"]);

@@ -316,7 +316,7 @@ impl Look<'_> {
             Some(seen) => Check::broken(
                 LINK,
                 seen,
-                "see what keeps `raysweep measure` on the host: journalctl -t raysweep, and who has /run/raysweep/cron-measure.lock",
+                "see what keeps `raysweep measure` on the host: journalctl -t raysweep, and who has /run/raysweep/lock/measure",
             ),
             None if !textfile.is_linked => Check::broken(
                 LINK,

@@ -82,3 +82,19 @@ fn a_session_that_is_a_mount_is_live() {
     assert!(findings.removed.is_empty() && findings.kept.is_empty(), "{findings:?}");
     assert!(world.path(&world.scratch.join("ray/session_1/data/x").display().to_string()).exists());
 }
+
+/// Whoever has a disk for logs lays `logs` there.
+#[test]
+fn a_living_session_whose_logs_lie_elsewhere_has_none_of_ours_and_nothing_is_wrong() {
+    let script = r#"cd "$SCRATCH"; mkdir -p ray/session_1/logs/old ray/session_2 ray/session_3 elsewhere/old
+        echo x >ray/session_1/logs/old/x; mount -t tmpfs tmpfs ray/session_1/logs/old
+        echo x >elsewhere/old/x; ln -s ../../elsewhere ray/session_2/logs; echo x >ray/session_3/logs"#;
+    let Some(world) = World::start(script) else { return };
+    let mut inside = world.enter(world.scratch.to_str().unwrap());
+    let stage = Stage { hours_later: 24 * 400, ..Stage::new() };
+    let names = (1..=3).map(|number| (7, format!("--session_dir=/tmp/ray/session_{number}"))).collect();
+    let alive = Signs { arguments: names, ..Signs::default() };
+    let findings = stage.sweep_inside(&mut inside, &|| Ok(alive.clone()), &|| None, &|| None);
+    assert_eq!((findings.errors, findings.removed.len()), (vec![], 0));
+    assert!(world.scratch.join("elsewhere/old/x").exists());
+}
