@@ -47,7 +47,7 @@ fn old_leftovers_of_the_three_kinds_go_and_young_ones_stay() {
     assert_eq!(worker.freed_bytes, sizes.iter().sum::<u64>(), "{}", swept.shown());
     assert_eq!(swept.report.freed_bytes, worker.freed_bytes + pruned(&swept), "{}", swept.shown());
     let disk = &swept.report.disks[0];
-    assert_eq!(disk.temp_roots[0], format!("{PLAIN}:/tmp"), "{}", swept.shown());
+    assert!(disk.temp_roots[0].starts_with(&format!("{PLAIN}:/tmp")), "{}", swept.shown());
     let more = disk.avail_after_bytes.saturating_sub(disk.avail_before_bytes);
     // The disk is everybody's: Ray writes its logs meanwhile.
     assert!(more > worker.freed_bytes * 95 / 100, "{more} more available: {}", swept.shown());

@@ -9,8 +9,8 @@ let isReading = false;
 
 function isBusy(main) {
   const selection = document.getSelection();
-  // A link that was opened in another tab keeps the focus, and nobody is at it. A field that somebody types into
-  // does so in a window that has it no more, where `:focus` would not find it.
+  // A link that was opened in another tab keeps the focus, and nobody is at it. A field keeps what was typed also
+  // while another window has the focus, where `:focus` finds none.
   const at = document.activeElement;
   const isTyping = main.contains(at) && at.matches("input, select, textarea");
   return isTyping || main.matches(":active") || (selection && !selection.isCollapsed);
