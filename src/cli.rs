@@ -4,6 +4,7 @@
 //! output and an exit code. Nothing is decided here.
 
 mod check_config;
+mod close;
 mod connection;
 mod deploy;
 mod doctor;
@@ -66,6 +67,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Status(status::Status),
     History(history::History),
+    Close(close::Close),
     CheckConfig(check_config::CheckConfig),
 }
 
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(),
         Command::Status(status) => status.run(),
         Command::History(history) => history.run(),
+        Command::Close(close) => close.run(),
         Command::CheckConfig(check_config) => check_config.run(),
     };
     exit.into()

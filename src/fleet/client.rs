@@ -142,6 +142,17 @@ pub struct WishedHost {
     pub error: Option<String>,
 }
 
+/// An incident that was to be closed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ClosedIncident {
+    /// Its host.
+    pub host: String,
+    /// Why it closed.
+    pub close_reason: String,
+    /// Whether it had closed before.
+    pub already: bool,
+}
+
 /// An attempt with what its host reported.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Reported {
@@ -195,6 +206,11 @@ impl Client {
             wish["hosts"] = hosts.into();
         }
         self.post("run", wish.to_string().as_bytes())
+    }
+
+    /// Closes an incident.
+    pub fn close(&self, incident: i64) -> Result<ClosedIncident, ClientError> {
+        self.post(&format!("incidents/{incident}/close"), b"")
     }
 
     /// What the next attempt on each host waits for, where one is asked for: a word of the API's.

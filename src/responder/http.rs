@@ -10,6 +10,7 @@
 //! | `POST /api/v1/replay` | Takes the same payload as a replay of its own: one attempt, trigger `manual`, on each host that a firing alert names. It touches no incident and does not ask for the host's period, but counts for it. 202 with what was decided about each alert and the attempts' identities. |
 //! | `GET /api/v1/…` | What the journal says: `api`. |
 //! | `POST /api/v1/run` | `{"hosts":["ray-80"],"dry_run":false}`, or `"all":true`: one attempt, trigger `manual`, on each of these hosts, as a replay makes them; one that waits there already is joined. 202 with each host's attempt, or why it has none: `{"hosts":[{"host":"ray-80","attempt":"…","joined":false,"error":null}]}`. |
+//! | `POST /api/v1/incidents/{id}/close` | Closes an incident: nothing more is tried for it, until an alert of it is received again, firing, and opens another. 200 with when and why it closed, also where it had closed before. |
 //! | `GET /`, `/hosts/…`, … | The same for people: `page`. |
 //! | `POST /-/reload` | Reads the configuration again. 200 once it is used; 500, with what is wrong, where the old one stays. |
 //! | `GET /metrics` | Open, unless the web configuration file has users. |
@@ -63,6 +64,7 @@ pub mod access;
 pub mod api;
 pub mod body;
 pub mod called;
+mod close;
 pub mod connections;
 pub mod page;
 pub mod refusal;
@@ -155,6 +157,7 @@ pub fn router<J: Journal>(web: &Arc<Web<J>>) -> Router {
         .route("/api/v1/hosts/{name}", get(api::host::<J>))
         .route("/api/v1/incidents", get(api::incidents::<J>))
         .route("/api/v1/incidents/{id}", get(api::incident::<J>))
+        .route("/api/v1/incidents/{id}/close", post(close::close::<J>))
         .route("/api/v1/attempts", get(api::attempts::<J>))
         .route("/api/v1/attempts/{id}", get(api::attempt::<J>))
         .route("/api/v1/notifications/{id}", get(api::notification::<J>))

@@ -31,7 +31,7 @@ mod replay;
 mod tests;
 mod together;
 
-pub use by_hand::{Wished, WishedHost};
+pub use by_hand::{ClosedByHand, Wished, WishedHost};
 pub use replay::{Replayed, ReplayedAlert};
 pub use together::Queue;
 

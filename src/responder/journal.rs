@@ -326,6 +326,13 @@ pub trait Work: Send {
         reason: &str,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
+    /// Stores who closed an incident: a name and an address.
+    fn record_closer(
+        &mut self,
+        incident: IncidentId,
+        closed_by: &str,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
     /// Stores an alert of an incident, as this notification brought it.
     fn record_alert(
         &mut self,

@@ -1,18 +1,20 @@
-//! Hosts that a person wants swept now.
+//! What a person asks for: hosts to be swept now, an incident to be closed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tracing::info;
 use uuid::Uuid;
 
-use super::Intake;
+use super::{Intake, closed};
 use crate::{
     domain::{
         attempt::{AttemptId, Trigger},
         host::HostName,
+        incident::{Closed, IncidentId, State},
     },
-    responder::journal::{Asked, Journal, JournalError, Work, bounded},
+    responder::journal::{Asked, CLOSED_MOST, Journal, JournalError, Work, bounded},
 };
 
 /// What a person's wish leads to.
@@ -65,7 +67,43 @@ pub(super) struct Queued {
     pub(super) joined: bool,
 }
 
+/// An incident that a person wanted closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClosedByHand {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Its host.
+    pub host: HostName,
+    /// When it closed.
+    pub closed_at: Timestamp,
+    /// Why it closed.
+    pub close_reason: &'static str,
+    /// Whether it had closed before.
+    pub already: bool,
+}
+
 impl<J: Journal> Intake<J> {
+    /// Closes an incident, where there is one of this identity. What is under way for it goes on to its end, and
+    /// an alert of it that is received again, firing, opens another.
+    pub async fn close(&self, id: IncidentId, asked_by: &str) -> Result<Option<ClosedByHand>, JournalError> {
+        let mut work = self.journal.begin().await?;
+        let Some(mut stored) = work.incident(id).await? else { return Ok(None) };
+        let now = self.clock.now();
+        let already = stored.incident.is_closed();
+        stored.incident.close(Closed::Operator, now);
+        if !already {
+            work.save_incident(&stored, &self.timing, now).await?;
+            work.record_closer(id, asked_by).await?;
+            work.keep_closed(&stored.incident.host, CLOSED_MOST).await?;
+            work.commit().await?;
+            info!(incident = id.0, host = %stored.incident.host, asked_by, "close accepted");
+            closed(&self.metrics, &stored);
+        }
+        let State::Closed { at, reason } = stored.incident.state else { return Ok(None) };
+        let (host, close_reason) = (stored.incident.host, reason.as_str());
+        Ok(Some(ClosedByHand { incident: id, host, closed_at: at, close_reason, already }))
+    }
+
     /// Queues one attempt on each of these hosts. As a replay's it belongs to no incident, and does not
     /// ask for the host's period but counts for it.
     pub async fn sweep_now(

@@ -71,6 +71,8 @@ pub struct IncidentView {
     pub closed_at: Option<Timestamp>,
     /// Why it closed.
     pub close_reason: Option<String>,
+    /// Which person closed it, and from where, where one did.
+    pub closed_by: Option<String>,
     /// What was tried, and what holds the space.
     #[serde(flatten)]
     pub tried: Tried,

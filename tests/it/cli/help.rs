@@ -46,6 +46,7 @@ fn the_help_of_the_program() {
               status        Show the incidents that a responder has open
               history       Show what a responder has done: the newest attempts, one attempt in full, or one
                             incident
+              close         Close an incident: nothing more is tried for it
               check-config  Check configuration files: the same messages and exit code as `serve` and `sweep`
 
             Options:
@@ -982,6 +983,60 @@ fn the_help_of_release() {
 
         Example:
           raysweep release ray-80 ray-81
+    "#]],
+    );
+}
+
+#[test]
+fn the_help_of_close() {
+    check(
+        "close",
+        expect![[r#"
+            exit 0
+            Close an incident: nothing more is tried for it
+
+            For one that stands on a mistake, such as an alert with another host's name. What is under way for
+            it goes on to its end. An alert of it that is received again, firing, opens a new incident: to have
+            it quiet for longer, silence the alert in Alertmanager.
+
+            Usage: raysweep close [OPTIONS] <INCIDENT>
+
+            Arguments:
+              <INCIDENT>
+                      The incident, by the number that the page and `history --json` have
+
+            Options:
+              -h, --help
+                      Print help (see a summary with '-h')
+
+            Responder:
+                  --url <URL>
+                      Where the responder listens
+
+                      [default: http://127.0.0.1:9095]
+
+                  --bearer-token-file <FILE>
+                      The file with the bearer token that the responder wants
+
+                  --http.config.file <FILE>
+                      A user or a token, a certificate to show and the authority to trust, in the format of
+                      Prometheus' HTTP clients
+
+            Logging:
+                  --log.level <LEVEL>
+                      Only log messages of this severity or above; the log goes to standard error
+
+                      [default: info]
+                      [possible values: debug, info, warn, error]
+
+                  --log.format <FORMAT>
+                      How a log line is written
+
+                      [default: text]
+                      [possible values: text, json]
+
+            Example:
+              raysweep close 12
     "#]],
     );
 }

@@ -236,7 +236,7 @@ fn whatever_is_wrong_with_a_request_is_told_in_one_shape() {
         assert!(error.contains(says) && answer.as_object().unwrap().len() == 1, "{path}: {text}");
         assert_eq!(told.responder.content_type(&path), "application/json", "{path}");
     }
-    for path in ["/webhook", "/api/v1/run", "/api/v1/replay", "/-/reload"] {
+    for path in ["/webhook", "/api/v1/run", "/api/v1/replay", "/api/v1/incidents/1/close", "/-/reload"] {
         // As a browser sends it for a page of somebody's.
         let asked = agent().post(told.responder.url(path)).header("origin", "http://elsewhere.example");
         assert_eq!(asked.send(r#"{"all":true}"#).unwrap().status(), 403, "{path}");
@@ -525,4 +525,30 @@ fn where_no_notifications_are_kept_a_replay_of_an_incident_says_so() {
     });
     let (code, said) = told.command(&["replay", &incident]);
     assert!(code == Some(1) && said.contains("before notifications were kept"), "{said}");
+}
+
+#[test]
+fn a_person_closes_an_incident_and_who_did_is_known() {
+    let told = Told::new();
+    let incident = told.incident("ray-80");
+    let by_get = told.responder.get(&format!("/api/v1/incidents/{incident}/close"));
+    assert_eq!(by_get.0, 405, "{by_get:?}");
+    let (code, said) = told.command(&["close", &incident]);
+    let expected = format!(
+        "incident {incident} of ray-80 is closed; an alert that is received again, firing, opens a new one\n"
+    );
+    assert_eq!((code, said), (Some(0), expected));
+    let whole = told.asked(&format!("/api/v1/incidents/{incident}"));
+    assert_eq!((&whole["close_reason"], &whole["closed_by"]), (&"operator".into(), &"127.0.0.1".into()));
+    assert!(told.responder.log().contains("close accepted"));
+    let (code, said) = told.command(&["close", &incident]);
+    let expected = format!("incident {incident} of ray-80 had closed before (operator)\n");
+    assert_eq!((code, said), (Some(0), expected));
+    for none in ["999", "x"] {
+        let (status, answer) = told.responder.post(&format!("/api/v1/incidents/{none}/close"), b"", None);
+        assert_eq!((status, &answer["error"]), (404, &format!("there is no incident {none}").into()));
+    }
+    // It still fires, and says so.
+    told.responder.post("/webhook", told.sent.as_bytes(), None);
+    assert_ne!(told.incident("ray-80"), incident);
 }

@@ -93,7 +93,9 @@ impl IncidentShown {
             tone,
             opened: told(incident.opened_at, now),
             closed: incident.closed_at.map(|at| {
-                format!("{}: {}", told(at, now), words(incident.close_reason.as_deref().unwrap_or("")))
+                let why = words(incident.close_reason.as_deref().unwrap_or(""));
+                let by = incident.closed_by.as_ref().map(|by| format!(" ({by})")).unwrap_or_default();
+                brief(&format!("{}: {why}{by}", told(at, now)), SENTENCE)
             }),
             needed: incident
                 .escalation

@@ -95,6 +95,7 @@ fn incident(text: &str) -> IncidentView {
         lowered: None,
         closed_at: None,
         close_reason: None,
+        closed_by: Some(text.to_owned()),
         tried: Tried { tried: [("active".to_owned(), 1)].into(), holds: Some(holds) },
         alerts: vec![AlertView {
             fingerprint: text.to_owned(),

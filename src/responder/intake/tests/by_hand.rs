@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 
 use super::*;
-use crate::domain::standing::Lane;
+use crate::domain::{incident::IncidentId, standing::Lane};
 
 #[tokio::test]
 async fn a_wish_asks_for_one_attempt_on_each_host_of_the_inventory_and_tells_once_of_each_other_name() {
@@ -57,4 +57,28 @@ async fn whoever_asks_for_what_waits_already_joins_it_and_adds_nothing() {
     let after: Vec<_> = asks(begun.dry_run).await;
     let same_host = after.iter().find(|host| host.host == begun.host.as_str()).unwrap();
     assert!(!same_host.joined && same_host.attempt != Some(begun.id));
+}
+
+#[tokio::test]
+async fn a_person_closes_an_incident_once_and_an_alert_that_comes_again_opens_another() {
+    let stage = Stage::new().await;
+    stage.accept([firing(1), firing(2)]).await;
+    let id = stage.intake.journal.incidents(Some("ray-80"), 1).await.unwrap()[0].id;
+    let closed = stage.intake.close(id, "user amy from 10.0.0.7").await.unwrap().unwrap();
+    assert_eq!((closed.host.as_str(), closed.close_reason, closed.already), ("ray-80", "operator", false));
+    // Whoever is second changes nothing.
+    let again = stage.intake.close(id, "user bob from 10.0.0.8").await.unwrap().unwrap();
+    assert_eq!(again, ClosedByHand { already: true, ..closed });
+    let views = stage.intake.journal.incidents(Some("ray-80"), 9).await.unwrap();
+    assert_eq!((views.len(), views[0].closed_by.as_deref()), (1, Some("user amy from 10.0.0.7")));
+    let reason = ByReason::new(Closed::Operator.as_str());
+    assert_eq!(stage.intake.metrics.incidents_closed.get_or_create(&reason).get(), 1);
+    assert_eq!(stage.intake.close(IncidentId(id.0 + 1), "x").await.unwrap(), None);
+
+    // A resolution is no trouble; what fires again is.
+    stage.accept([resolved(1)]).await;
+    assert_eq!(stage.incidents("ray-80").await, [(2, Some("operator".to_owned()))]);
+    stage.accept([firing(2)]).await;
+    assert_eq!(stage.incidents("ray-80").await, [(1, None), (2, Some("operator".to_owned()))]);
+    assert_eq!(stage.intake.metrics.incidents_opened.get(), 2);
 }

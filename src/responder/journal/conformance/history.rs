@@ -177,11 +177,13 @@ async fn an_incident_is_told_with_all_that_belongs_to_it(journal: impl Journal) 
     work.record_alert(stored.id, &alert(2), &member(&stored, 2), last).await.unwrap();
     stored.incident.close(Closed::Operator, at(9));
     work.save_incident(&stored, &TIMING, at(0)).await.unwrap();
+    work.record_closer(stored.id, "user amy from 10.0.0.7").await.unwrap();
     work.commit().await.unwrap();
 
     let IncidentWhole { incident, history, notifications, timeline } =
         journal.incident(stored.id, 10).await.unwrap().unwrap();
     assert_eq!((incident.id, incident.alerts.len(), history.len()), (stored.id, 2, 1));
+    assert_eq!(incident.closed_by.as_deref(), Some("user amy from 10.0.0.7"));
     assert_eq!((&history[0].id, history[0].report.is_some()), (&attempt.id.to_string(), false));
     let (first, last) = (first.to_string(), last.to_string());
     // What `opened` stored came with none that is known.

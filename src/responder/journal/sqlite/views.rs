@@ -124,6 +124,7 @@ fn incident(row: &SqliteRow, alerts: Vec<AlertView>) -> Result<IncidentView, Jou
         lowered: lowered(row)?,
         closed_at: maybe_time(row, "closed_at")?,
         close_reason: row.try_get("close_reason")?,
+        closed_by: row.try_get("closed_by")?,
         tried: Tried::default(),
         alerts,
     })

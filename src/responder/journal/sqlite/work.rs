@@ -246,6 +246,11 @@ impl Work for SqliteWork {
         Ok(())
     }
 
+    async fn record_closer(&mut self, incident: IncidentId, closed_by: &str) -> Result<(), JournalError> {
+        self.execute("UPDATE incidents SET closed_by = ? WHERE id = ?", params![closed_by, incident.0])?;
+        Ok(())
+    }
+
     async fn record_alert(
         &mut self,
         incident: IncidentId,
