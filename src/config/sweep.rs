@@ -22,7 +22,7 @@ pub struct SweepSettings {
     pub mode: Mode,
     /// While this file exists nothing is deleted by anyone. Default `/etc/raysweep/hold`.
     pub hold_file: PathBuf,
-    /// Where the lock and the last results lie; never on a disk that may be full. Default `/run/raysweep`.
+    /// Where the lock (`lock`, mode 700) and the last results lie; never on a disk that may be full. Default `/run/raysweep`.
     pub runtime_dir: PathBuf,
     /// Where each sweep leaves a line, if it can; `deploy` writes `/etc/logrotate.d/raysweep` for it. Default `/var/log/raysweep`.
     pub log_dir: PathBuf,
