@@ -1,7 +1,7 @@
 //! One sweep at a time on a host, whoever started it.
 
 use std::{
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, File, Metadata},
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::Path,
@@ -20,13 +20,17 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// Takes the lock, making the folder where it is missing. `Ok(None)`: somebody else has it.
-    pub(crate) fn take(folder: &Path) -> io::Result<Option<Self>> {
-        let folder = Self::folder(folder)?;
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _folder: folder })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+    pub(crate) fn take(path: &Path) -> io::Result<Option<Self>> {
+        for _ in 0..TRIES {
+            let folder = Self::folder(path)?;
+            match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if stands_at(path, &folder) => return Ok(Some(Self { _folder: folder })),
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
         }
+        Err(io::Error::other(format!("{} is made anew all the time", path.display())))
     }
 
     fn folder(path: &Path) -> io::Result<File> {
@@ -52,11 +56,36 @@ impl Lock {
     }
 }
 
+/// The folder may be made anew between its opening and its lock.
+const TRIES: u32 = 5;
+
+/// Whether what was locked is what the next one would lock: an undeploy takes the folder away, whose lock it
+/// has, and a deploy after it makes another one. Without one of its own, the folder above is it.
+fn stands_at(path: &Path, locked: &File) -> bool {
+    let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let locked = locked.metadata().map(id).ok();
+    let standing = path.metadata().or_else(|_| path.parent().unwrap_or(path).metadata()).map(id).ok();
+    locked.is_some() && locked == standing
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_folder_that_was_made_anew_is_not_the_one_that_was_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/lock");
+        let opened = Lock::folder(&path).unwrap();
+        assert!(stands_at(&path, &opened));
+        std::fs::rename(&path, folder.path().join("gone")).unwrap();
+        assert!(!stands_at(&path, &opened), "nobody else would find it");
+        let other = Lock::take(&path).unwrap();
+        assert!(other.is_some() && !stands_at(&path, &opened));
+        assert!(stands_at(&path, &File::open(&path).unwrap()));
+    }
 
     #[test]
     fn a_second_taker_is_told_and_the_lock_ends_with_its_holder() {
