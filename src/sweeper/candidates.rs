@@ -53,6 +53,11 @@ pub(crate) fn leftover_class(name: &OsStr) -> Option<Class> {
     LEFTOVERS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, class)| *class)
 }
 
+/// Whether a text can hold the name of something that is a candidate, or that one lies in.
+pub(crate) fn may_be_named_in(text: &str) -> bool {
+    ["tmp", "pip-", "session_"].iter().any(|part| text.contains(part))
+}
+
 /// Whether a name in the sessions' folder is a session's.
 pub(crate) fn is_session(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"session_") && name != "session_latest"
@@ -297,7 +302,7 @@ pub(crate) fn kept_by_use(path: &Path, tree: &Tree, signs: &Signs) -> Option<Kee
     }
     // What is not UTF-8 cannot be looked for in arguments; the lossy form finds its readable part.
     let pid = signs.mentioned_by(&name.to_string_lossy())?;
-    in_use(Some(pid), "a process names it in its arguments or open paths".to_owned())
+    in_use(Some(pid), "a process names it in its arguments, variables or open paths".to_owned())
 }
 
 /// What others would call something under a temp root.

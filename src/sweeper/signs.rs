@@ -1,5 +1,5 @@
 //! Signs of use: every file that any process on the host has open, mapped, locked, bound, or as its
-//! folder, root or program.
+//! folder, root or program; and every name by which a process may come back to one.
 
 pub(crate) mod parse;
 
@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     FileId,
+    candidates::may_be_named_in,
     processes::{
         Ourselves,
         proc::{self, Unread, unless_vanished},
@@ -26,11 +27,11 @@ pub(crate) struct Signs {
     pub(crate) sockets: BTreeMap<BoundSocket, i32>,
     /// Every process's arguments, joined by spaces, for a look-up by name.
     pub(crate) arguments: Vec<(i32, String)>,
-    /// Every path that a process's fds, maps, cwd, root and exe name, for a look-up by session name, and
-    /// one process that names it: thousands of processes map the same libraries.
+    /// Every path that a process's fds, maps, cwd, root and exe name, and what its variables say, for a
+    /// look-up by name, and one process that names it: thousands of processes map the same libraries.
     pub(crate) names: BTreeMap<String, i32>,
-    /// Mount namespaces in which one of these names is too long to be said, and a process that uses what is
-    /// called so. It could name anything there; elsewhere the file itself tells.
+    /// Mount namespaces in which one of these names is too long to be said, and a process
+    /// that uses what is called so. It could name anything there; elsewhere the file itself tells.
     pub(crate) too_long: BTreeMap<FileId, i32>,
 }
 
@@ -94,7 +95,7 @@ impl Signs {
         namespaces.into_iter().find_map(|namespace| self.too_long.get(&namespace).copied())
     }
 
-    /// A process whose arguments or open paths contain this name, such as `session_2026-…_123`.
+    /// A process whose arguments, variables or open paths contain this name, such as `session_2026-…_123`.
     pub(crate) fn mentioned_by(&self, name: &str) -> Option<i32> {
         let arguments = self.arguments.iter().map(|(pid, text)| (text, pid));
         arguments.chain(&self.names).find(|(text, _)| text.contains(name)).map(|(_, pid)| *pid)
@@ -108,10 +109,20 @@ struct Names {
     one_is_too_long: bool,
 }
 
+/// More variables than any program is started with; what has more is not read in part.
+const MOST_VARIABLES_BYTES: u64 = 1 << 20;
+
 impl Names {
     fn say(&mut self, name: &str) {
         if !self.said.contains(name) {
             self.said.insert(name.to_owned());
+        }
+    }
+
+    /// Most texts say nothing of anything that could go.
+    fn say_if_it_matters(&mut self, text: &str) {
+        if may_be_named_in(text) {
+            self.say(text);
         }
     }
 }
@@ -152,8 +163,23 @@ impl Reading {
             self.link(&folder.join(link), pid, names)?;
         }
         self.descriptors(&folder.join("fd"), pid, names)?;
+        Self::variables(&folder.join("environ"), names)?;
         self.maps(folder, pid, names)?;
         self.sockets(folder, pid)
+    }
+
+    /// What the variables that a process was started with say: whatever it starts goes by them as well.
+    /// One that has written a title over them shows what is left of them.
+    fn variables(path: &Path, names: &mut Names) -> Result<(), Unread> {
+        let Some(variables) = proc::bytes_within(path, MOST_VARIABLES_BYTES)? else {
+            names.one_is_too_long = true;
+            return Ok(());
+        };
+        for variable in variables.split(|byte| *byte == 0) {
+            let variable = String::from_utf8_lossy(variable);
+            names.say_if_it_matters(variable.split_once('=').map_or(&*variable, |(_, value)| value));
+        }
+        Ok(())
     }
 
     /// What a link of /proc leads to, by file and by name.

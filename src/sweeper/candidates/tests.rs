@@ -268,7 +268,10 @@ fn names_fall_into_their_classes() {
         (".raysweep-x-tmpabc", None),
     ] {
         assert_eq!(leftover_class(OsStr::new(name)), class, "{name}");
+        assert!(class.is_none() || may_be_named_in(&format!("/x/{name}/y")), "{name}");
     }
+    assert!(may_be_named_in("/x/session_1"));
+    assert!(!may_be_named_in("/usr/lib/python3/dist-packages:/opt/ray"));
     assert!(is_session(OsStr::new("session_2026-01-05_12-00-00_000000_1")));
     assert!(!is_session(OsStr::new("session_latest")));
 }

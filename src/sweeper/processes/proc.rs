@@ -61,6 +61,16 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
     Ok(content)
 }
 
+/// The same of what may well be longer than that: `None` then.
+pub(crate) fn bytes_within(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Unread> {
+    use io::Read;
+    let mut content = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(most + 1).read_to_end(&mut content))
+        .map_err(|error| Unread::of(path, error))?;
+    Ok((content.len() as u64 <= most).then_some(content))
+}
+
 /// Titles, paths and names are whatever a process says: what is not UTF-8 is replaced.
 pub(crate) fn text(path: &Path) -> Result<String, Unread> {
     bytes(path).map(|content| String::from_utf8_lossy(&content).into_owned())

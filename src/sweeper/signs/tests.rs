@@ -17,7 +17,14 @@ fn own_pid() -> i32 {
 
 /// Of this process alone: a test may run where the machine's first process hides from it.
 fn own_signs() -> Signs {
-    Signs::read_of(Path::new("/proc"), [own_pid()]).unwrap()
+    Signs::of(own_pid()).unwrap()
+}
+
+impl Signs {
+    /// Of one process: that of a machine whose first process hides from a test can be read all the same.
+    pub(crate) fn of(pid: i32) -> io::Result<Self> {
+        Self::read_of(Path::new("/proc"), [pid])
+    }
 }
 
 #[test]
@@ -42,12 +49,74 @@ fn a_path_that_is_too_long_to_be_said_is_told_by_its_file_and_its_namespace() {
     let pid = i32::try_from(deep.sleeper.id()).unwrap();
     let stdin = format!("/proc/{pid}/fd/0");
     assert_eq!(fs::read_link(&stdin).unwrap_err().raw_os_error(), Some(36), "ENAMETOOLONG");
-    let signs = Signs::read_of(Path::new("/proc"), [pid]).unwrap();
+    let signs = Signs::of(pid).unwrap();
     assert!(signs.files.contains_key(&id_of(Path::new(&stdin))));
     let own = id_of(Path::new("/proc/self/ns/mnt"));
     assert_eq!(signs.nameless_in([own]), Some(pid));
     assert_eq!(signs.nameless_in([FileId { dev: 0, ino: 0 }]), None, "elsewhere it is no sign");
     assert_eq!(own_signs().nameless_in([own]), None);
+}
+
+/// A process that waits with nothing of these variables open.
+struct Started(std::process::Child);
+
+impl Started {
+    fn with(variables: &[(&str, &str)]) -> Self {
+        let mut command = std::process::Command::new("sleep");
+        Self(command.arg("600").env_clear().envs(variables.iter().copied()).spawn().unwrap())
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).unwrap()
+    }
+
+    fn signs(&self) -> Signs {
+        Signs::of(self.pid()).unwrap()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Credentials, a certificate, packages: closed files that whatever this process starts opens again.
+#[test]
+fn what_the_variables_of_a_process_name_is_named_and_what_they_name_is_not_everything_around_it() {
+    let started = Started::with(&[
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/tmp/tmp.AbC/key.json"),
+        ("PYTHONPATH", "/opt/lib:/tmp/ray/session_1/runtime_resources/py_modules_files/x"),
+        ("CACHE", "file=pip-cache"),
+        ("TMPDIR", "/tmp"),
+        ("PWD", "/tmp/ray"),
+    ]);
+    let signs = started.signs();
+    for name in ["tmp.AbC", "session_1", "session_1/runtime_resources", "pip-cache"] {
+        assert_eq!(signs.mentioned_by(name), Some(started.pid()), "{name}");
+    }
+    for name in ["tmpabc", "ray_tmp_1", "pip-1", "session_2", "session_1/sockets"] {
+        assert_eq!(signs.mentioned_by(name), None, "{name}");
+    }
+}
+
+/// A container's user starts what they like: it must not keep what is others' from being freed.
+#[test]
+fn more_variables_than_are_read_keep_what_is_in_their_own_namespace_alone() {
+    let long = "x".repeat(120 << 10);
+    let names: Vec<String> = (0..10).map(|number| format!("LONG_{number}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
+    let own = id_of(Path::new("/proc/self/ns/mnt"));
+    let started = Started::with(&many);
+    let signs = started.signs();
+    assert_eq!(signs.nameless_in([own]), Some(started.pid()));
+    assert!(signs.files.contains_key(&id_of(&started_folder(&started))), "the rest is read all the same");
+    assert_eq!(Started::with(&many[..5]).signs().nameless_in([own]), None);
+}
+
+fn started_folder(started: &Started) -> std::path::PathBuf {
+    format!("/proc/{}/cwd", started.pid()).into()
 }
 
 #[test]
@@ -78,20 +147,23 @@ fn program_folder_and_root_are_seen() {
 /// A /proc in a folder, with one process that has nothing open.
 fn fake_proc() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("42");
+    fs::write(root.path().join("locks"), "").unwrap();
+    fake_process(&root.path().join("42"));
+    root
+}
+
+fn fake_process(folder: &Path) {
     for name in ["ns", "fd", "net", "map_files", "a folder"] {
         fs::create_dir_all(folder.join(name)).unwrap();
     }
-    fs::write(root.path().join("locks"), "").unwrap();
     fs::write(folder.join("stat"), "42 (x) S 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 5 0").unwrap();
     fs::write(folder.join("cmdline"), "python\0--session=session_1\0").unwrap();
-    for name in ["ns/net", "net/unix", "maps"] {
+    for name in ["ns/net", "ns/mnt", "net/unix", "maps", "environ", "mountinfo"] {
         fs::write(folder.join(name), "").unwrap();
     }
     for link in ["cwd", "root", "exe"] {
         std::os::unix::fs::symlink(folder.join("a folder"), folder.join(link)).unwrap();
     }
-    root
 }
 
 #[test]
