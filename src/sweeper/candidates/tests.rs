@@ -19,6 +19,7 @@ fn tree(newest: Timestamp) -> Tree {
         bytes: 1,
         files: 1,
         newest,
+        written: newest,
         in_use: vec![],
         sockets: Some(vec![]),
         mount: None,

@@ -77,8 +77,9 @@ fn second_look(
 }
 
 /// Whether somebody has written to it between two looks. Detaching changes the ctime of what is
-/// detached, which counts for a file and not for a folder.
+/// detached, which is in the newest change of a file and not in that of a folder; when it was written to
+/// holds for both. A file may be overwritten with as much as it held.
 pub(super) fn changed(before: &Tree, after: &Tree) -> bool {
     let later = after.kind == Kind::Folder && after.newest > before.newest;
-    later || after.files > before.files || after.bytes > before.bytes
+    later || after.written != before.written || after.files > before.files || after.bytes > before.bytes
 }

@@ -193,6 +193,21 @@ fn what_is_written_to_between_the_two_looks_gets_its_name_back() {
     assert_eq!(stage.standing(), ["tmpa", "tmpa/x", "tmpa/y"]);
 }
 
+/// A step of a live job may take no longer than that: the same name, the same size, other content.
+#[test]
+fn a_file_that_is_overwritten_between_the_two_looks_gets_its_name_back_with_what_it_holds_now() {
+    let stage = Stage::new();
+    stage.plant("tmp_model.pt");
+    let file = fs::File::options().write(true).open(stage.path("tmp_model.pt")).unwrap();
+    let signs = only_later(|| {
+        std::os::unix::fs::FileExt::write_all_at(&file, &[2; 5000], 0).unwrap();
+        Signs::default()
+    });
+    let findings = stage.sweep_with(&signs, &|| None);
+    assert_eq!(kept(&findings), [("tmp_model.pt", KeptBecause::InUse)]);
+    assert_eq!(fs::read(stage.path("tmp_model.pt")).unwrap(), [2; 5000]);
+}
+
 #[test]
 fn a_mount_that_appears_between_the_two_looks_keeps_what_is_around_it() {
     let script = r#"mkdir -p "$SCRATCH/tmpa/mnt"; echo x >"$SCRATCH/tmpa/x""#;

@@ -20,6 +20,7 @@ fn tree(ino: u64, files: u64) -> Tree {
         bytes: 0,
         files,
         newest: Timestamp::UNIX_EPOCH,
+        written: Timestamp::UNIX_EPOCH,
         in_use: vec![],
         sockets: Some(vec![]),
         mount: None,

@@ -23,7 +23,13 @@ fn whatever_grows_or_is_newer_between_two_looks_has_changed() {
     assert!(changed(&before, &Tree { bytes: before.bytes + 1, ..before.clone() }));
     assert!(changed(&before, &Tree { newest: later, ..before.clone() }));
     let file = Tree { kind: Kind::File, ..before };
-    assert!(!changed(&file, &Tree { newest: later, ..file.clone() }), "its detaching is a change of it");
+    assert!(
+        !changed(&file, &Tree { newest: later, ..file.clone() }),
+        "its detaching is a change of its ctime"
+    );
+    assert!(changed(&file, &Tree { newest: later, written: later, ..file.clone() }), "it was written to");
+    let earlier = file.written - SignedDuration::from_secs(1);
+    assert!(changed(&file, &Tree { written: earlier, ..file.clone() }), "as whoever copies times does");
 }
 
 #[test]
