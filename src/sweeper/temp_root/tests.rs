@@ -389,6 +389,26 @@ fn a_dead_session_loses_its_data_at_once_and_its_logs_after_a_day() {
     assert!(stage.path("ray/session_2026-01-02_2/logs/raylet.out").exists());
 }
 
+/// Its raylet ended five minutes ago, and another one takes the session up: its packages are hours old.
+#[test]
+fn the_parts_of_a_dead_session_are_as_young_as_the_session() {
+    let mut stage = Stage { state: WorkerState::Active, ..Stage::new() };
+    let session = "ray/session_2026-01-01_1";
+    for path in ["runtime_resources/x", "sockets/x", "logs/raylet.out"] {
+        stage.plant(&format!("{session}/{path}"));
+    }
+    let ended = std::time::SystemTime::now() + Duration::from_mins(55);
+    let log = fs::File::options().write(true).open(stage.path(&format!("{session}/logs/raylet.out")));
+    log.unwrap().set_modified(ended).unwrap();
+    let before = stage.standing();
+    let findings = stage.sweep();
+    let young: Vec<_> = findings.kept.iter().filter(|kept| kept.why == KeptBecause::TooYoung).collect();
+    assert_eq!((young.len(), findings.gone()), (2, 0), "{findings:?}");
+    assert_eq!(stage.standing(), before);
+    stage.hours_later = 2;
+    assert_eq!(removed(&stage.sweep()).len(), 2);
+}
+
 #[test]
 fn a_session_that_any_process_names_is_live_and_loses_only_old_logs() {
     let stage = Stage { hours_later: 25, ..Stage::new() };
