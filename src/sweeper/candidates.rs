@@ -162,7 +162,7 @@ impl Situation<'_> {
         if candidate.is_begun() {
             return kept;
         }
-        kept.or_else(|| self.kept_by_age(candidate.class, tree.newest))
+        kept.or_else(|| self.kept_by_age(candidate.class, tree.newest.max(tree.moved)))
     }
 
     /// State and age, by class.

@@ -166,6 +166,7 @@ pub(super) fn look(
         tree: Tree {
             image_layer: layer.holds(path, &facts),
             written: facts.written(),
+            moved: facts.ctime,
             ..empty(facts.id, facts.kind, facts.owner)
         },
     };
@@ -199,6 +200,7 @@ fn empty(id: FileId, kind: Kind, owner: u32) -> Tree {
         files: 0,
         newest: Timestamp::MIN,
         written: Timestamp::MIN,
+        moved: Timestamp::MIN,
         in_use: vec![],
         sockets: Some(vec![]),
         mount: None,

@@ -295,6 +295,7 @@ impl Run<'_> {
         for (entry, restored) in whole.into_iter().zip(restored) {
             match restored {
                 Ok(Restored::InPlace) => {
+                    self.healed.insert(entry.id);
                     let name = own_name(entry.path.file_name().unwrap_or_default());
                     healed.push(Entry { path: entry.path.with_file_name(name), ..entry });
                 }

@@ -13,10 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::{
-    config::sweep::Ages,
+    config::{sweep::Ages, units::Span},
     domain::evidence::WorkerState,
     sweeper::{
-        inside::tests::harness::{World, enter, id},
+        inside::tests::harness::{World, enter, id, wait_for},
         jobs::Jobs,
     },
 };
@@ -35,6 +35,7 @@ struct Stage {
     hours_later: i64,
     listed_at_once: usize,
     looking: u32,
+    ages: Ages,
 }
 
 impl Stage {
@@ -48,6 +49,7 @@ impl Stage {
             hours_later: 1,
             listed_at_once: LISTED_AT_ONCE,
             looking: 2,
+            ages: Ages::default(),
         }
     }
 
@@ -80,13 +82,13 @@ impl Stage {
         awake: &dyn Fn() -> Option<String>,
         held: &dyn Fn() -> Option<String>,
     ) -> Findings {
-        let (jobs, ages) = (Jobs::Known(vec![]), Ages::default());
+        let jobs = Jobs::Known(vec![]);
         let now = Timestamp::now() + SignedDuration::from_hours(self.hours_later);
         let situation = Situation {
             state: self.state,
             jobs: &jobs,
             now,
-            ages: &ages,
+            ages: &self.ages,
             owner: None,
             shared_with: None,
             set_forward: Duration::ZERO,
@@ -313,6 +315,19 @@ fn what_a_killed_sweep_left_off_its_name_is_judged_anew() {
     stage.plant(&format!("ray/session_2/.raysweep-{old}-data/x"));
     assert_eq!(removed(&stage.sweep()).len(), 2, "a session and a part of one, at once");
     assert_eq!(stage.standing(), ["ray", "ray/session_1", "ray/session_2"]);
+}
+
+/// Its name was given back a moment ago, which is nobody's move but ours.
+#[test]
+fn what_a_killed_sweep_left_off_its_name_is_no_younger_for_getting_it_back() {
+    let ages = Ages { no_job: Span(Duration::from_millis(20)), ..Ages::default() };
+    let stage = Stage { hours_later: 0, ages, ..Stage::new() };
+    stage.plant(&format!(".raysweep-{}-tmpa/x", AttemptId::now()));
+    let planted = Timestamp::now();
+    wait_for("it to be old", || {
+        (Timestamp::now().duration_since(planted) > SignedDuration::from_millis(30)).then_some(())
+    });
+    assert_eq!(removed(&stage.sweep()), ["tmpa"]);
 }
 
 /// Its folders are as young as the delete that was killed; the worker may be at work by now.

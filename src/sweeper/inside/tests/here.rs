@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::harness::{enter, here, id, look, sweep_away};
+use super::harness::{enter, here, id, look, sweep_away, wait_for};
 use crate::{
     domain::attempt::AttemptId,
     sweeper::inside::{Inside, InsideError, Kind, Looking, Restored},
@@ -117,6 +117,25 @@ fn what_is_seen_in_any_part_of_a_large_folder_is_told_and_all_of_it_goes() {
     }
     let deleted = sweep_away(&mut inside, root.path(), Path::new("flat"));
     assert_eq!((deleted.complete, deleted.files, deleted.bytes), (true, whole.files, whole.bytes));
+}
+
+#[test]
+fn a_folder_that_is_moved_is_told_to_be_and_is_written_no_later() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("mine")).unwrap();
+    fs::write(root.path().join("mine/x"), "x").unwrap();
+    let mut inside = enter(root.path());
+    let before = look(&mut inside, Path::new("mine"), &BTreeSet::new()).unwrap();
+    // A file system tells time in ticks.
+    let moved = wait_for("a move to be later", || {
+        fs::rename(root.path().join("mine"), root.path().join("tmpa")).unwrap();
+        let tree = look(&mut inside, Path::new("tmpa"), &BTreeSet::new()).unwrap();
+        if tree.moved == before.moved {
+            fs::rename(root.path().join("tmpa"), root.path().join("mine")).unwrap();
+        }
+        (tree.moved > before.moved).then_some(tree)
+    });
+    assert_eq!((moved.newest, moved.written), (before.newest, before.written));
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn tree(ino: u64, files: u64) -> Tree {
         files,
         newest: Timestamp::UNIX_EPOCH,
         written: Timestamp::UNIX_EPOCH,
+        moved: Timestamp::UNIX_EPOCH,
         in_use: vec![],
         sockets: Some(vec![]),
         mount: None,
