@@ -258,6 +258,11 @@ fn kept_by_contents(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
             "it lies in an image layer; removing it would free nothing",
         ));
     }
+    kept_by_owner(tree, owner)
+}
+
+/// Somebody else's files keep it, also those that were moved into it since the first look.
+pub(crate) fn kept_by_owner(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
     let owner = owner?;
     let other = if tree.owner == owner { tree.other_owner? } else { tree.owner };
     Some(Keep::new(KeptBecause::Error, format!("it belongs to user {other}, not to Ray's user {owner}")))

@@ -282,7 +282,8 @@ impl Run<'_> {
         }
         self.inside.remember(&signs.files.keys().copied().collect())?;
         let looks = self.inside.look_all(detached.iter().map(|each| each.path.as_path()));
-        let Again { may_go, stays, unknown, ended } = Again::of(std::mem::take(detached), looks, &signs);
+        let Again { may_go, stays, unknown, ended } =
+            Again::of(std::mem::take(detached), looks, &signs, self.situation.owner);
         drop(signs);
         detached.extend(may_go);
         detached.extend(unknown);
@@ -319,7 +320,7 @@ impl Run<'_> {
 
     fn delete(&mut self, may_go: Vec<Detached>) -> Result<(), Broken> {
         let orders = may_go.iter().map(|each| (each.path.as_path(), each.tree.id));
-        let deleted = self.inside.delete_all(orders);
+        let deleted = self.inside.delete_all(orders, self.situation.owner);
         let mut done = Ok(());
         for (each, deleted) in may_go.into_iter().zip(deleted) {
             match deleted {

@@ -138,6 +138,45 @@ fn a_folder_that_is_moved_is_told_to_be_and_is_written_no_later() {
     assert_eq!((moved.newest, moved.written), (before.newest, before.written));
 }
 
+/// Whoever may move a folder and not empty it moves it into what is being deleted.
+#[test]
+fn what_is_another_users_stays_in_what_is_deleted() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("tree");
+    let give = |path: &str, owner| std::os::unix::fs::chown(tree.join(path), Some(owner), None).unwrap();
+    fs::create_dir_all(tree.join("own/deep")).unwrap();
+    fs::create_dir_all(tree.join("own/theirs")).unwrap();
+    for file in ["own/deep/x", "own/theirs/x", "own/theirs/y", "own/z"] {
+        fs::write(tree.join(file), "x").unwrap();
+    }
+    for path in ["", "own", "own/deep", "own/deep/x", "own/theirs/y"] {
+        give(path, 7);
+    }
+    for path in ["own/theirs", "own/theirs/x", "own/z"] {
+        give(path, 8);
+    }
+    let top = id(&tree);
+    let mut inside = enter(root.path());
+    let mut delete = |owner| {
+        let detached = inside.detach(Path::new("tree"), top, AttemptId::now()).unwrap();
+        let deleted = inside.delete_all([(detached.as_path(), top)].into_iter(), owner).remove(0);
+        if deleted.is_err() {
+            inside.restore(&detached).unwrap();
+        }
+        deleted
+    };
+    assert!(matches!(delete(Some(8)), Err(InsideError::System(why)) if why.contains("another user")));
+    let deleted = delete(Some(7)).unwrap();
+    assert_eq!((deleted.complete, deleted.files), (false, 1), "{deleted:?}");
+    assert!(deleted.errors.iter().any(|error| error.contains("another user")), "{deleted:?}");
+    assert!(tree.join("own/theirs/x").exists() && tree.join("own/theirs/y").exists());
+    assert!(tree.join("own/z").exists() && !tree.join("own/deep").exists());
+    assert!(delete(None).unwrap().complete);
+}
+
 #[test]
 fn a_name_that_is_no_text_survives_the_wire() {
     let root = tempfile::tempdir().unwrap();
