@@ -307,7 +307,7 @@ pub(crate) fn kept_by_use(path: &Path, tree: &Tree, signs: &Signs) -> Option<Kee
     }
     // What is not UTF-8 cannot be looked for in arguments; the lossy form finds its readable part.
     let pid = signs.mentioned_by(&name.to_string_lossy())?;
-    in_use(Some(pid), "a process names it in its arguments, variables or open paths".to_owned())
+    in_use(Some(pid), "a process names it in its arguments, variables, open paths or mounts".to_owned())
 }
 
 /// What others would call something under a temp root.

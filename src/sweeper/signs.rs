@@ -1,5 +1,5 @@
 //! Signs of use: every file that any process on the host has open, mapped, locked, bound, or as its
-//! folder, root or program; and every name by which a process may come back to one.
+//! folder, root or program; and every name by which a process or a mount may come back to one.
 
 pub(crate) mod parse;
 
@@ -12,6 +12,7 @@ use std::{
 use super::{
     FileId,
     candidates::may_be_named_in,
+    mountinfo::Mount,
     processes::{
         Ourselves,
         proc::{self, Unread, unless_vanished},
@@ -27,8 +28,9 @@ pub(crate) struct Signs {
     pub(crate) sockets: BTreeMap<BoundSocket, i32>,
     /// Every process's arguments, joined by spaces, for a look-up by name.
     pub(crate) arguments: Vec<(i32, String)>,
-    /// Every path that a process's fds, maps, cwd, root and exe name, and what its variables say, for a
-    /// look-up by name, and one process that names it: thousands of processes map the same libraries.
+    /// Every path that a process's fds, maps, cwd, root and exe name, what its variables say, and what its
+    /// mounts are made of and lie on, for a look-up by name, and one process that names it: thousands of
+    /// processes map the same libraries.
     pub(crate) names: BTreeMap<String, i32>,
     /// Mount namespaces in which one of these names is too long to be said, and a process
     /// that uses what is called so. It could name anything there; elsewhere the file itself tells.
@@ -49,7 +51,21 @@ pub(crate) struct BoundSocket {
 impl Signs {
     /// Reads all signs. An error means that something could be in use unseen: then nothing may go.
     pub(crate) fn read() -> io::Result<Self> {
-        Self::read_from(Path::new("/proc"))
+        let mut signs = Self::read_from(Path::new("/proc"))?;
+        signs.backing_files(Path::new("/sys/block"))?;
+        Ok(signs)
+    }
+
+    /// The files behind loop devices, which are held by the kernel as well.
+    fn backing_files(&mut self, devices: &Path) -> io::Result<()> {
+        let names = unless_vanished(proc::names(devices))?.unwrap_or_default();
+        for name in names.iter().filter(|name| name.starts_with("loop")) {
+            let path = devices.join(name).join("loop/backing_file");
+            if let Some(file) = unless_vanished(proc::text(&path))? {
+                self.names.entry(file).or_insert(NOBODY);
+            }
+        }
+        Ok(())
     }
 
     fn read_from(proc_root: &Path) -> io::Result<Self> {
@@ -112,6 +128,12 @@ struct Names {
 /// More variables than any program is started with; what has more is not read in part.
 const MOST_VARIABLES_BYTES: u64 = 1 << 20;
 
+/// Ten times what the kernel lets a namespace mount by default, each with a short path.
+const MOST_MOUNTS_BYTES: u64 = 64 << 20;
+
+/// The number of the process where it is the kernel itself, as in the list of locks.
+const NOBODY: i32 = -1;
+
 impl Names {
     fn say(&mut self, name: &str) {
         if !self.said.contains(name) {
@@ -133,6 +155,8 @@ struct Reading {
     signs: Signs,
     /// Network namespaces whose sockets are read.
     networks: BTreeSet<FileId>,
+    /// Mount namespaces whose mounts are read.
+    mounts: BTreeSet<FileId>,
     /// Mapped files, as maps name them, whose identity through the file system is read.
     mapped: BTreeSet<FileId>,
 }
@@ -165,6 +189,7 @@ impl Reading {
         self.descriptors(&folder.join("fd"), pid, names)?;
         Self::variables(&folder.join("environ"), names)?;
         self.maps(folder, pid, names)?;
+        self.mounts(folder, names)?;
         self.sockets(folder, pid)
     }
 
@@ -178,6 +203,35 @@ impl Reading {
         for variable in variables.split(|byte| *byte == 0) {
             let variable = String::from_utf8_lossy(variable);
             names.say_if_it_matters(variable.split_once('=').map_or(&*variable, |(_, value)| value));
+        }
+        Ok(())
+    }
+
+    /// The folder behind a bind mount and the layers of an overlay are held by the kernel and by no process. And
+    /// what is mounted on a folder goes with it, without a word, where only another namespace has the mount.
+    fn mounts(&mut self, folder: &Path, names: &mut Names) -> Result<(), Unread> {
+        let namespace = proc::file_id(&folder.join("ns/mnt"))?;
+        if self.mounts.contains(&namespace) {
+            return Ok(());
+        }
+        let path = folder.join("mountinfo");
+        let table = match proc::bytes_within(&path, MOST_MOUNTS_BYTES) {
+            // Whoever is about to end has no mounts any more, and says that the question is invalid.
+            Err(Unread::Failed(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(Unread::Vanished);
+            }
+            read => read?,
+        };
+        self.mounts.insert(namespace);
+        let Some(table) = table else {
+            names.one_is_too_long = true;
+            return Ok(());
+        };
+        for line in table.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let mount = Mount::parse(line).ok_or_else(|| Unread::odd(&path, "not a line of mountinfo"))?;
+            for name in mount.names() {
+                names.say_if_it_matters(&name.to_string_lossy());
+            }
         }
         Ok(())
     }

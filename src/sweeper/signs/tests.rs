@@ -242,3 +242,38 @@ fn what_cannot_be_read_is_an_error_and_what_vanished_is_not() {
     fs::create_dir(folder.join("net/unix")).unwrap();
     assert!(Signs::read_from(root.path()).is_err(), "a folder where the sockets should be");
 }
+
+#[test]
+fn what_a_mount_is_made_of_and_what_it_lies_on_is_named() {
+    let root = fake_proc();
+    let folder = root.path().join("42");
+    let table = "36 35 8:1 /tmp/tmp_ws /workspace rw shared:1 - ext4 /dev/vda rw\n\
+                 37 35 8:2 / /tmp/tmp\\040data rw - xfs /dev/vdb rw\n\
+                 38 35 0:60 / /merged rw - overlay overlay rw,lowerdir=/lower,upperdir=/tmp/ray_tmp_1/upper\n\
+                 39 35 0:61 / /dev/shm rw - tmpfs tmpfs rw\n";
+    fs::write(folder.join("mountinfo"), table).unwrap();
+    let signs = Signs::read_from(root.path()).unwrap();
+    for name in ["tmp_ws", "tmp data", "ray_tmp_1"] {
+        assert_eq!(signs.mentioned_by(name), Some(42), "{name}");
+    }
+    assert_eq!(signs.mentioned_by("tmpfs"), None, "a kind of file system is no name");
+
+    fs::write(folder.join("mountinfo"), "36 35\n").unwrap();
+    assert!(Signs::read_from(root.path()).is_err(), "it could be any mount");
+}
+
+#[test]
+fn the_file_behind_a_loop_device_is_named() {
+    let devices = tempfile::tempdir().unwrap();
+    for (device, file) in [("loop0", Some("/tmp/tmp_disk.img\n")), ("loop1", None), ("vda", None)] {
+        fs::create_dir_all(devices.path().join(device).join("loop")).unwrap();
+        if let Some(file) = file {
+            fs::write(devices.path().join(device).join("loop/backing_file"), file).unwrap();
+        }
+    }
+    let mut signs = Signs::default();
+    signs.backing_files(devices.path()).unwrap();
+    assert!(signs.mentioned_by("tmp_disk.img").is_some());
+    assert_eq!(signs.names.len(), 1);
+    signs.backing_files(&devices.path().join("missing")).unwrap();
+}

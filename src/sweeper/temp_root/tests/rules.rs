@@ -88,3 +88,23 @@ fn a_session_that_is_a_mount_is_live() {
     assert!(findings.removed.is_empty() && findings.kept.is_empty(), "{findings:?}");
     assert!(world.path(&world.scratch.join("ray/session_1/data/x").display().to_string()).exists());
 }
+
+/// To remove what is mounted on there takes the mount away without a word; what is mounted elsewhere is held by
+/// nothing but the mount.
+#[test]
+fn a_mount_of_another_namespace_keeps_what_it_lies_on_and_what_it_is_made_of() {
+    // Not in one word: the script is an argument, and would keep what it names.
+    let script = r#"cd "$SCRATCH"; a=ws b=data c=other; mkdir tmp_$a tmp_$b tmp_$c work; echo x >tmp_$a/x
+        mount --bind tmp_$a work; mount -t tmpfs tmpfs tmp_$b; echo x >tmp_$b/x"#;
+    let Some(world) = World::start(script) else { return };
+    let of_the_world = || Signs::of(i32::try_from(world.pid).unwrap());
+    let mut inside = enter(&world.scratch);
+    let findings = Stage::new().sweep_inside(&mut inside, &of_the_world, &|| None, &|| None);
+    let mut stays = kept(&findings);
+    stays.sort_unstable_by_key(|(path, _)| *path);
+    assert_eq!(stays, [("tmp_data", KeptBecause::InUse), ("tmp_ws", KeptBecause::InUse)], "{findings:?}");
+    assert_eq!(removed(&findings), ["tmp_other"]);
+    for file in ["tmp_data/x", "work/x"] {
+        assert!(world.path(&world.scratch.join(file).display().to_string()).exists(), "{file}");
+    }
+}
