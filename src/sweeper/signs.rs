@@ -69,15 +69,27 @@ impl Signs {
     }
 
     fn read_from(proc_root: &Path) -> io::Result<Self> {
-        let pids = unless_vanished(proc::numbers(proc_root))?.ok_or(io::ErrorKind::NotFound)?;
-        Self::read_of(proc_root, pids)
+        Self::read_of(proc_root, || {
+            unless_vanished(proc::numbers(proc_root))?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        })
     }
 
-    fn read_of(proc_root: &Path, pids: impl IntoIterator<Item = i32>) -> io::Result<Self> {
+    /// Reads whoever is listed, and then whoever is listed only now: of a process that has started another one
+    /// and has ended before it was read, the other one holds what both held.
+    fn read_of(proc_root: &Path, mut listed: impl FnMut() -> io::Result<Vec<i32>>) -> io::Result<Self> {
         let ourselves = Ourselves::read(proc_root);
         let mut reading = Reading::default();
-        for pid in pids {
-            unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?;
+        let mut read = BTreeSet::new();
+        for _ in 1..=LISTED_AT_MOST {
+            let news: Vec<i32> = listed()?.into_iter().filter(|pid| !read.contains(pid)).collect();
+            if news.is_empty() {
+                break;
+            }
+            for pid in news {
+                if unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?.is_some() {
+                    read.insert(pid);
+                }
+            }
         }
         let locks = unless_vanished(proc::text(&proc_root.join("locks")))?.ok_or(io::ErrorKind::NotFound)?;
         for line in locks.lines().filter(|line| !line.is_empty()) {
@@ -124,6 +136,10 @@ struct Names {
     said: BTreeSet<String>,
     one_is_too_long: bool,
 }
+
+/// Processes are listed until nobody is new, and no more often than this: somebody may start one after the other
+/// all the time.
+const LISTED_AT_MOST: usize = 4;
 
 /// More variables than any program is started with; what has more is not read in part.
 const MOST_VARIABLES_BYTES: u64 = 1 << 20;

@@ -23,7 +23,7 @@ fn own_signs() -> Signs {
 impl Signs {
     /// Of one process: that of a machine whose first process hides from a test can be read all the same.
     pub(crate) fn of(pid: i32) -> io::Result<Self> {
-        Self::read_of(Path::new("/proc"), [pid])
+        Self::read_of(Path::new("/proc"), || Ok(vec![pid]))
     }
 }
 
@@ -241,6 +241,36 @@ fn what_cannot_be_read_is_an_error_and_what_vanished_is_not() {
     fs::rename(folder.join("net/unix"), folder.join("gone")).unwrap();
     fs::create_dir(folder.join("net/unix")).unwrap();
     assert!(Signs::read_from(root.path()).is_err(), "a folder where the sockets should be");
+}
+
+#[test]
+fn who_was_started_while_the_others_were_read_is_read_as_well() {
+    let root = fake_proc();
+    let folder = |pid: i32| root.path().join(pid.to_string());
+    let mut lists = vec![vec![43, 44], vec![43, 44], vec![42, 44], vec![42]];
+    let signs = Signs::read_of(root.path(), || {
+        let list = lists.pop().unwrap();
+        for pid in list.iter().filter(|pid| !folder(**pid).exists()) {
+            fake_process(&folder(*pid));
+            fs::write(folder(*pid).join("cmdline"), format!("python\0/tmp/tmp-{pid}\0")).unwrap();
+        }
+        Ok(list)
+    });
+    let signs = signs.unwrap();
+    assert_eq!(signs.mentioned_by("session_1"), Some(42));
+    assert_eq!(signs.mentioned_by("tmp-44"), Some(44));
+    assert_eq!(signs.mentioned_by("tmp-43"), Some(43), "by that time");
+}
+
+#[test]
+fn whoever_starts_others_all_the_time_does_not_keep_a_reading_from_its_end() {
+    let root = fake_proc();
+    let mut pid = 42;
+    let signs = Signs::read_of(root.path(), || {
+        pid += 1;
+        Ok(vec![42, pid])
+    });
+    assert_eq!(signs.unwrap().mentioned_by("session_1"), Some(42));
 }
 
 #[test]
