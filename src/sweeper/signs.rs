@@ -32,7 +32,7 @@ pub(crate) struct Signs {
     /// mounts are made of and lie on, for a look-up by name, and one process that names it: thousands of
     /// processes map the same libraries.
     pub(crate) names: BTreeMap<String, i32>,
-    /// Mount namespaces in which one of these names is too long to be said, and a process
+    /// Mount namespaces in which one of these names is too long to be said or cannot be told, and a process
     /// that uses what is called so. It could name anything there; elsewhere the file itself tells.
     pub(crate) too_long: BTreeMap<FileId, i32>,
 }
@@ -80,11 +80,12 @@ impl Signs {
         let ourselves = Ourselves::read(proc_root);
         let mut reading = Reading::default();
         let mut read = BTreeSet::new();
-        for _ in 1..=LISTED_AT_MOST {
+        for time in 1..=LISTED_AT_MOST {
             let news: Vec<i32> = listed()?.into_iter().filter(|pid| !read.contains(pid)).collect();
             if news.is_empty() {
                 break;
             }
+            reading.is_last = time == LISTED_AT_MOST;
             for pid in news {
                 if unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?.is_some() {
                     read.insert(pid);
@@ -135,6 +136,8 @@ impl Signs {
 struct Names {
     said: BTreeSet<String>,
     one_is_too_long: bool,
+    /// Something of it was not there. That is nothing of a process that has ended.
+    one_has_vanished: bool,
 }
 
 /// Processes are listed until nobody is new, and no more often than this: somebody may start one after the other
@@ -163,6 +166,17 @@ impl Names {
             self.say(text);
         }
     }
+
+    /// Goes on without what is not there: the next kind of sign may be.
+    fn without_what_vanished(&mut self, read: Result<(), Unread>) -> Result<(), Unread> {
+        match read {
+            Err(Unread::Vanished) => {
+                self.one_has_vanished = true;
+                Ok(())
+            }
+            read => read,
+        }
+    }
 }
 
 /// A reading under way: what many processes share is read once.
@@ -175,6 +189,8 @@ struct Reading {
     mounts: BTreeSet<FileId>,
     /// Mapped files, as maps name them, whose identity through the file system is read.
     mapped: BTreeSet<FileId>,
+    /// Whether nobody is read again after this.
+    is_last: bool,
 }
 
 impl Reading {
@@ -191,22 +207,36 @@ impl Reading {
         for name in names.said {
             self.signs.names.entry(name).or_insert(pid);
         }
+        read?;
+        if names.one_has_vanished {
+            // One of many threads may be about to end before the others: a little later all of them are.
+            if !proc::lives(proc_root, pid)? || !self.is_last {
+                return Err(Unread::Vanished);
+            }
+            names.one_is_too_long = true;
+        }
         if names.one_is_too_long {
             let mounts = proc::file_id(&folder.join("ns/mnt"))?;
             self.signs.too_long.entry(mounts).or_insert(pid);
         }
-        read
+        Ok(())
     }
 
     fn files(&mut self, folder: &Path, pid: i32, names: &mut Names) -> Result<(), Unread> {
         for link in ["cwd", "root", "exe"] {
-            self.link(&folder.join(link), pid, names)?;
+            let read = self.link(&folder.join(link), pid, names);
+            names.without_what_vanished(read)?;
         }
-        self.descriptors(&folder.join("fd"), pid, names)?;
-        Self::variables(&folder.join("environ"), names)?;
-        self.maps(folder, pid, names)?;
-        self.mounts(folder, names)?;
-        self.sockets(folder, pid)
+        let read = self.descriptors(&folder.join("fd"), pid, names);
+        names.without_what_vanished(read)?;
+        let read = Self::variables(&folder.join("environ"), names);
+        names.without_what_vanished(read)?;
+        let read = self.maps(folder, pid, names);
+        names.without_what_vanished(read)?;
+        let read = self.mounts(folder, names);
+        names.without_what_vanished(read)?;
+        let read = self.sockets(folder, pid);
+        names.without_what_vanished(read)
     }
 
     /// What the variables that a process was started with say: whatever it starts goes by them as well.

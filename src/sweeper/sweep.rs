@@ -390,7 +390,7 @@ fn all_named(signs: Rc<Signs>, namespaces: &[FileId]) -> io::Result<Rc<Signs>> {
     match signs.nameless_in(namespaces.iter().copied()) {
         None => Ok(signs),
         Some(pid) => Err(io::Error::other(format!(
-            "process {pid} uses something whose path is too long to be read, or has more \
+            "process {pid} uses something whose path is too long to be read or cannot be told, or has more \
              variables than are read"
         ))),
     }

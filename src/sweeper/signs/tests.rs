@@ -243,6 +243,30 @@ fn what_cannot_be_read_is_an_error_and_what_vanished_is_not() {
     assert!(Signs::read_from(root.path()).is_err(), "a folder where the sockets should be");
 }
 
+/// Such as one that stands in a folder of /proc about a network interface that was removed.
+#[test]
+fn a_process_that_lives_has_the_rest_of_its_signs_and_keeps_what_is_in_its_namespace() {
+    let planted = |flags: u32| {
+        let root = fake_proc();
+        let folder = root.path().join("42");
+        fs::rename(folder.join("cwd"), folder.join("was")).unwrap();
+        std::os::unix::fs::symlink(folder.join("nowhere"), folder.join("cwd")).unwrap();
+        std::os::unix::fs::symlink(folder.join("net"), folder.join("fd/3")).unwrap();
+        fs::create_dir_all(folder.join("task/42")).unwrap();
+        let stat = format!("42 (x) S 1 1 1 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 5 0");
+        fs::write(folder.join("task/42/stat"), stat).unwrap();
+        root
+    };
+    let told = |root: &tempfile::TempDir| {
+        let folder = root.path().join("42");
+        let signs = Signs::read_from(root.path()).unwrap();
+        assert_eq!(signs.files.get(&id_of(&folder.join("net"))), Some(&42), "it is held open");
+        signs.nameless_in([id_of(&folder.join("ns/mnt"))])
+    };
+    assert_eq!(told(&planted(4_194_560)), Some(42));
+    assert_eq!(told(&planted(4_194_564)), None, "it is about to end");
+}
+
 #[test]
 fn who_was_started_while_the_others_were_read_is_read_as_well() {
     let root = fake_proc();
