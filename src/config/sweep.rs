@@ -207,7 +207,7 @@ pub struct Bare {
 pub struct Prune {
     /// `off`, `safe` (dangling images and build cache) or `system` (stopped containers as well). Default `safe`.
     pub mode: PruneMode,
-    /// How long ago a stopped container must have finished. Default `24h`.
+    /// How long ago a stopped container must have finished, and a dangling image must have been made. Default `24h`.
     pub min_age: Span,
     /// A container with this label is never removed. Default `raysweep.keep`.
     pub keep_label: String,

@@ -18,6 +18,7 @@ pub(super) fn stat(data: &[u8]) {
         parent: 7,
         ended: false,
         kernel_thread: false,
+        flags: 4_194_560,
         in_foreground: false,
         cpu_ticks: 200,
         children_cpu_ticks: 30,

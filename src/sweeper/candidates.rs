@@ -53,6 +53,11 @@ pub(crate) fn leftover_class(name: &OsStr) -> Option<Class> {
     LEFTOVERS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, class)| *class)
 }
 
+/// Whether a text can hold the name of something that is a candidate, or that one lies in.
+pub(crate) fn may_be_named_in(text: &str) -> bool {
+    ["tmp", "pip-", "session_"].iter().any(|part| text.contains(part))
+}
+
 /// Whether a name in the sessions' folder is a session's.
 pub(crate) fn is_session(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"session_") && name != "session_latest"
@@ -157,7 +162,7 @@ impl Situation<'_> {
         if candidate.is_begun() {
             return kept;
         }
-        kept.or_else(|| self.kept_by_age(candidate.class, tree.newest))
+        kept.or_else(|| self.kept_by_age(candidate.class, tree.newest.max(tree.moved)))
     }
 
     /// State and age, by class.
@@ -253,6 +258,11 @@ fn kept_by_contents(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
             "it lies in an image layer; removing it would free nothing",
         ));
     }
+    kept_by_owner(tree, owner)
+}
+
+/// Somebody else's files keep it, also those that were moved into it since the first look.
+pub(crate) fn kept_by_owner(tree: &Tree, owner: Option<u32>) -> Option<Keep> {
     let owner = owner?;
     let other = if tree.owner == owner { tree.other_owner? } else { tree.owner };
     Some(Keep::new(KeptBecause::Error, format!("it belongs to user {other}, not to Ray's user {owner}")))
@@ -297,7 +307,7 @@ pub(crate) fn kept_by_use(path: &Path, tree: &Tree, signs: &Signs) -> Option<Kee
     }
     // What is not UTF-8 cannot be looked for in arguments; the lossy form finds its readable part.
     let pid = signs.mentioned_by(&name.to_string_lossy())?;
-    in_use(Some(pid), "a process names it in its arguments or open paths".to_owned())
+    in_use(Some(pid), "a process names it in its arguments, variables, open paths or mounts".to_owned())
 }
 
 /// What others would call something under a temp root.

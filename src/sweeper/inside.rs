@@ -129,6 +129,10 @@ pub(crate) struct Tree {
     pub(crate) files: u64,
     /// The newest change of anything in it: mtime and btime of folders; mtime, ctime and btime of the rest.
     pub(crate) newest: Timestamp,
+    /// When its top itself was made or last written to; no rename changes either.
+    pub(crate) written: Timestamp,
+    /// When its top itself was changed in any way: a rename is one, and so is that of our own detaching.
+    pub(crate) moved: Timestamp,
     /// Files of the tree that are in the set of files in use, a bounded number of them.
     pub(crate) in_use: Vec<FileId>,
     /// The names (last components) of the sockets in it; `None` if there are too many to list.

@@ -52,6 +52,12 @@ impl Mount {
         Some(Self { id, parent, device, root, point, read_only, kind, options })
     }
 
+    /// What it is made of and where it lies: the folder that is mounted, the place, and the file system's own
+    /// options, among which are the layers of an overlay.
+    pub(crate) fn names(&self) -> [PathBuf; 3] {
+        [self.root.clone(), self.point.clone(), unescaped(&self.options)]
+    }
+
     /// The value of an option that is a path.
     pub(crate) fn path_option(&self, name: &str) -> Option<PathBuf> {
         self.options

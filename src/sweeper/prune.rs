@@ -64,7 +64,10 @@ impl Run<'_> {
             // have all stopped. Those that are kept could then never be started again.
             self.stopped_containers().await;
         }
-        let dangling = HashMap::from([("dangling", vec!["true"])]);
+        // Whoever builds has images without a name between two steps. One that was pulled by its digest has none
+        // either, and is as old as its making: the runtime does not tell when it came.
+        let until = format!("{}s", self.settings.min_age.0.as_secs().max(1));
+        let dangling = HashMap::from([("dangling", vec!["true".to_owned()]), ("until", vec![until])]);
         let options = PruneImagesOptionsBuilder::new().filters(&dangling).build();
         let pruned = self.docker.prune_images(Some(options)).await;
         if let Some(pruned) = self.done("images", pruned) {

@@ -1,5 +1,5 @@
 //! Signs of use: every file that any process on the host has open, mapped, locked, bound, or as its
-//! folder, root or program.
+//! folder, root or program; and every name by which a process or a mount may come back to one.
 
 pub(crate) mod parse;
 
@@ -11,6 +11,8 @@ use std::{
 
 use super::{
     FileId,
+    candidates::may_be_named_in,
+    mountinfo::Mount,
     processes::{
         Ourselves,
         proc::{self, Unread, unless_vanished},
@@ -27,12 +29,13 @@ pub(crate) struct Signs {
     pub(crate) sockets: BTreeMap<BoundSocket, i32>,
     /// Every process's arguments, joined by spaces, for a look-up by name.
     pub(crate) arguments: Vec<(i32, String)>,
-    /// Every path that a process's fds, maps, cwd, root and exe name, for a look-up by session name, and
-    /// one process that names it: thousands of processes map the same libraries.
+    /// Every path that a process's fds, maps, cwd, root and exe name, what its variables say, and what its
+    /// mounts are made of and lie on, for a look-up by name, and one process that names it: thousands of
+    /// processes map the same libraries.
     pub(crate) names: BTreeMap<String, i32>,
-    /// Mount and pid namespaces in which one of these names or the arguments are too long to be said, or all
-    /// of them together to be held, and a process that says them. It could name anything there; elsewhere the
-    /// file itself tells.
+    /// Mount and pid namespaces in which one of these names or the arguments are too long to be said or cannot be
+    /// told, or all of them together too many to be held, and a process that says them. It could name anything
+    /// there; elsewhere the file itself tells.
     pub(crate) too_long: BTreeMap<FileId, i32>,
 }
 
@@ -50,19 +53,46 @@ pub(crate) struct BoundSocket {
 impl Signs {
     /// Reads all signs. An error means that something could be in use unseen: then nothing may go.
     pub(crate) fn read() -> io::Result<Self> {
-        Self::read_from(Path::new("/proc"))
+        let mut signs = Self::read_from(Path::new("/proc"))?;
+        signs.backing_files(Path::new("/sys/block"))?;
+        Ok(signs)
+    }
+
+    /// The files behind loop devices, which are held by the kernel as well.
+    fn backing_files(&mut self, devices: &Path) -> io::Result<()> {
+        let names = unless_vanished(proc::names(devices))?.unwrap_or_default();
+        for name in names.iter().filter(|name| name.starts_with("loop")) {
+            let path = devices.join(name).join("loop/backing_file");
+            if let Some(file) = unless_vanished(proc::text(&path))? {
+                self.names.entry(file).or_insert(NOBODY);
+            }
+        }
+        Ok(())
     }
 
     fn read_from(proc_root: &Path) -> io::Result<Self> {
-        let pids = unless_vanished(proc::numbers(proc_root))?.ok_or(io::ErrorKind::NotFound)?;
-        Self::read_of(proc_root, pids)
+        Self::read_of(proc_root, || {
+            unless_vanished(proc::numbers(proc_root))?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        })
     }
 
-    fn read_of(proc_root: &Path, pids: impl IntoIterator<Item = i32>) -> io::Result<Self> {
+    /// Reads whoever is listed, and then whoever is listed only now: of a process that has started another one
+    /// and has ended before it was read, the other one holds what both held.
+    fn read_of(proc_root: &Path, mut listed: impl FnMut() -> io::Result<Vec<i32>>) -> io::Result<Self> {
         let ourselves = Ourselves::read(proc_root);
         let mut reading = Reading::default();
-        for pid in pids {
-            unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?;
+        let mut read = BTreeSet::new();
+        for time in 1..=LISTED_AT_MOST {
+            let news: Vec<i32> = listed()?.into_iter().filter(|pid| !read.contains(pid)).collect();
+            if news.is_empty() {
+                break;
+            }
+            reading.is_last = time == LISTED_AT_MOST;
+            for pid in news {
+                if unless_vanished(reading.process(proc_root, pid, ourselves.as_ref()))?.is_some() {
+                    read.insert(pid);
+                }
+            }
         }
         unless_vanished(reading.locks(&proc_root.join("locks")))?.ok_or(io::ErrorKind::NotFound)?;
         Ok(reading.signs)
@@ -90,7 +120,7 @@ impl Signs {
         namespaces.into_iter().find_map(|namespace| self.too_long.get(&namespace).copied())
     }
 
-    /// A process whose arguments or open paths contain this name, such as `session_2026-…_123`.
+    /// A process whose arguments, variables or open paths contain this name, such as `session_2026-…_123`.
     pub(crate) fn mentioned_by(&self, name: &str) -> Option<i32> {
         let arguments = self.arguments.iter().map(|(pid, text)| (text, pid));
         arguments.chain(&self.names).find(|(text, _)| text.contains(name)).map(|(_, pid)| *pid)
@@ -104,7 +134,22 @@ struct Names {
     /// What they may still take.
     left: usize,
     one_is_too_long: bool,
+    /// Something of it was not there. That is nothing of a process that has ended.
+    one_has_vanished: bool,
 }
+
+/// Processes are listed until nobody is new, and no more often than this: somebody may start one after the other
+/// all the time.
+const LISTED_AT_MOST: usize = 4;
+
+/// More variables than any program is started with; what has more is not read in part.
+const MOST_VARIABLES_BYTES: u64 = 1 << 20;
+
+/// Ten times what the kernel lets a namespace mount by default, each with a short path.
+const MOST_MOUNTS_BYTES: u64 = 64 << 20;
+
+/// The number of the process where it is the kernel itself, as in the list of locks.
+const NOBODY: i32 = -1;
 
 impl Names {
     fn say(&mut self, name: &str) {
@@ -119,6 +164,24 @@ impl Names {
             }
         }
     }
+
+    /// Most texts say nothing of anything that could go.
+    fn say_if_it_matters(&mut self, text: &str) {
+        if may_be_named_in(text) {
+            self.say(text);
+        }
+    }
+
+    /// Goes on without what is not there: the next kind of sign may be.
+    fn without_what_vanished(&mut self, read: Result<(), Unread>) -> Result<(), Unread> {
+        match read {
+            Err(Unread::Vanished) => {
+                self.one_has_vanished = true;
+                Ok(())
+            }
+            read => read,
+        }
+    }
 }
 
 /// A reading under way: what many processes share is read once.
@@ -127,9 +190,13 @@ struct Reading {
     signs: Signs,
     /// Network namespaces whose sockets are read.
     networks: BTreeSet<FileId>,
+    /// Mount namespaces whose mounts are read.
+    mounts: BTreeSet<FileId>,
     /// Mapped files, as maps name them, whose identity through the file system is read.
     mapped: BTreeSet<FileId>,
     room: Room,
+    /// Whether nobody is read again after this.
+    is_last: bool,
 }
 
 impl Reading {
@@ -153,6 +220,14 @@ impl Reading {
         for name in names.said {
             self.name(mounts, name, pid);
         }
+        read?;
+        if names.one_has_vanished {
+            // One of many threads may be about to end before the others: a little later all of them are.
+            if !proc::lives(proc_root, pid)? || !self.is_last {
+                return Err(Unread::Vanished);
+            }
+            names.one_is_too_long = true;
+        }
         if names.one_is_too_long {
             self.signs.too_long.entry(mounts).or_insert(pid);
             // It may have left the mounts of its container and still name what lies in them.
@@ -161,7 +236,7 @@ impl Reading {
                 self.signs.too_long.entry(pids).or_insert(pid);
             }
         }
-        read
+        Ok(())
     }
 
     /// What is said by many takes room once.
@@ -173,11 +248,62 @@ impl Reading {
 
     fn files(&mut self, folder: &Path, pid: i32, names: &mut Names) -> Result<(), Unread> {
         for link in ["cwd", "root", "exe"] {
-            self.link(&folder.join(link), pid, names)?;
+            let read = self.link(&folder.join(link), pid, names);
+            names.without_what_vanished(read)?;
         }
-        self.descriptors(&folder.join("fd"), pid, names)?;
-        self.maps(folder, pid, names)?;
-        self.sockets(folder, pid)
+        let read = self.descriptors(&folder.join("fd"), pid, names);
+        names.without_what_vanished(read)?;
+        let read = Self::variables(&folder.join("environ"), names);
+        names.without_what_vanished(read)?;
+        let read = self.maps(folder, pid, names);
+        names.without_what_vanished(read)?;
+        let read = self.mounts(folder, names);
+        names.without_what_vanished(read)?;
+        let read = self.sockets(folder, pid);
+        names.without_what_vanished(read)
+    }
+
+    /// What the variables that a process was started with say: whatever it starts goes by them as well.
+    /// One that has written a title over them shows what is left of them.
+    fn variables(path: &Path, names: &mut Names) -> Result<(), Unread> {
+        let Some(variables) = proc::bytes_within(path, MOST_VARIABLES_BYTES)? else {
+            names.one_is_too_long = true;
+            return Ok(());
+        };
+        for variable in variables.split(|byte| *byte == 0) {
+            let variable = String::from_utf8_lossy(variable);
+            names.say_if_it_matters(variable.split_once('=').map_or(&*variable, |(_, value)| value));
+        }
+        Ok(())
+    }
+
+    /// The folder behind a bind mount and the layers of an overlay are held by the kernel and by no process. And
+    /// what is mounted on a folder goes with it, without a word, where only another namespace has the mount.
+    fn mounts(&mut self, folder: &Path, names: &mut Names) -> Result<(), Unread> {
+        let namespace = proc::file_id(&folder.join("ns/mnt"))?;
+        if self.mounts.contains(&namespace) {
+            return Ok(());
+        }
+        let path = folder.join("mountinfo");
+        let table = match proc::bytes_within(&path, MOST_MOUNTS_BYTES) {
+            // Whoever is about to end has no mounts any more, and says that the question is invalid.
+            Err(Unread::Failed(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(Unread::Vanished);
+            }
+            read => read?,
+        };
+        self.mounts.insert(namespace);
+        let Some(table) = table else {
+            names.one_is_too_long = true;
+            return Ok(());
+        };
+        for line in table.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let mount = Mount::parse(line).ok_or_else(|| Unread::odd(&path, "not a line of mountinfo"))?;
+            for name in mount.names() {
+                names.say_if_it_matters(&name.to_string_lossy());
+            }
+        }
+        Ok(())
     }
 
     /// What a link of /proc leads to, by file and by name.

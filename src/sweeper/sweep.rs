@@ -438,14 +438,14 @@ fn with_folders(mut signs: Signs, folders: &[(FileId, i32)]) -> Signs {
     signs
 }
 
-/// A name that cannot be said could be that of anything under these workers' temp roots.
+/// A name that cannot be said, or one of more variables than are read, could be that of anything under these
+/// workers' temp roots.
 fn all_named(signs: Rc<Signs>, namespaces: &[FileId]) -> io::Result<Rc<Signs>> {
     match signs.nameless_in(namespaces.iter().copied()) {
         None => Ok(signs),
-        Some(pid) => {
-            let what = "names something whose path is too long to be read, or more than is read";
-            Err(io::Error::other(format!("process {pid} {what}")))
-        }
+        Some(pid) => Err(io::Error::other(format!(
+            "process {pid} names something whose path is too long to be read or cannot be told, or more than is read"
+        ))),
     }
 }
 

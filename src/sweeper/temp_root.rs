@@ -13,6 +13,7 @@ pub(crate) use self::{collect::is_unfinished, findings::Findings};
 use std::{collections::BTreeSet, io, path::Path, rc::Rc};
 
 use super::{
+    FileId,
     candidates::{Candidate, Keep, Situation, is_detached, shown},
     inside::{Deleted, Inside, InsideError, Restored, Tree},
     signs::Signs,
@@ -81,6 +82,7 @@ pub(crate) fn sweep(inside: &mut Inside, situation: &Situation<'_>, orders: &Ord
         is_cut: false,
         is_late: false,
         for_one: FOR_ONE,
+        healed: BTreeSet::new(),
     };
     match run.everything() {
         Ok(()) => {}
@@ -117,6 +119,8 @@ struct Run<'a> {
     is_late: bool,
     /// Which part of the time for all looks any one of them may have.
     for_one: u32,
+    /// What this sweep has given its name back after a killed one: its last move says nothing.
+    healed: BTreeSet<FileId>,
 }
 
 impl Run<'_> {
@@ -219,12 +223,19 @@ impl Run<'_> {
                 self.inside.look_all(unseen.map(|found| found.candidate.path.as_path())).into_iter();
             for Found { candidate, tree } in some {
                 let Some(looked) = tree.take().map(Ok).or_else(|| looks.next()) else { break };
-                match looked {
-                    Err(error) => self.left(candidate, 0, error)?,
-                    Ok(tree) => match self.situation.keeps(candidate, &tree, signs) {
-                        Some(keep) => self.keep(candidate, tree.bytes, keep),
-                        None => eligible.push((candidate.clone(), tree)),
-                    },
+                let mut tree = match looked {
+                    Ok(tree) => tree,
+                    Err(error) => {
+                        self.left(candidate, 0, error)?;
+                        continue;
+                    }
+                };
+                if self.healed.contains(&tree.id) {
+                    tree.moved = tree.written;
+                }
+                match self.situation.keeps(candidate, &tree, signs) {
+                    Some(keep) => self.keep(candidate, tree.bytes, keep),
+                    None => eligible.push((candidate.clone(), tree)),
                 }
             }
         }
@@ -284,7 +295,8 @@ impl Run<'_> {
         }
         self.inside.remember(&signs.files.keys().copied().collect())?;
         let looks = self.inside.look_all(detached.iter().map(|each| each.path.as_path()));
-        let Again { may_go, stays, unknown, ended } = Again::of(std::mem::take(detached), looks, &signs);
+        let Again { may_go, stays, unknown, ended } =
+            Again::of(std::mem::take(detached), looks, &signs, self.situation.owner);
         drop(signs);
         detached.extend(may_go);
         detached.extend(unknown);
@@ -321,7 +333,7 @@ impl Run<'_> {
 
     fn delete(&mut self, may_go: Vec<Detached>) -> Result<(), Broken> {
         let orders = may_go.iter().map(|each| (each.path.as_path(), each.tree.id));
-        let deleted = self.inside.delete_all(orders);
+        let deleted = self.inside.delete_all(orders, self.situation.owner);
         let mut done = Ok(());
         for (each, deleted) in may_go.into_iter().zip(deleted) {
             match deleted {

@@ -106,6 +106,10 @@ fn whoever_is_killed_at_whatever_step_nothing_in_use_is_lost_and_the_next_sweep_
             assert!(exists(PLAIN, &format!("{many}/150/f100")), "{who} killed while {step}");
         }
 
+        if step == "detached" {
+            // What got its name back is as young as that, which its folder tells.
+            wait_until_older(PLAIN, &["/tmp -maxdepth 0"], 3);
+        }
         let next = if step == "judging" { once_the_question_has_ended() } else { sweep() };
 
         assert!(!exists(PLAIN, &many), "{who} killed while {step}: {}", next.shown());

@@ -20,8 +20,17 @@ use crate::{
 const MIN_AGE: Duration = Duration::from_secs(20);
 
 fn settings(mode: &str) -> Settings {
-    let lines = format!("prune: {{mode: {mode}, min_age: {}s}}\n", MIN_AGE.as_secs());
+    settings_for(mode, MIN_AGE)
+}
+
+fn settings_for(mode: &str, min_age: Duration) -> Settings {
+    let lines = format!("prune: {{mode: {mode}, min_age: {}s}}\n", min_age.as_secs());
     Settings { more: lines, ..stand_in::settings() }
+}
+
+/// Prunes whatever images are older than a moment.
+fn prune_at_once() -> PruneReport {
+    prune(&settings_for("safe", Duration::from_secs(1)))
 }
 
 fn prune(settings: &Settings) -> PruneReport {
@@ -106,13 +115,15 @@ fn build_cache() -> String {
 #[test]
 fn safe_takes_dangling_images_and_build_cache_and_says_what_that_freed() {
     let dangling = dangling_image();
+    prune(&settings_for("safe", Duration::from_hours(1)));
+    assert!(is_there(&dangling), "somebody may be building it");
     build();
     assert_ne!(build_cache(), "0");
     let stopped = Container::without_raylet("stopped");
     docker(&["stop", "--time", "5", &stopped.name]);
     let before = used_bytes();
 
-    let pruned = prune(&settings("safe"));
+    let pruned = prune_at_once();
 
     assert!(!is_there(&dangling));
     assert_eq!(build_cache(), "0");
@@ -136,7 +147,7 @@ fn off_observing_and_a_dry_run_prune_nothing() {
         assert!(swept.report.prune.is_none(), "{}", swept.shown());
         assert!(is_there(&dangling), "{}", swept.shown());
     }
-    assert!(prune(&settings("safe")).removed > 0);
+    assert!(prune_at_once().removed > 0);
     assert!(!is_there(&dangling));
 }
 

@@ -19,6 +19,8 @@ fn tree(newest: Timestamp) -> Tree {
         bytes: 1,
         files: 1,
         newest,
+        written: newest,
+        moved: newest,
         in_use: vec![],
         sockets: Some(vec![]),
         mount: None,
@@ -134,6 +136,24 @@ fn whoever_reads_the_report_is_told_the_rule_and_its_figures() {
         let expected = format!("{why}; changed 9m ago, kept until {} have passed", ages.in_job);
         assert_eq!(told(WorkerState::InJob, jobs, 9), expected);
     }
+}
+
+/// A job publishes what it or another one has made before: the rename into place changes nothing inside.
+#[test]
+fn what_was_moved_into_its_place_is_as_young_as_the_move() {
+    let (ages, one) = (Ages::default(), Jobs::Known(vec![job(60)]));
+    let none = Jobs::Known(vec![]);
+    let kept = |state, jobs, class, minutes_ago| {
+        let tree = Tree { moved: at(minutes_ago), ..tree(at(180)) };
+        situation(state, jobs, &ages).keeps(&candidate(class), &tree, &Signs::default()).map(|keep| keep.why)
+    };
+    for class in LEFTOVER_CLASSES {
+        assert_eq!(kept(WorkerState::InJob, &one, class, 1), Some(KeptBecause::JobAlive));
+        assert_eq!(kept(WorkerState::InJob, &one, class, 70), None, "before the job");
+        assert_eq!(kept(WorkerState::NoJob, &none, class, 9), Some(KeptBecause::TooYoung));
+        assert_eq!(kept(WorkerState::NoJob, &none, class, 10), None);
+    }
+    assert_eq!(kept(WorkerState::Active, &none, Class::DeadSession, 9), Some(KeptBecause::TooYoung));
 }
 
 /// Each of a hundred leftovers says why it stays; what says so may be a container.
@@ -268,7 +288,10 @@ fn names_fall_into_their_classes() {
         (".raysweep-x-tmpabc", None),
     ] {
         assert_eq!(leftover_class(OsStr::new(name)), class, "{name}");
+        assert!(class.is_none() || may_be_named_in(&format!("/x/{name}/y")), "{name}");
     }
+    assert!(may_be_named_in("/x/session_1"));
+    assert!(!may_be_named_in("/usr/lib/python3/dist-packages:/opt/ray"));
     assert!(is_session(OsStr::new("session_2026-01-05_12-00-00_000000_1")));
     assert!(!is_session(OsStr::new("session_latest")));
 }

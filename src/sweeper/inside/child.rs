@@ -176,10 +176,10 @@ impl Hands {
                 self.detached.remove(&detached);
                 Answer::Restored(restored)
             }
-            Request::Delete { detached, id } => {
+            Request::Delete { detached, id, owner } => {
                 // No delete goes on beyond it: the parent still has to hear what has gone.
                 let until = self.ends.checked_sub(GRACE).unwrap_or_else(Instant::now).min(self.turn_ends);
-                let deleted = remove::delete(fd, &detached, id, until)?;
+                let deleted = remove::delete(fd, &detached, id, remove::Terms { until, owner })?;
                 // It is gone, it has its own name back, or it is half gone and its name says so.
                 self.detached.remove(&detached);
                 Answer::Deleted(deleted)

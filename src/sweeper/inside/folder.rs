@@ -83,8 +83,12 @@ impl Facts {
 
     /// The newest change. A folder's ctime is left out: our own rename sets it.
     pub(super) fn newest(&self) -> Timestamp {
-        let newest = self.mtime.max(self.btime);
-        if self.kind == Kind::Folder { newest } else { newest.max(self.ctime) }
+        if self.kind == Kind::Folder { self.written() } else { self.written().max(self.ctime) }
+    }
+
+    /// When it was made or last written to. A rename changes neither.
+    pub(super) fn written(&self) -> Timestamp {
+        self.mtime.max(self.btime)
     }
 
     pub(super) fn is_folder(&self) -> bool {

@@ -163,7 +163,12 @@ pub(super) fn look(
         owner: facts.owner,
         in_use,
         linked: HashMap::new(),
-        tree: Tree { image_layer: layer.holds(path, &facts), ..empty(facts.id, facts.kind, facts.owner) },
+        tree: Tree {
+            image_layer: layer.holds(path, &facts),
+            written: facts.written(),
+            moved: facts.ctime,
+            ..empty(facts.id, facts.kind, facts.owner)
+        },
     };
     sight.entry(&facts, &name, &PathBuf::new);
     if let Some(until) = whole.filter(|_| facts.is_folder() && !facts.mounted) {
@@ -194,6 +199,8 @@ fn empty(id: FileId, kind: Kind, owner: u32) -> Tree {
         bytes: 0,
         files: 0,
         newest: Timestamp::MIN,
+        written: Timestamp::MIN,
+        moved: Timestamp::MIN,
         in_use: vec![],
         sockets: Some(vec![]),
         mount: None,

@@ -228,12 +228,14 @@ impl Inside {
     }
 
     /// Deletes detached entries, one after another, as far as it gets a little before the deadline. Each
-    /// must still have the identity that it is given with.
+    /// must still have the identity that it is given with. Of what does not belong to this owner, where there
+    /// is one, nothing goes.
     pub(crate) fn delete_all<'a>(
         &mut self,
         detached: impl Iterator<Item = (&'a Path, FileId)>,
+        owner: Option<u32>,
     ) -> Vec<Result<Deleted, InsideError>> {
-        let requests = detached.map(|(path, id)| Request::Delete { detached: path.to_owned(), id });
+        let requests = detached.map(|(path, id)| Request::Delete { detached: path.to_owned(), id, owner });
         self.ask_all(requests, |answer| match answer {
             Answer::Deleted(deleted) => Ok(deleted),
             other => Err(other),

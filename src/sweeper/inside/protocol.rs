@@ -75,6 +75,8 @@ pub(super) enum Request {
         #[serde(with = "wire")]
         detached: PathBuf,
         id: FileId,
+        /// Only what belongs to this user goes.
+        owner: Option<u32>,
     },
 }
 

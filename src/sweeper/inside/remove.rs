@@ -35,13 +35,35 @@ const MOST_ERRORS: usize = 16;
 /// So many entries are removed between two looks at the clock.
 const ENTRIES_A_CLOCK: usize = 64;
 
-/// Deletes a detached entry, which must still be `id`, as far as it gets by `until`: what has gone by
-/// then is told, which a child that is killed cannot do.
+/// What a delete keeps to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// It gets as far as it gets by then: what has gone is told, which a child that is killed cannot do.
+    pub(super) until: Instant,
+    /// Only what belongs to this user goes. The name of what is being deleted tells everybody where to move
+    /// what they could not delete themselves.
+    pub(super) owner: Option<u32>,
+}
+
+impl Terms {
+    fn are_over(self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    fn spare(self, facts: &Facts) -> bool {
+        self.owner.is_some_and(|owner| owner != facts.owner)
+    }
+}
+
+/// Why something of another user's stays.
+const ANOTHERS: &str = "it belongs to another user";
+
+/// Deletes a detached entry, which must still be `id`.
 pub(super) fn delete(
     root: impl AsFd,
     detached: &Path,
     id: FileId,
-    until: Instant,
+    terms: Terms,
 ) -> Result<Deleted, InsideError> {
     let (parent, name) = folder::descend_to_parent(root, detached)?;
     if original_name(&name).is_none() {
@@ -51,12 +73,15 @@ pub(super) fn delete(
     if facts.mounted {
         return Err(InsideError::System("something is mounted on it".to_owned()));
     }
+    if terms.spare(&facts) {
+        return Err(InsideError::System(ANOTHERS.to_owned()));
+    }
     let name = begin(&parent, &name)?;
-    let deleted = remove(&parent, &name, detached, &facts, crew::threads(), until);
+    let deleted = remove(&parent, &name, detached, &facts, crew::threads(), terms);
     // What is whole and what cannot go is found under its own name again. What was only not finished
     // keeps the name by which the next sweep knows that.
     let is_whole = deleted.files == 0 && deleted.bytes == 0;
-    let is_cut_short = ending::has_begun() || Instant::now() >= until;
+    let is_cut_short = ending::has_begun() || terms.are_over();
     if !deleted.complete && (is_whole || !is_cut_short) {
         give_up(&parent, &name);
     }
@@ -70,19 +95,19 @@ fn remove(
     path: &Path,
     facts: &Facts,
     threads: usize,
-    until: Instant,
+    terms: Terms,
 ) -> Deleted {
     let mut total = Deleted::default();
     let mut files_before = 0;
     for number in 0..MOST_PASSES {
-        if Instant::now() >= until {
+        if terms.are_over() {
             total.errors.push(format!("{}: the deadline has come", path.display()));
             break;
         }
         let pass = if facts.kind == Kind::Folder {
             // What the threads left are folders that another one was still emptying. One thread
             // empties each before it removes it.
-            pass(parent, name, path, facts.id, if number == 0 { threads } else { 1 }, until)
+            pass(parent, name, path, facts.id, if number == 0 { threads } else { 1 }, terms)
         } else {
             let mut tally = Tally::default();
             tally.unlink(parent, name, facts, || path.to_owned());
@@ -107,8 +132,8 @@ fn remove(
     total
 }
 
-fn pass(parent: &OwnedFd, name: &CStr, path: &Path, id: FileId, threads: usize, until: Instant) -> Tally {
-    let hire = || Remover { tally: Tally::default(), entries: Entries::new(), until };
+fn pass(parent: &OwnedFd, name: &CStr, path: &Path, id: FileId, threads: usize, terms: Terms) -> Tally {
+    let hire = || Remover { tally: Tally::default(), entries: Entries::new(), terms };
     match parent.try_clone() {
         Ok(parent) => {
             let part = Part::Folder { name: name.to_owned(), id: Some(id) };
@@ -186,7 +211,7 @@ impl Tally {
 struct Remover {
     tally: Tally,
     entries: Entries,
-    until: Instant,
+    terms: Terms,
 }
 
 impl Member for Remover {
@@ -296,6 +321,10 @@ impl Removal<'_> {
             if facts.mounted || facts.id.dev != device { Err(Errno::XDEV) } else { Ok((fd, facts)) }
         });
         match opened {
+            Ok((_, facts)) if self.remover.terms.spare(&facts) => {
+                self.remover.tally.failed(path, ANOTHERS);
+                None
+            }
             Ok(opened) => Some(opened),
             Err(Errno::NOENT) => None,
             Err(errno) => {
@@ -308,14 +337,14 @@ impl Removal<'_> {
     /// Unlinks everything in the folder but its folders, whose names are kept for later. Parts of a large
     /// folder are handed on.
     fn unlink_files(&mut self, descent: &mut Descent) -> Result<(), Errno> {
-        let Remover { tally, entries, until } = &mut *self.remover;
+        let Remover { tally, entries, terms } = &mut *self.remover;
         // A folder without entries takes its time as well.
-        if Instant::now() >= *until {
+        if terms.are_over() {
             return Err(Errno::TIMEDOUT);
         }
         let here = descent.folder()?;
         let (job, shift) = (self.job, self.shift);
-        let mut work = Unlinking { tally, until: *until, seen: 0, here, folders: Names::default() };
+        let mut work = Unlinking { tally, terms: *terms, seen: 0, here, folders: Names::default() };
         let read = entries.blocks(here, |block| {
             if block.is_full()
                 && shift.is_hungry(work.tally.entries)
@@ -333,10 +362,10 @@ impl Removal<'_> {
 
     /// As [`Self::unlink_files`], with the names of the entries known.
     fn unlink_these(&mut self, descent: &mut Descent, names: &Names) -> Result<(), Errno> {
-        let Remover { tally, until, .. } = &mut *self.remover;
+        let Remover { tally, terms, .. } = &mut *self.remover;
         let here = descent.folder()?;
         let job = self.job;
-        let mut work = Unlinking { tally, until: *until, seen: 0, here, folders: Names::default() };
+        let mut work = Unlinking { tally, terms: *terms, seen: 0, here, folders: Names::default() };
         let read = names.iter().try_for_each(|name| work.unlink(name, || path_of(job, descent, name)));
         let folders = work.folders;
         self.unlinked(descent, read, folders)
@@ -365,7 +394,7 @@ impl Removal<'_> {
 /// One thread at the entries of one folder.
 struct Unlinking<'a> {
     tally: &'a mut Tally,
-    until: Instant,
+    terms: Terms,
     seen: usize,
     here: BorrowedFd<'a>,
     /// Folders among the entries.
@@ -378,10 +407,11 @@ impl Unlinking<'_> {
         ending::check()?;
         self.seen += 1;
         // The clock costs as much as a look.
-        if self.seen.is_multiple_of(ENTRIES_A_CLOCK) && Instant::now() >= self.until {
+        if self.seen.is_multiple_of(ENTRIES_A_CLOCK) && self.terms.are_over() {
             return Err(Errno::TIMEDOUT);
         }
         match folder::facts(self.here, name) {
+            Ok(facts) if self.terms.spare(&facts) => self.tally.failed(path, ANOTHERS),
             Ok(facts) if facts.is_folder() => self.folders.push(name),
             Ok(facts) => self.tally.unlink(self.here, name, &facts, path),
             Err(Errno::NOENT) => {}

@@ -62,7 +62,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
 }
 
 /// `None` where it holds more than so many.
-fn bytes_within(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Unread> {
+pub(crate) fn bytes_within(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Unread> {
     let mut content = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(most + 1).read_to_end(&mut content))
@@ -161,6 +161,17 @@ pub(crate) fn numbers(path: &Path) -> Result<Vec<i32>, Unread> {
         .collect()
 }
 
+/// The names in a folder of /proc. One that cannot be read to its end is not read in part.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>, Unread> {
+    fs::read_dir(path)
+        .map_err(|error| Unread::of(path, error))?
+        .map(|entry| match entry {
+            Ok(entry) => Ok(entry.file_name().to_string_lossy().into_owned()),
+            Err(error) => Err(Unread::of(path, error)),
+        })
+        .collect()
+}
+
 /// Where to read a process: its own folder or, when its first thread has ended and others run on,
 /// that of a thread that runs. `None` where nothing of it runs: a zombie is not work.
 pub(crate) fn living_folder(proc_root: &Path, pid: i32) -> Result<Option<(PathBuf, Stat)>, Unread> {
@@ -184,6 +195,20 @@ pub(crate) fn living_folder(proc_root: &Path, pid: i32) -> Result<Option<(PathBu
     Ok(None)
 }
 
+/// Whether any thread of a process neither has ended nor is about to: who is about to end has given up its
+/// folder and its files before it counts as ended.
+pub(crate) fn lives(proc_root: &Path, pid: i32) -> Result<bool, Unread> {
+    let tasks = proc_root.join(pid.to_string()).join("task");
+    for task in numbers(&tasks)? {
+        match Stat::read(&tasks.join(task.to_string())) {
+            Ok(found) if !found.ended && !found.is_ending() => return Ok(true),
+            Ok(_) | Err(Unread::Vanished) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
 /// The fields of `/proc/PID/stat` that are needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -191,6 +216,8 @@ pub(crate) struct Stat {
     /// Whether it is a zombie or already dead.
     pub(crate) ended: bool,
     pub(crate) kernel_thread: bool,
+    /// The kernel's own marks.
+    pub(crate) flags: u64,
     /// Whether its group is the one that its terminal listens to.
     pub(crate) in_foreground: bool,
     pub(crate) cpu_ticks: u64,
@@ -202,6 +229,12 @@ impl Stat {
     pub(crate) fn read(folder: &Path) -> Result<Self, Unread> {
         let path = folder.join("stat");
         Self::parse(&text(&path)?).ok_or_else(|| Unread::odd(&path, "not the fields of a process"))
+    }
+
+    /// Whether it is on its way to its end.
+    fn is_ending(&self) -> bool {
+        const PF_EXITING: u64 = 0x4;
+        self.flags & PF_EXITING != 0
     }
 
     /// A program's name may hold spaces, brackets and line breaks: the fields begin after the last ')'.
@@ -220,6 +253,7 @@ impl Stat {
             parent: field(4)?.parse().ok()?,
             ended: matches!(field(3)?, "Z" | "X" | "x"),
             kernel_thread: ticks(9)? & PF_KTHREAD != 0,
+            flags: ticks(9)?,
             in_foreground: own > 0 && own == foreground,
             cpu_ticks: ticks(14)?.saturating_add(ticks(15)?),
             children_cpu_ticks: children(16)?.saturating_add(children(17)?),
@@ -267,6 +301,7 @@ mod tests {
                 parent: 7,
                 ended: false,
                 kernel_thread: false,
+                flags: 4_194_560,
                 in_foreground: false,
                 cpu_ticks: 200,
                 children_cpu_ticks: 30,
@@ -284,6 +319,7 @@ mod tests {
         assert!(!of("D", "4194560").ended);
         assert!(of("S", "2129984").kernel_thread);
         assert!(!of("S", "4194560").kernel_thread);
+        assert!(of("R", "4194564").is_ending() && !of("R", "4194560").is_ending());
     }
 
     #[test]

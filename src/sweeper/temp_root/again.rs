@@ -6,7 +6,7 @@ use super::{Broken, because, passing};
 use crate::{
     domain::report::{Class, KeptBecause},
     sweeper::{
-        candidates::{Candidate, Keep, kept_by_mount, kept_by_revival, kept_by_use},
+        candidates::{Candidate, Keep, kept_by_mount, kept_by_owner, kept_by_revival, kept_by_use},
         inside::{InsideError, Kind, Tree},
         signs::Signs,
     },
@@ -40,12 +40,17 @@ pub(super) struct Again {
 
 impl Again {
     /// `looks` are the answers for what is detached, in its order.
-    pub(super) fn of(detached: Vec<Detached>, looks: Vec<Result<Tree, InsideError>>, signs: &Signs) -> Self {
+    pub(super) fn of(
+        detached: Vec<Detached>,
+        looks: Vec<Result<Tree, InsideError>>,
+        signs: &Signs,
+        owner: Option<u32>,
+    ) -> Self {
         let mut again = Self::default();
         let mut looks = looks.into_iter();
         for each in detached {
             let none = || Err(InsideError::Gone("it was not looked at again".to_owned()));
-            match second_look(&each, looks.next().unwrap_or_else(none), signs) {
+            match second_look(&each, looks.next().unwrap_or_else(none), signs, owner) {
                 Ok(None) => again.may_go.push(each),
                 Ok(Some(keep)) => again.stays.push((each, keep)),
                 Err(ended) => {
@@ -63,6 +68,7 @@ fn second_look(
     each: &Detached,
     looked: Result<Tree, InsideError>,
     signs: &Signs,
+    owner: Option<u32>,
 ) -> Result<Option<Keep>, Broken> {
     let tree = match looked {
         Ok(tree) => tree,
@@ -72,13 +78,15 @@ fn second_look(
         return Ok(Some(Keep::new(KeptBecause::InUse, "it changed during the sweep")));
     }
     Ok(kept_by_mount(&tree)
+        .or_else(|| kept_by_owner(&tree, owner))
         .or_else(|| kept_by_revival(&each.candidate, signs))
         .or_else(|| kept_by_use(&each.candidate.path, &tree, signs)))
 }
 
 /// Whether somebody has written to it between two looks. Detaching changes the ctime of what is
-/// detached, which counts for a file and not for a folder.
+/// detached, which is in the newest change of a file and not in that of a folder; when it was written to
+/// holds for both. A file may be overwritten with as much as it held.
 pub(super) fn changed(before: &Tree, after: &Tree) -> bool {
     let later = after.kind == Kind::Folder && after.newest > before.newest;
-    later || after.files > before.files || after.bytes > before.bytes
+    later || after.written != before.written || after.files > before.files || after.bytes > before.bytes
 }

@@ -52,6 +52,9 @@ impl Found {
 struct Dead {
     /// The newest change of anything in it.
     newest: Timestamp,
+    /// The same of its parts alone: that its folder has changed may be our own doing, and so may be what was
+    /// done to a part whose delete had begun.
+    last_used: Timestamp,
     parts: Vec<(Entry, Tree)>,
 }
 
@@ -169,7 +172,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let Some(top) = self.look_into(&session.path, Inside::look_at_top)? else { return Ok(None) };
-        let mut dead = Dead { newest: top.newest, parts: vec![] };
+        let mut dead = Dead { newest: top.newest, last_used: Timestamp::MIN, parts: vec![] };
         let mut is_used = kept_by_use(&session.path, &top, signs).is_some();
         let was_cut = std::mem::take(&mut self.is_cut);
         let parts = self.entries(&session.path, &[])?;
@@ -178,12 +181,16 @@ impl Run<'_> {
             let Some(whole) = self.look_into(&session.path, Inside::look)? else { return Ok(None) };
             is_used |= kept_by_use(&session.path, &whole, signs).is_some();
             dead.newest = dead.newest.max(whole.newest);
+            dead.last_used = whole.newest;
         }
         self.is_cut |= was_cut;
         for part in parts {
             let Some(tree) = self.look_into(&part.path, Inside::look)? else { return Ok(None) };
             is_used |= kept_by_use(&part.path, &tree, signs).is_some();
             dead.newest = dead.newest.max(tree.newest);
+            if !part.path.file_name().is_some_and(is_begun) {
+                dead.last_used = dead.last_used.max(tree.newest);
+            }
             dead.parts.push((part, tree));
         }
         Ok((!is_used).then_some(dead))
@@ -207,7 +214,9 @@ impl Run<'_> {
         }
     }
 
-    /// All of it if even its logs may go; otherwise everything in it but its logs.
+    /// All of it if even its logs may go; otherwise everything in it but its logs. A part goes by the age of
+    /// the session: what was last changed hours ago was needed until the raylet ended a moment ago, and is
+    /// again by the one that takes the session up.
     fn dead_session(&mut self, session: &Entry, dead: Dead, newest_dead: bool, candidates: &mut Vec<Found>) {
         let logs = session.path.join("logs");
         let is_old = self.situation.kept_by_age(Class::DeadSessionLogs, dead.newest).is_none();
@@ -216,6 +225,7 @@ impl Run<'_> {
             candidates.push(Found { candidate: whole, tree: None });
             return;
         }
+        let too_young = self.situation.kept_by_age(Class::DeadSession, dead.last_used);
         for (part, tree) in dead.parts {
             let is_logs = part.path == logs;
             let class = if is_logs { Class::DeadSessionLogs } else { Class::DeadSession };
@@ -224,6 +234,8 @@ impl Run<'_> {
                 let why = "the newest dead session's logs stay for the post-mortem";
                 let keep = Keep::new(KeptBecause::NewestDeadSession, why);
                 self.keep(&candidate, tree.bytes, keep);
+            } else if let Some(keep) = too_young.as_ref().filter(|_| !candidate.is_begun()) {
+                self.keep(&candidate, tree.bytes, keep.clone());
             } else {
                 candidates.push(Found::looked_at(candidate, tree));
             }
@@ -292,6 +304,7 @@ impl Run<'_> {
         for (entry, restored) in whole.into_iter().zip(restored) {
             match restored {
                 Ok(Restored::InPlace) => {
+                    self.healed.insert(entry.id);
                     let name = own_name(entry.path.file_name().unwrap_or_default());
                     healed.push(Entry { path: entry.path.with_file_name(name), ..entry });
                 }

@@ -13,10 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::{
-    config::sweep::Ages,
+    config::{sweep::Ages, units::Span},
     domain::evidence::WorkerState,
     sweeper::{
-        inside::tests::harness::{World, enter, id},
+        inside::tests::harness::{World, enter, id, wait_for},
         jobs::Jobs,
     },
 };
@@ -36,6 +36,7 @@ struct Stage {
     hours_later: i64,
     listed_at_once: usize,
     looking: u32,
+    ages: Ages,
 }
 
 impl Stage {
@@ -49,6 +50,7 @@ impl Stage {
             hours_later: 1,
             listed_at_once: LISTED_AT_ONCE,
             looking: 2,
+            ages: Ages::default(),
         }
     }
 
@@ -81,13 +83,13 @@ impl Stage {
         awake: &dyn Fn() -> Option<String>,
         held: &dyn Fn() -> Option<String>,
     ) -> Findings {
-        let (jobs, ages) = (Jobs::Known(vec![]), Ages::default());
+        let jobs = Jobs::Known(vec![]);
         let now = Timestamp::now() + SignedDuration::from_hours(self.hours_later);
         let situation = Situation {
             state: self.state,
             jobs: &jobs,
             now,
-            ages: &ages,
+            ages: &self.ages,
             owner: None,
             shared_with: None,
             set_forward: Duration::ZERO,
@@ -192,6 +194,21 @@ fn what_is_written_to_between_the_two_looks_gets_its_name_back() {
     let findings = stage.sweep_with(&signs, &|| None);
     assert_eq!(kept(&findings), [("tmpa", KeptBecause::InUse)]);
     assert_eq!(stage.standing(), ["tmpa", "tmpa/x", "tmpa/y"]);
+}
+
+/// A step of a live job may take no longer than that: the same name, the same size, other content.
+#[test]
+fn a_file_that_is_overwritten_between_the_two_looks_gets_its_name_back_with_what_it_holds_now() {
+    let stage = Stage::new();
+    stage.plant("tmp_model.pt");
+    let file = fs::File::options().write(true).open(stage.path("tmp_model.pt")).unwrap();
+    let signs = only_later(|| {
+        std::os::unix::fs::FileExt::write_all_at(&file, &[2; 5000], 0).unwrap();
+        Signs::default()
+    });
+    let findings = stage.sweep_with(&signs, &|| None);
+    assert_eq!(kept(&findings), [("tmp_model.pt", KeptBecause::InUse)]);
+    assert_eq!(fs::read(stage.path("tmp_model.pt")).unwrap(), [2; 5000]);
 }
 
 #[test]
@@ -301,6 +318,19 @@ fn what_a_killed_sweep_left_off_its_name_is_judged_anew() {
     assert_eq!(stage.standing(), ["ray", "ray/session_1", "ray/session_2"]);
 }
 
+/// Its name was given back a moment ago, which is nobody's move but ours.
+#[test]
+fn what_a_killed_sweep_left_off_its_name_is_no_younger_for_getting_it_back() {
+    let ages = Ages { no_job: Span(Duration::from_millis(20)), ..Ages::default() };
+    let stage = Stage { hours_later: 0, ages, ..Stage::new() };
+    stage.plant(&format!(".raysweep-{}-tmpa/x", AttemptId::now()));
+    let planted = Timestamp::now();
+    wait_for("it to be old", || {
+        (Timestamp::now().duration_since(planted) > SignedDuration::from_millis(30)).then_some(())
+    });
+    assert_eq!(removed(&stage.sweep()), ["tmpa"]);
+}
+
 /// Its folders are as young as the delete that was killed; the worker may be at work by now.
 #[test]
 fn what_a_killed_sweep_had_begun_to_delete_goes_whatever_its_age_and_the_state() {
@@ -373,6 +403,26 @@ fn a_dead_session_loses_its_data_at_once_and_its_logs_after_a_day() {
     assert_eq!(removed(&findings), ["ray/session_2026-01-01_1"]);
     assert_eq!(kept(&findings), [("ray/session_2026-01-02_2/logs", KeptBecause::NewestDeadSession)]);
     assert!(stage.path("ray/session_2026-01-02_2/logs/raylet.out").exists());
+}
+
+/// Its raylet ended five minutes ago, and another one takes the session up: its packages are hours old.
+#[test]
+fn the_parts_of_a_dead_session_are_as_young_as_the_session() {
+    let mut stage = Stage { state: WorkerState::Active, ..Stage::new() };
+    let session = "ray/session_2026-01-01_1";
+    for path in ["runtime_resources/x", "sockets/x", "logs/raylet.out"] {
+        stage.plant(&format!("{session}/{path}"));
+    }
+    let ended = std::time::SystemTime::now() + Duration::from_mins(55);
+    let log = fs::File::options().write(true).open(stage.path(&format!("{session}/logs/raylet.out")));
+    log.unwrap().set_modified(ended).unwrap();
+    let before = stage.standing();
+    let findings = stage.sweep();
+    let young: Vec<_> = findings.kept.iter().filter(|kept| kept.why == KeptBecause::TooYoung).collect();
+    assert_eq!((young.len(), findings.gone()), (2, 0), "{findings:?}");
+    assert_eq!(stage.standing(), before);
+    stage.hours_later = 2;
+    assert_eq!(removed(&stage.sweep()).len(), 2);
 }
 
 #[test]

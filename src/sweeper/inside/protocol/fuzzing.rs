@@ -56,7 +56,7 @@ impl Read for InPieces<'_> {
 /// A path is any bytes, and arrives as these bytes.
 pub(crate) fn any_path(data: &[u8]) {
     let path: std::path::PathBuf = OsString::from_vec(data.to_vec()).into();
-    let said = Request::Delete { detached: path.clone(), id: FileId { dev: 1, ino: u64::MAX } };
+    let said = Request::Delete { detached: path.clone(), id: FileId { dev: 1, ino: u64::MAX }, owner: None };
     let mut line = vec![];
     write_line(&mut line, &said).expect("it can be written");
     let Ok(Line::Message(Request::Delete { detached, .. })) =

@@ -92,7 +92,7 @@ impl Inside {
     }
 
     pub(crate) fn delete(&mut self, detached: &Path, id: FileId) -> Result<Deleted, InsideError> {
-        self.delete_all([(detached, id)].into_iter()).remove(0)
+        self.delete_all([(detached, id)].into_iter(), None).remove(0)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::harness::{enter, here, id, look, sweep_away};
+use super::harness::{enter, here, id, look, sweep_away, wait_for};
 use crate::{
     domain::attempt::AttemptId,
     sweeper::inside::{Inside, InsideError, Kind, Looking, Restored},
@@ -117,6 +117,64 @@ fn what_is_seen_in_any_part_of_a_large_folder_is_told_and_all_of_it_goes() {
     }
     let deleted = sweep_away(&mut inside, root.path(), Path::new("flat"));
     assert_eq!((deleted.complete, deleted.files, deleted.bytes), (true, whole.files, whole.bytes));
+}
+
+#[test]
+fn a_folder_that_is_moved_is_told_to_be_and_is_written_no_later() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("mine")).unwrap();
+    fs::write(root.path().join("mine/x"), "x").unwrap();
+    let mut inside = enter(root.path());
+    let before = look(&mut inside, Path::new("mine"), &BTreeSet::new()).unwrap();
+    // A file system tells time in ticks.
+    let moved = wait_for("a move to be later", || {
+        fs::rename(root.path().join("mine"), root.path().join("tmpa")).unwrap();
+        let tree = look(&mut inside, Path::new("tmpa"), &BTreeSet::new()).unwrap();
+        if tree.moved == before.moved {
+            fs::rename(root.path().join("tmpa"), root.path().join("mine")).unwrap();
+        }
+        (tree.moved > before.moved).then_some(tree)
+    });
+    assert_eq!((moved.newest, moved.written), (before.newest, before.written));
+}
+
+/// Whoever may move a folder and not empty it moves it into what is being deleted.
+#[test]
+fn what_is_another_users_stays_in_what_is_deleted() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("tree");
+    let give = |path: &str, owner| std::os::unix::fs::chown(tree.join(path), Some(owner), None).unwrap();
+    fs::create_dir_all(tree.join("own/deep")).unwrap();
+    fs::create_dir_all(tree.join("own/theirs")).unwrap();
+    for file in ["own/deep/x", "own/theirs/x", "own/theirs/y", "own/z"] {
+        fs::write(tree.join(file), "x").unwrap();
+    }
+    for path in ["", "own", "own/deep", "own/deep/x", "own/theirs/y"] {
+        give(path, 7);
+    }
+    for path in ["own/theirs", "own/theirs/x", "own/z"] {
+        give(path, 8);
+    }
+    let top = id(&tree);
+    let mut inside = enter(root.path());
+    let mut delete = |owner| {
+        let detached = inside.detach(Path::new("tree"), top, AttemptId::now()).unwrap();
+        let deleted = inside.delete_all([(detached.as_path(), top)].into_iter(), owner).remove(0);
+        if deleted.is_err() {
+            inside.restore(&detached).unwrap();
+        }
+        deleted
+    };
+    assert!(matches!(delete(Some(8)), Err(InsideError::System(why)) if why.contains("another user")));
+    let deleted = delete(Some(7)).unwrap();
+    assert_eq!((deleted.complete, deleted.files), (false, 1), "{deleted:?}");
+    assert!(deleted.errors.iter().any(|error| error.contains("another user")), "{deleted:?}");
+    assert!(tree.join("own/theirs/x").exists() && tree.join("own/theirs/y").exists());
+    assert!(tree.join("own/z").exists() && !tree.join("own/deep").exists());
+    assert!(delete(None).unwrap().complete);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn every_answer_is_that_of_its_own_request() {
     let restored = inside.restore_all(stay.iter().map(PathBuf::as_path));
     assert!(restored.iter().all(|restored| *restored == Ok(Restored::InPlace)), "{restored:?}");
     let ids: Vec<_> = there.into_iter().flatten().skip(50).collect();
-    let deleted = inside.delete_all(go.iter().map(PathBuf::as_path).zip(ids));
+    let deleted = inside.delete_all(go.iter().map(PathBuf::as_path).zip(ids), None);
     assert_eq!(
         deleted.iter().filter(|deleted| deleted.as_ref().is_ok_and(|it| it.complete)).count(),
         go.len()

@@ -117,7 +117,7 @@ fn a_parent_that_goes_in_the_middle_of_a_delete_ends_the_delete() {
     let mut asked = Asked::new(super::harness::DEADLINE, MANY);
     let id = id(&asked.root.path().join("tmpa"));
     let Answer::Detached(detached) = asked.ask(&asked.detach()) else { panic!("not detached") };
-    asked.send(&Request::Delete { detached, id });
+    asked.send(&Request::Delete { detached, id, owner: None });
     let begun = wait_for("the delete to be under way", || {
         let top = asked.standing().into_iter().find(|path| path.to_string_lossy().contains("~tmpa"))?;
         (fs::read_dir(&top).ok()?.count() < MANY).then_some(top)
@@ -148,8 +148,8 @@ fn what_was_asked_for_before_the_parent_went_is_not_begun_after_it() {
     let Answer::Detached(large) = asked.ask(&asked.detach()) else { panic!("not detached") };
     let request = Request::Detach { path: "tmpb".into(), id: second, attempt: AttemptId::now() };
     let Answer::Detached(small) = asked.ask(&request) else { panic!("not detached") };
-    asked.send(&Request::Delete { detached: large, id: first });
-    asked.send(&Request::Delete { detached: small, id: second });
+    asked.send(&Request::Delete { detached: large, id: first, owner: None });
+    asked.send(&Request::Delete { detached: small, id: second, owner: None });
     wait_for("the first delete to be under way", || {
         asked.standing().into_iter().find(|path| path.to_string_lossy().contains("~tmpa"))
     });

@@ -20,6 +20,8 @@ fn tree(ino: u64, files: u64) -> Tree {
         bytes: 0,
         files,
         newest: Timestamp::UNIX_EPOCH,
+        written: Timestamp::UNIX_EPOCH,
+        moved: Timestamp::UNIX_EPOCH,
         in_use: vec![],
         sockets: Some(vec![]),
         mount: None,
@@ -35,7 +37,7 @@ pub(super) fn detached(ino: u64) -> Detached {
 }
 
 fn again(looks: Vec<Result<Tree, InsideError>>) -> Again {
-    Again::of((1..=4).map(detached).collect(), looks, &Signs::default())
+    Again::of((1..=4).map(detached).collect(), looks, &Signs::default(), None)
 }
 
 #[test]
@@ -52,6 +54,19 @@ fn each_is_judged_by_its_own_answer() {
         again.stays.iter().map(|(each, keep)| (each.path.to_str().unwrap(), keep.why)).collect();
     assert_eq!(stays, [("tmp2", KeptBecause::InUse), ("tmp3", KeptBecause::Error)]);
     assert!(again.unknown.is_empty() && again.ended.is_none());
+}
+
+/// Its owner may move into it what is another user's, as long as it has a name.
+#[test]
+fn what_has_come_to_hold_another_users_files_stays() {
+    let of = |owner, other_owner| Ok(Tree { owner, other_owner, ..tree(1, 1) });
+    let stays = |look| {
+        let again = Again::of(vec![detached(1)], vec![look], &Signs::default(), Some(7));
+        again.stays.first().map(|(_, keep)| keep.why)
+    };
+    assert_eq!(stays(of(7, None)), None);
+    assert_eq!(stays(of(7, Some(8))), Some(KeptBecause::Error));
+    assert_eq!(stays(of(8, None)), Some(KeptBecause::Error));
 }
 
 #[test]

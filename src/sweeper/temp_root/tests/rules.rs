@@ -23,7 +23,13 @@ fn whatever_grows_or_is_newer_between_two_looks_has_changed() {
     assert!(changed(&before, &Tree { bytes: before.bytes + 1, ..before.clone() }));
     assert!(changed(&before, &Tree { newest: later, ..before.clone() }));
     let file = Tree { kind: Kind::File, ..before };
-    assert!(!changed(&file, &Tree { newest: later, ..file.clone() }), "its detaching is a change of it");
+    assert!(
+        !changed(&file, &Tree { newest: later, ..file.clone() }),
+        "its detaching is a change of its ctime"
+    );
+    assert!(changed(&file, &Tree { newest: later, written: later, ..file.clone() }), "it was written to");
+    let earlier = file.written - SignedDuration::from_secs(1);
+    assert!(changed(&file, &Tree { written: earlier, ..file.clone() }), "as whoever copies times does");
 }
 
 #[test]
@@ -97,4 +103,24 @@ fn a_living_session_whose_logs_lie_elsewhere_has_none_of_ours_and_nothing_is_wro
     let findings = stage.sweep_inside(&mut inside, &|| Ok(alive.clone()), &|| None, &|| None);
     assert_eq!((findings.errors, findings.removed.len()), (vec![], 0));
     assert!(world.scratch.join("elsewhere/old/x").exists());
+}
+
+/// To remove what is mounted on there takes the mount away without a word; what is mounted elsewhere is held by
+/// nothing but the mount.
+#[test]
+fn a_mount_of_another_namespace_keeps_what_it_lies_on_and_what_it_is_made_of() {
+    // Not in one word: the script is an argument, and would keep what it names.
+    let script = r#"cd "$SCRATCH"; a=ws b=data c=other; mkdir tmp_$a tmp_$b tmp_$c work; echo x >tmp_$a/x
+        mount --bind tmp_$a work; mount -t tmpfs tmpfs tmp_$b; echo x >tmp_$b/x"#;
+    let Some(world) = World::start(script) else { return };
+    let of_the_world = || Signs::of(i32::try_from(world.pid).unwrap());
+    let mut inside = enter(&world.scratch);
+    let findings = Stage::new().sweep_inside(&mut inside, &of_the_world, &|| None, &|| None);
+    let mut stays = kept(&findings);
+    stays.sort_unstable_by_key(|(path, _)| *path);
+    assert_eq!(stays, [("tmp_data", KeptBecause::InUse), ("tmp_ws", KeptBecause::InUse)], "{findings:?}");
+    assert_eq!(removed(&findings), ["tmp_other"]);
+    for file in ["tmp_data/x", "work/x"] {
+        assert!(world.path(&world.scratch.join(file).display().to_string()).exists(), "{file}");
+    }
 }
