@@ -36,6 +36,21 @@ newest_notification() {
     api "incidents/$(newest_incident)" | jq -r '.notifications[-1]'
 }
 
+an_incident_is_open() {
+    holds 'an alert is received once more' raysweep replay "$CHECKOUT/alertmanager/payloads/firing-single.json"
+    is 'its incident is open' null "$(api 'incidents?limit=1' | jq -r '.incidents[0].closed_at')"
+}
+
+# What had begun for it goes on to its end.
+it_is_closed() {
+    is 'the operator has closed it' operator "$(api 'incidents?limit=1' | jq -r '.incidents[0].close_reason')"
+    wait_for 60 'the last attempt to end' nothing_is_under_way
+}
+
+nothing_is_under_way() {
+    api 'attempts?limit=1' | jq -e '.attempts[0].finished_at != null' >"$OUT"
+}
+
 # outcome_by_hand HOST: what a sweep there comes to now.
 outcome_by_hand() {
     raysweep run "$1" --json 2>"$ERR" | jq -r .outcome

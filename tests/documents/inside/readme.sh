@@ -19,6 +19,8 @@ follow_readme() {
     after "$install: raysweep replay *" explains
     after "$help: raysweep history --since*" has_nothing_active
     after "$help: raysweep history ATTEMPT" shows_the_worker
+    before '*: raysweep close INCIDENT' an_incident_is_open
+    after '*: raysweep close INCIDENT' it_is_closed
     after "$help: raysweep history --local --@(follow|worker*)" shows_the_worker
     after "$end: touch *" is_held
     after "$end: raysweep deploy HOST --mode observe" it_observes

@@ -17,6 +17,7 @@ placeholders() {
     stands ' HOST' ' ray-80'
     stands ADDRESS 10.0.0.82
     stands '--incident ID' '--incident $(newest_incident)'
+    stands 'close INCIDENT' 'close $(newest_incident)'
     stands 'replay ID' 'replay $(newest_notification)'
     stands 'grep ATTEMPT' 'grep $(newest_freed)'
     stands ATTEMPT '$(newest_attempt)'
