@@ -37,7 +37,8 @@ newest_notification() {
 }
 
 an_incident_is_open() {
-    holds 'an alert is received once more' raysweep replay "$CHECKOUT/alertmanager/payloads/firing-single.json"
+    holds 'an alert is received' curl -fsS --data-binary "@$CHECKOUT/alertmanager/payloads/firing-single.json" \
+        http://127.0.0.1:9095/webhook
     is 'its incident is open' null "$(api 'incidents?limit=1' | jq -r '.incidents[0].closed_at')"
 }
 
