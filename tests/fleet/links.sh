@@ -279,7 +279,7 @@ workers() {
     finds containers broken 'systemctl start docker'
     skipped temp_roots
     on "$HOST" ln -s "$WORLD_DIR/docker.sock" /run/docker.sock
-    docker run -d --network none --name ray-worker-2 -e RAY_TMPDIR=/gone sleeper /bin/sleep infinity >/dev/null
+    docker run -d --network none --name ray-worker-2 -e RAY_TMPDIR=/bin/sleep sleeper /bin/sleep infinity >/dev/null
     finds temp_roots broken 'a local folder that is there'
     docker rm -f ray-worker-2 >/dev/null
 }
