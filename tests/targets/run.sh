@@ -100,7 +100,7 @@ soak() {
 mutants() {
     made mutants 1200 FILES=src/domain/standing.rs NAMED='Standing::(finish|lane)' TESTS=domain::standing \
         OUT="$scratch" TMPDIR="$scratch" || return 0
-    prints 'nothing that was taken out went unnoticed' '^2 mutants tested in .*: 2 caught$'
+    prints 'nothing that was taken out went unnoticed' '^2 mutants tested in .*: 1 caught, 1 unviable$'
 }
 
 release() {
