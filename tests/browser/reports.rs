@@ -18,8 +18,8 @@ pub(crate) fn report(host: &str, outcome: &str, free: [u64; 2], workers: Value) 
         "schema": 1, "attempt": "ATTEMPT", "host": host, "version": env!("CARGO_PKG_VERSION"), "trigger": "alert",
         "mode": "enforce", "dry_run": false, "started_at": minutes_ago(0), "finished_at": minutes_ago(0),
         "outcome": outcome, "freed_bytes": freed,
-        "disks": [{ "mount": "259:1", "size_bytes": 500 * GB, "avail_before_bytes": free[0] * GB,
-            "avail_after_bytes": free[1] * GB }],
+        "disks": [{ "mount": "259:1", "temp_roots": ["ray-worker-1:/tmp"], "size_bytes": 500 * GB,
+            "avail_before_bytes": free[0] * GB, "avail_after_bytes": free[1] * GB }],
         "workers": workers,
         "backstop": backstop(outcome, 12),
     })

@@ -290,6 +290,8 @@ fn a_worker_whose_disk_does_not_answer_keeps_no_other_one_from_being_freed() {
     drop(frozen);
     nothing_runs(30);
     assert!(small.spilled().join("object").exists(), "it has its name back: {}", swept.shown());
+    // It is as young as that, which the session's folder tells.
+    wait_until_older(&small.name, &[&format!("/tmp/{SESSION}")], 3);
     let next = Settings::default().sweep(&small.name);
     assert!(!small.spilled().exists(), "{}", next.shown());
 }
