@@ -11,8 +11,8 @@ source tests/targets/lib.sh
 
 # No plan but those below, whatever the one who starts this has set for another.
 unset KEEP LIMIT MAKEFLAGS MFLAGS MAKEOVERRIDES STEPS
-# By name it makes screenshots, fuzz, mutants and release too.
-readonly TARGETS=(bench-page bench-responder bench-measure bench-sweep soak)
+# By name it makes fuzz, mutants and release too.
+readonly TARGETS=(screenshots bench-page bench-responder bench-measure bench-sweep soak)
 # What is not optimised is built soon, and most of it has been.
 readonly QUICK=(PROFILE=dev)
 
