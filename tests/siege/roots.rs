@@ -73,7 +73,7 @@ fn who_stands_in_a_file_system_of_their_own_keeps_no_sweep_from_freeing() {
                  mount --bind fuse /dev/fuse; \
                  setpriv --reuid 65534 --regid 65534 --clear-groups sh -ec \
                  'bindfs --no-allow-other far near; cd near; sleep 7200 >/dev/null 2>&1 & echo $! >pid'; \
-                 umount /dev/fuse";
+                 umount --lazy /dev/fuse";
     run(&["sh", "-ec", serve, &dir.display().to_string()], "").unwrap();
     let pid = std::fs::read_to_string(dir.join("far/pid")).unwrap().trim().to_owned();
     let cwd = format!("/proc/{pid}/cwd");
