@@ -23,6 +23,8 @@ mod tests;
 
 /// What is kept of what ssh or the host says on standard error: enough to tell why.
 const STDERR_BYTES: u64 = 16 * 1024;
+/// Most reports are longer than this.
+const FIRST_BYTES: usize = 4 * 1024;
 /// How long output may stay open behind a whole report, and how long a command may take to end once it
 /// has closed its output.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
@@ -69,8 +71,9 @@ async fn read_output(
 ) -> Result<(), SshError> {
     let Some(stdout) = stdout else { return Ok(()) };
     let mut stdout = stdout.take(most.saturating_add(1));
-    loop {
+    while stdout.limit() > 0 {
         let whole = Report::from_line(output, attempt).is_ok();
+        make_room(output, most);
         let next = stdout.read_buf(output);
         let next = if whole { timeout(END_TIMEOUT, next).await.unwrap_or(Ok(0)) } else { next.await };
         match next {
@@ -79,6 +82,19 @@ async fn read_output(
             Err(_) => return Err(SshError::ConnectionLost),
         }
     }
+    Ok(())
+}
+
+/// Room for what is read next. To grow may take the old room and the new one at once, so the last step goes from
+/// a quarter of the most to all of it, and never beyond.
+fn make_room(output: &mut Vec<u8>, most: u64) {
+    if output.len() < output.capacity() {
+        return;
+    }
+    let all = usize::try_from(most.saturating_add(1)).unwrap_or(usize::MAX);
+    let doubled = output.capacity().max(FIRST_BYTES).saturating_mul(2);
+    let room = if doubled > all / 4 { all } else { doubled };
+    output.reserve_exact(room.saturating_sub(output.len()));
 }
 
 /// Reads what is said on standard error to its end and keeps its beginning: a sender does not block on
