@@ -181,6 +181,23 @@ async fn as_much_as_is_allowed_is_read_and_no_byte_more() {
     }
 }
 
+/// To grow may take what there was and what there will be at once: both together are held to the bound.
+#[test]
+fn room_is_made_for_all_that_is_read_and_never_for_twice_as_much() {
+    for most in [1_u64, 4096, 70_000, 8 << 20] {
+        let all = usize::try_from(most).unwrap() + 1;
+        let mut output = Vec::new();
+        while output.len() < all {
+            let before = output.capacity();
+            make_room(&mut output, most);
+            let room = output.capacity();
+            assert!(room > output.len() && room <= all, "{room} of {all}");
+            assert!(room == before || before + room <= all + all / 4, "{before} and {room} of {all}");
+            output.resize(room, 0);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_the_host_said_stands_in_the_reason() {
     let heard = report(Some(empty()), Some(SAID), End::Exit(1).told(), attempt(), MOST).await;
