@@ -1,6 +1,7 @@
 //! The order of a sweep: hold, discover, judge, remove, prune, report. The lock is its parent's.
 
 mod clock;
+mod disks;
 mod entered;
 mod judged;
 mod naming;
@@ -21,6 +22,7 @@ use globset::GlobSet;
 use jiff::Timestamp;
 
 use self::{
+    disks::disks,
     entered::{Asked, Entered},
     judged::{Judged, Window},
     naming::{Naming, passes},
@@ -501,29 +503,4 @@ fn refused(refused: &Refused) -> WorkerReport {
         errors: vec![told(&refused.reason)],
         ..WorkerReport::blank(&refused.name, refused.runtime.as_str())
     }
-}
-
-/// One entry a file system, however many temp roots lie on it: a device number is known by heart to nobody.
-fn disks(roots: &mut [Root], before: &[Usage], reports: &[WorkerReport]) -> Vec<Disk> {
-    let mut disks: Vec<Disk> = vec![];
-    for (root, before) in roots.iter_mut().zip(before) {
-        let (major, minor) = (rustix::fs::major(before.device), rustix::fs::minor(before.device));
-        let mount = format!("{major}:{minor}");
-        let named = told(&format!("{}:{}", reports[root.members[0]].name, root.path.display()));
-        if let Some(known) = disks.iter_mut().find(|disk| disk.mount == mount) {
-            if known.temp_roots.len() < LISTED {
-                known.temp_roots.push(named);
-            }
-            continue;
-        }
-        let after = root.inside.disk().map_or(before.disk.avail_bytes, |disk| disk.avail_bytes);
-        disks.push(Disk {
-            mount,
-            temp_roots: vec![named],
-            size_bytes: before.disk.size_bytes,
-            avail_before_bytes: before.disk.avail_bytes,
-            avail_after_bytes: after,
-        });
-    }
-    disks
 }
